@@ -1,0 +1,1 @@
+"""One host: zones, pageblocks, areas, faults, pins, migration, reclaim, offlining."""

@@ -1,0 +1,247 @@
+"""Integer vocabularies shared by both engines, the policies and the event log.
+
+Names follow the Linux kernel where the kernel has one. Every value is part of the
+command/row contract (see ``docs/architecture.md``) and must never be renumbered.
+"""
+
+from enum import IntEnum
+
+
+class ZoneKind(IntEnum):
+    """Kind of a zone inside a node (include/linux/mmzone.h ``enum zone_type``)."""
+
+    DMA32 = 0
+    NORMAL = 1
+    MOVABLE = 2
+
+
+ZONES_PER_NODE = 3
+"""A zone id is ``node * ZONES_PER_NODE + kind``."""
+
+
+class Migratetype(IntEnum):
+    """Free-list classes of a pageblock (include/linux/mmzone.h ``enum migratetype``)."""
+
+    UNMOVABLE = 0
+    MOVABLE = 1
+    RECLAIMABLE = 2
+    ISOLATE = 3
+
+
+class AreaKind(IntEnum):
+    """What an area is made of. THP areas fall back to base pages where no huge folio is had."""
+
+    ANON = 0
+    THP = 1
+    FILE = 2
+    KERNEL = 3
+    HUGETLB = 4
+
+
+class FaultPath(IntEnum):
+    """Fault paths that may or may not carry the long-term flag (one policy cell each)."""
+
+    ANON = 0
+    THP = 1
+    FILE = 2
+    HUGETLB = 3
+
+
+class Pinner(IntEnum):
+    """Who asks for the pin; decides the GUP call unit."""
+
+    IO_URING = 0
+    VFIO = 1
+    RDMA = 2
+
+
+class Errno(IntEnum):
+    """Negative-free errno values as Linux numbers them (0 = success)."""
+
+    OK = 0
+    EINTR = 4
+    ENOMEM = 12
+    EFAULT = 14
+    EBUSY = 16
+    EINVAL = 22
+    EAGAIN = 11
+
+
+class Op(IntEnum):
+    """Commands of ``Host.execute``: columns ``time_ns, op, a0..a5`` (int64)."""
+
+    SPAWN = 1  # proc, cpu, oom_immune
+    MAP = 2  # area, proc, kind, pages, hinted
+    TOUCH = 3  # area, first, count, cpu (-1: the process's), node (-1: zonelist of the cpu's node)
+    READ = 4  # area, first, count
+    FREE = 5  # area, first, count, cpu (-1)
+    UNMAP = 6  # area
+    EXIT = 7  # proc
+    PIN = 8  # pin, area, first, count, pinner, cpu (-1)
+    UNPIN = 9  # pin
+    HOLD = 10  # pin, area, first, count (a reference without FOLL_LONGTERM)
+    ONLINE = 11  # first_block, nr_blocks, zone_kind
+    OFFLINE = 12  # attempt, first_block, nr_blocks, bound_ns (0: none)
+    SIGNAL = 13  # (interrupts the running offline)
+    STATUS = 14  # attempt (reports the running offline as ATTEMPT and BLOCKER rows)
+    RECLAIM = 15  # zone, pages
+    MIGRATE = 16  # area, first, count, node
+    SAMPLE = 17  # sample
+    SHUFFLE = 18  # key (page_alloc.shuffle: permutes the max-order free lists)
+    POOL = 19  # node, pages_2m (grow the free hugetlb pool of the node)
+
+
+class Row(IntEnum):
+    """Kinds of result rows of ``Host.execute`` (column 1); layouts in ``engine.rows``."""
+
+    RESULT = 1
+    PIN = 2
+    MIGRATION = 3
+    ATTEMPT = 4
+    BLOCKER = 5
+    INCIDENT = 6
+    SAMPLE = 7
+
+
+class MigrateReason(IntEnum):
+    """Why pages moved (include/linux/migrate_mode.h ``enum migrate_reason`` names)."""
+
+    MEMORY_HOTPLUG = 0
+    LONGTERM_PIN = 1
+    SYSCALL = 2
+
+
+class OfflineReason(IntEnum):
+    """Why an offline attempt ended, mm/memory_hotplug.c ``offline_pages`` reasons."""
+
+    NONE = 0
+    BAD_STATE = 1  # -EINVAL: block not online, range crosses zones
+    UNMOVABLE = 2  # -EBUSY at isolation
+    SIGNAL = 3  # -EINTR: signal or the bound
+    MAX_ERRORS = 4  # -EBUSY: the 4.13 policy's error budget
+    TIMEOUT = 5  # -EAGAIN: the 4.13 policy's 120 s
+    PIN_SEEN = 6  # -EBUSY: the pin-aware policy
+    DISSOLVE = 7  # -EBUSY: free hugetlb pages cannot be dissolved
+    RUNNING = 8  # reported by STATUS, not ended
+
+
+class BlockerClass(IntEnum):
+    """What keeps a block from going offline (design: event log, ``blockers``)."""
+
+    LONGTERM_PIN = 0
+    SHORT_REFERENCE = 1
+    NO_ROOM = 2
+    HUGETLB_SHUTTLE = 3
+    KERNEL_ZONE_PIN = 4
+    UNMOVABLE = 5
+
+
+class Incident(IntEnum):
+    """Events nobody asked for."""
+
+    OOM_KILL = 0
+    PANIC = 1
+    PIN_FAILED = 2
+
+
+class PinFailure(IntEnum):
+    """Policy cell: what a long-term pin does when a page cannot be moved."""
+
+    ENOMEM = 0
+    PIN_IN_PLACE = 1
+
+
+class OfflineRule(IntEnum):
+    """Policy cell: when an offline gives up."""
+
+    UNBOUNDED = 0
+    BOUNDED_4_13 = 1
+    TIMEOUT = 2
+    PIN_AWARE = 3
+
+
+class Cell(IntEnum):
+    """Cells of the decision table (int64 vector handed to both engines)."""
+
+    FAULT_FLAG_ANON = 0  # 1: a pin's fault of a 4 KiB anonymous page avoids ZONE_MOVABLE
+    FAULT_FLAG_THP = 1
+    FAULT_FLAG_FILE = 2
+    FAULT_FLAG_HUGETLB = 3
+    PIN_MIGRATES = 4  # 1: present pages in ZONE_MOVABLE are migrated before the pin
+    PIN_FAILURE = 5  # PinFailure
+    PIN_DENIED = 6  # 1: -EBUSY when any page to pin is or would be in ZONE_MOVABLE
+    HINT_HONOURED = 7  # 1: touches of hinted areas avoid ZONE_MOVABLE
+    ISOLATED_UNPINNABLE = 8  # 1: pages in an isolated pageblock count as unpinnable (6.1+)
+    MIGRATE_TRIES = 9  # passes of one migrate_pages call (10)
+    VFIO_CALL_PAGES = 10  # pages of one GUP call of VFIO (1 on 5.10, 512 later)
+    OFFLINE_RULE = 11  # OfflineRule
+    OFFLINE_BOUND_NS = 12  # timeout policies: ns from the start of the attempt
+    OFFLINE_MAX_ERRORS = 13  # 4.13: failed passes before giving up
+    PCP_HIGH_PAGES = 14  # 0: formula PCP_RULE; otherwise fixed capacity of a per-CPU list
+    PCP_RULE = 15  # PcpRule
+    MOVABLE_MARK_CAPPED = 16  # 1: ZONE_MOVABLE min = managed/1024 in 32..128 (6.12), 0: its share
+    THP_FAIL_PAGES = 17  # pgmigrate_fail per failed THP: 1 or 512 pages
+    HUGETLB_PIN_MIGRATES = 18  # 0 on 6.1 (refused with -ENOMEM), 1 otherwise
+
+
+NR_CELLS = 32
+
+
+class PcpRule(IntEnum):
+    """How the capacity of a per-CPU page list follows from the zone (mm/page_alloc.c)."""
+
+    BATCH_TIMES_6 = 0  # 5.10: 6 x batch
+    LOW_MARK = 1  # 5.14+: low watermark / local CPUs, at least 4 x batch
+    ZONE_EIGHTH = 2  # 6.7+: auto-tuned up to managed/8 / CPUs
+
+
+class Counter(IntEnum):
+    """vmstat-like counters of a host (int64 vector, ``Host.counters``)."""
+
+    PGMIGRATE_SUCCESS = 0  # base pages
+    PGMIGRATE_FAIL = 1  # as the profile counts them
+    THP_MIGRATION_SUCCESS = 2
+    THP_MIGRATION_FAIL = 3
+    THP_MIGRATION_SPLIT = 4
+    NR_FOLL_PIN_ACQUIRED = 5
+    NR_FOLL_PIN_RELEASED = 6
+    PGFAULT = 7
+    THP_FAULT_ALLOC = 8
+    THP_FAULT_FALLBACK = 9
+    OOM_KILL = 10
+    PGSTEAL = 11  # page-cache pages reclaimed
+    ALLOCSTALL = 12  # direct reclaim entries
+    KSWAPD_WAKE = 13
+    MIGRATE_PAGES_CALLS = 14
+    OFFLINE_PASSES = 15
+    PAGEBLOCK_STEAL = 16
+    HUGETLB_FAULT = 17
+
+
+NR_COUNTERS = 24
+
+
+class Cost(IntEnum):
+    """Entries of the cost vector (int64 ns, ``engine.costs``)."""
+
+    FAULT_4K = 0
+    FAULT_2M = 1
+    PIN_4K = 2
+    PIN_2M = 3
+    PIN_CALL = 4
+    UNPIN_4K = 5
+    UNPIN_2M = 6
+    MIGRATE_4K = 7
+    MIGRATE_2M = 8
+    MIGRATE_FAIL_4K = 9  # one failed try of one base page
+    MIGRATE_FAIL_2M = 10
+    OFFLINE_FIXED = 11  # quiesce, isolate, commit per attempt and block
+    PASS_FIXED = 12  # one scan of a block of any size
+    PASS_SCAN_PAGEBLOCK = 13
+    RECLAIM_4K = 14
+    OOM_KILL = 15
+    FREE_4K = 16
+    FREE_2M = 17
+
+
+NR_COSTS = 24
