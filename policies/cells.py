@@ -1,0 +1,89 @@
+"""What each cell of the decision table means, and which values it may take."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from engine.enums import Cell, OfflineRule, PcpRule, PinFailure
+
+
+@dataclass(frozen=True, slots=True)
+class CellDoc:
+    """Meaning and range of one cell.
+
+    Attributes
+    ----------
+    meaning : str
+        One sentence, unit included where there is one.
+    low, high : int
+        Inclusive range of valid values.
+    names : type of IntEnum or None
+        Names of the values where they are choices.
+    """
+
+    meaning: str
+    low: int
+    high: int
+    names: type[IntEnum] | None = None
+
+    def show(self, value: int) -> str:
+        """Return ``value`` as text: its name for a choice, yes/no for a flag, digits otherwise."""
+        if self.names is not None:
+            return self.names(value).name.lower().replace("_", "-")
+        if (self.low, self.high) == (0, 1):
+            return "yes" if value else "no"
+        return str(value)
+
+
+_DAY_NS = 86_400_000_000_000
+
+
+def _flag(meaning: str) -> CellDoc:
+    return CellDoc(meaning, 0, 1)
+
+
+CELL_DOCS: dict[Cell, CellDoc] = {
+    Cell.FAULT_FLAG_ANON: _flag(
+        "a 4 KiB anonymous page faulted in by a long-term pin avoids MOVABLE"
+    ),
+    Cell.FAULT_FLAG_THP: _flag("a THP faulted in by a long-term pin avoids MOVABLE"),
+    Cell.FAULT_FLAG_FILE: _flag("a page-cache page faulted in by a long-term pin avoids MOVABLE"),
+    Cell.FAULT_FLAG_HUGETLB: _flag(
+        "a hugetlb page faulted in by a long-term pin is taken from pool pages outside MOVABLE"
+    ),
+    Cell.PIN_MIGRATES: _flag("present pages in MOVABLE are migrated out before a long-term pin"),
+    Cell.PIN_FAILURE: CellDoc(
+        "what a pin does when a page cannot be migrated out", 0, 1, PinFailure
+    ),
+    Cell.PIN_DENIED: _flag(
+        "a long-term pin of any page that is or would be in MOVABLE gets -EBUSY"
+    ),
+    Cell.HINT_HONOURED: _flag(
+        "the first touch of an area hinted as 'will be pinned' avoids MOVABLE"
+    ),
+    Cell.ISOLATED_UNPINNABLE: _flag(
+        "pages in an isolated pageblock count as unpinnable, in every zone"
+    ),
+    Cell.MIGRATE_TRIES: CellDoc("passes of one migrate_pages call over its list", 1, 1000),
+    Cell.VFIO_CALL_PAGES: CellDoc("pages of one GUP call made by VFIO type1", 1, 1 << 20),
+    Cell.OFFLINE_RULE: CellDoc("when an offline gives up by itself", 0, 3, OfflineRule),
+    Cell.OFFLINE_BOUND_NS: CellDoc(
+        "ns from the start of an offline attempt to its own end (0: none)", 0, 365 * _DAY_NS
+    ),
+    Cell.OFFLINE_MAX_ERRORS: CellDoc(
+        "failed migration passes before an offline gives up (0: no limit)", 0, 1_000_000
+    ),
+    Cell.PCP_HIGH_PAGES: CellDoc(
+        "capacity of a per-CPU page list in pages (0: by the rule below)", 0, 1 << 30
+    ),
+    Cell.PCP_RULE: CellDoc(
+        "how the capacity of a per-CPU page list follows from its zone", 0, 2, PcpRule
+    ),
+    Cell.MOVABLE_MARK_CAPPED: _flag(
+        "the min watermark of MOVABLE is managed/1024 within 32..128 pages, not its share"
+    ),
+    Cell.THP_FAIL_PAGES: CellDoc("pgmigrate_fail counted for one THP that failed to move", 1, 512),
+    Cell.HUGETLB_PIN_MIGRATES: _flag(
+        "a pin that migrates also migrates hugetlb pages (no: refuses them with -ENOMEM)"
+    ),
+}
+"""Complete: one entry per ``Cell``."""

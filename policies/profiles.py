@@ -1,0 +1,123 @@
+"""Kernel profiles: what plain kernels do, cell by cell.
+
+Kernel versions in sources are the trees that were read; behaviour marked "observed" was
+recorded on Debian's unmodified 5.10.223 and 6.1.176 kernels.
+"""
+
+from engine.enums import Cell, OfflineRule, PcpRule, PinFailure
+from policies.models import Profile, Setting
+
+_MOVABLE_MASK_510 = "mm/gup.c __gup_longterm_locked, 5.10.35: only PF_MEMALLOC_NOCMA is set"
+_PIN_MASK_61 = "include/linux/sched/mm.h current_gfp_context, 6.1: PF_MEMALLOC_PIN clears MOVABLE"
+_RETRY_510 = "mm/migrate.c migrate_pages, 5.10.35: ten passes, forced from the fourth"
+_RETRY_61 = "mm/migrate.c migrate_pages, 6.1: ten passes, forced from the fourth"
+_NO_BOUND = "mm/memory_hotplug.c offline_pages: no retry counter, no timeout, only signals"
+_NO_MADVISE = "no such madvise advice in include/uapi/asm-generic/mman-common.h"
+_MARKS = (
+    "mm/page_alloc.c __setup_per_zone_wmarks: the zone's share; observed 2440 pages for 256 MiB"
+)
+
+LINUX_5_10 = Profile(
+    "linux-5.10",
+    "before the pin fix: long-term pins stay in ZONE_MOVABLE",
+    {
+        Cell.FAULT_FLAG_ANON: Setting(0, _MOVABLE_MASK_510),
+        Cell.FAULT_FLAG_THP: Setting(0, _MOVABLE_MASK_510),
+        Cell.FAULT_FLAG_FILE: Setting(0, _MOVABLE_MASK_510),
+        Cell.FAULT_FLAG_HUGETLB: Setting(
+            0, "mm/hugetlb.c dequeue_huge_page_node_exact, 5.10.35: only CMA pages are skipped"
+        ),
+        Cell.PIN_MIGRATES: Setting(
+            0, "mm/gup.c check_and_migrate_cma_pages, 5.10.35: only CMA pages are migrated"
+        ),
+        Cell.PIN_FAILURE: Setting(
+            PinFailure.PIN_IN_PLACE,
+            "mm/gup.c check_and_migrate_cma_pages, 5.10.35: pins anyway after a failed migration",
+        ),
+        Cell.PIN_DENIED: Setting(0, "mm/gup.c, 5.10.35: no zone test refuses a pin"),
+        Cell.HINT_HONOURED: Setting(0, _NO_MADVISE + ", 5.10.35"),
+        Cell.ISOLATED_UNPINNABLE: Setting(
+            0, "mm/gup.c, 5.10.35: no test of the pageblock's type but is_migrate_cma_page"
+        ),
+        Cell.MIGRATE_TRIES: Setting(10, _RETRY_510),
+        Cell.VFIO_CALL_PAGES: Setting(
+            1, "drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, 5.10.35: one page per call"
+        ),
+        Cell.OFFLINE_RULE: Setting(OfflineRule.UNBOUNDED, _NO_BOUND + ", 5.10.35"),
+        Cell.OFFLINE_BOUND_NS: Setting(0, _NO_BOUND + ", 5.10.35"),
+        Cell.OFFLINE_MAX_ERRORS: Setting(0, _NO_BOUND + ", 5.10.35"),
+        Cell.PCP_HIGH_PAGES: Setting(0, "vm.percpu_pagelist_fraction is 0 by default, 5.10.35"),
+        Cell.PCP_RULE: Setting(
+            PcpRule.BATCH_TIMES_6, "mm/page_alloc.c pageset_set_batch, 5.10.35: high = 6 * batch"
+        ),
+        Cell.MOVABLE_MARK_CAPPED: Setting(0, _MARKS + " (5.10.223)"),
+        Cell.THP_FAIL_PAGES: Setting(
+            1,
+            "mm/migrate.c migrate_pages, 5.10.35: nr_failed counts a THP once; observed on 5.10.223"
+            " (16 pinned THPs: nr_failed=16)",
+        ),
+        Cell.HUGETLB_PIN_MIGRATES: Setting(
+            1, "mm/gup.c check_and_migrate_cma_pages, 5.10.35: isolates huge pages like others"
+        ),
+    },
+)
+
+LINUX_6_1 = Profile(
+    "linux-6.1",
+    "with the pin fix of 5.13: long-term pins leave ZONE_MOVABLE or fail",
+    {
+        Cell.FAULT_FLAG_ANON: Setting(1, _PIN_MASK_61),
+        Cell.FAULT_FLAG_THP: Setting(1, _PIN_MASK_61),
+        Cell.FAULT_FLAG_FILE: Setting(1, _PIN_MASK_61),
+        Cell.FAULT_FLAG_HUGETLB: Setting(
+            1,
+            "mm/hugetlb.c dequeue_huge_page_node_exact, 6.1: unpinnable pool pages are skipped",
+        ),
+        Cell.PIN_MIGRATES: Setting(
+            1, "mm/gup.c check_and_migrate_movable_pages, 6.1.166; observed on 6.1.176"
+        ),
+        Cell.PIN_FAILURE: Setting(
+            PinFailure.ENOMEM,
+            "mm/gup.c migrate_longterm_unpinnable_pages, 6.1.166: all pins dropped, -ENOMEM;"
+            " observed on 6.1.176 (one foreign reference among 8192 pages)",
+        ),
+        Cell.PIN_DENIED: Setting(0, "mm/gup.c, 6.1.166: no zone test refuses a pin"),
+        Cell.HINT_HONOURED: Setting(0, _NO_MADVISE + ", 6.1.166"),
+        Cell.ISOLATED_UNPINNABLE: Setting(
+            1,
+            "include/linux/mm.h is_longterm_pinnable_page, 6.1.166, CONFIG_CMA: MIGRATE_ISOLATE"
+            " is not pinnable",
+        ),
+        Cell.MIGRATE_TRIES: Setting(10, _RETRY_61),
+        Cell.VFIO_CALL_PAGES: Setting(
+            512,
+            "drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, commit 4d83de6da265: one page"
+            " of page pointers per call",
+        ),
+        Cell.OFFLINE_RULE: Setting(OfflineRule.UNBOUNDED, _NO_BOUND + ", 6.1.166"),
+        Cell.OFFLINE_BOUND_NS: Setting(0, _NO_BOUND + ", 6.1.166"),
+        Cell.OFFLINE_MAX_ERRORS: Setting(0, _NO_BOUND + ", 6.1.166"),
+        Cell.PCP_HIGH_PAGES: Setting(
+            0, "vm.percpu_pagelist_high_fraction is 0 by default, 6.1.166"
+        ),
+        Cell.PCP_RULE: Setting(
+            PcpRule.LOW_MARK,
+            "mm/page_alloc.c zone_highsize, 6.1: low watermark / local CPUs, at least 4 * batch;"
+            " sizes observed on 6.1.176",
+        ),
+        Cell.MOVABLE_MARK_CAPPED: Setting(0, _MARKS + " (6.1.176)"),
+        Cell.THP_FAIL_PAGES: Setting(
+            512,
+            "mm/migrate.c migrate_pages, 6.1: nr_failed_pages counts the base pages; observed on"
+            " 6.1.176 (16 pinned THPs: nr_failed=8192)",
+        ),
+        Cell.HUGETLB_PIN_MIGRATES: Setting(
+            0,
+            "mm/hugetlb.c follow_hugetlb_page, observed on 6.1.176: -ENOMEM and a warning, nothing"
+            " is migrated (a defect of 6.1, gone in 6.12)",
+        ),
+    },
+)
+
+PROFILES: tuple[Profile, ...] = (LINUX_5_10, LINUX_6_1)
+"""All shipped profiles, oldest first."""
