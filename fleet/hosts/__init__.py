@@ -1,0 +1,1 @@
+"""Host class and sizing to engine shapes, and what a fresh host holds."""

@@ -1,0 +1,1 @@
+"""Inventories, traces and importers of public data sets."""

@@ -1,0 +1,1 @@
+"""Scenario files: models, units, YAML with line and column, shipped scenarios."""

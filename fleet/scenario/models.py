@@ -1,0 +1,343 @@
+"""What a scenario file says: frozen models, unknown fields refused.
+
+In files quantities carry units (``256GiB``, ``30s``, ``75%``, ``120/h``) under short names; in
+Python the same fields are exact integers with the unit last in the name (``memory_pages``,
+``horizon_ns``, ``share_millionths``, ``arrivals_interval_ns``). The field descriptions here are
+the reference: ``docs/scenario.md`` is generated from them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from fleet.scenario.rules import (
+    check_arms,
+    check_cost_model,
+    check_hosts,
+    check_mix,
+    check_name,
+    check_quantiles,
+    check_removals,
+    check_scenario,
+    check_sizing,
+    check_workloads,
+    plain_bool,
+    plain_int,
+    plain_text,
+)
+from fleet.scenario.units import MAX_INT, BlockSize, Duration, Rate, Share, Size
+
+Text = Annotated[str, BeforeValidator(plain_text)]
+Name = Annotated[Text, BeforeValidator(check_name)]
+Count = Annotated[int, BeforeValidator(plain_int), Field(ge=1, le=10**9)]
+Natural = Annotated[int, BeforeValidator(plain_int), Field(ge=0, le=MAX_INT)]
+Flag = Annotated[bool, BeforeValidator(plain_bool)]
+Quantiles = Annotated[tuple[Duration, ...], Field(min_length=2)]
+Mix = dict[Name, Share]
+
+MINUTE_NS = 60 * 10**9
+
+
+class Model(BaseModel):
+    """Base of all scenario models: frozen, no unknown fields, aliases are the file's names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+
+
+class HostClass(Model):
+    """A class of equal hosts, for fleets described by shares or counts."""
+
+    name: Name = Field(description="Name of the class, unique in the fleet.")
+    share_millionths: Share | None = Field(
+        None, alias="share",
+        description="Part of the fleet's hosts in this class; all shares add up to 100%.",
+    )  # fmt: skip
+    count: Count | None = Field(None, description="Number of hosts, instead of a share.")
+    memory_pages: Size = Field(alias="memory", gt=0, description="RAM of one host.")
+    nodes: Annotated[int, BeforeValidator(plain_int), Field(ge=1, le=8)] | None = Field(
+        None, description="NUMA nodes; default two from 128GiB on, one below."
+    )
+    cpus: Annotated[int, BeforeValidator(plain_int), Field(ge=1, le=4096)] = Field(
+        32, description="CPUs, spread over the nodes."
+    )
+    memory_block_pages: BlockSize | None = Field(
+        None, alias="memory_block", description="Memory block size; default: the fleet's."
+    )
+    kernel_millionths: Share | None = Field(
+        None, alias="kernel_memory", description="As in `hosts`, for this class only."
+    )
+    cache_millionths: Share | None = Field(
+        None, alias="page_cache", description="As in `hosts`, for this class only."
+    )
+    base_millionths: Share | None = Field(
+        None, alias="base_load", description="As in `hosts`, for this class only."
+    )
+
+
+class Hosts(Model):
+    """The inventory: classes, or a file of real hosts."""
+
+    classes: tuple[HostClass, ...] = Field((), description="Host classes; or `inventory`.")
+    inventory: Text | None = Field(
+        None,
+        description="CSV or Parquet file of hosts (columns in the section on inventories); "
+        "a relative path counts from the scenario file, with --set from the current folder.",
+    )
+    total: Count | None = Field(
+        None,
+        description="Number of hosts: needed with class shares; with an inventory the first "
+        "`total` hosts of the file (default: all).",
+    )
+    memory_block_pages: BlockSize = Field(
+        0, alias="memory_block",
+        description="Memory block size; `auto` (0 pages) is the x86 rule: 128MiB below 64GiB of RAM, "
+        "2GiB from there on (bare metal).",
+    )  # fmt: skip
+    kernel_millionths: Share = Field(
+        40_000, alias="kernel_memory",
+        description="Unmovable kernel memory (slab, page tables, network buffers), share of RAM.",
+    )  # fmt: skip
+    cache_millionths: Share = Field(
+        100_000, alias="page_cache", description="Page cache, share of RAM."
+    )
+    base_millionths: Share = Field(
+        20_000, alias="base_load", description="Anonymous memory of the host's own daemons."
+    )
+
+    _check = model_validator(mode="after")(check_hosts)
+
+
+class WorkloadKind(Model):
+    """How a workload uses its memory: backing, pins, traffic."""
+
+    name: Name = Field(description="Name of the kind, referred to by mixes.")
+    backing: Literal["thp", "4k", "hugetlb"] = Field(
+        "thp", description="Anonymous THP, anonymous 4 KiB pages, or hugetlb 2 MiB pages."
+    )
+    pin: Literal["none", "vfio", "rdma", "io_uring"] = Field(
+        "none", description="Who takes long-term pins on its memory; `none`: nobody."
+    )
+    pinned_millionths: Share = Field(
+        1_000_000, alias="pinned", description="Share of its memory that is pinned."
+    )
+    present_millionths: Share = Field(
+        0, alias="present",
+        description="Share of the pinned memory already touched when the pin is taken: fresh VM "
+        "0%, restored VM 100%, DPDK on hugetlb 100%.",
+    )  # fmt: skip
+    touched_millionths: Share = Field(
+        1_000_000, alias="touched",
+        description="Share of the memory that is not pinned which is touched at start.",
+    )  # fmt: skip
+    flows: Natural = Field(0, description="Network flows it carries, lost while it is down.")
+
+    _check = model_validator(mode="after")(check_mix)
+
+
+class SizeChoice(Model):
+    """One entry of a generator's size mix."""
+
+    memory_pages: Size = Field(alias="memory", gt=0, description="Memory of the workload.")
+    vcpus: Count = Field(1, description="CPUs of the workload.")
+    weight: Count = Field(1, description="Relative frequency among arrivals.")
+
+
+class Generator(Model):
+    """A Poisson stream of workloads."""
+
+    name: Name = Field(description="Name of the stream; its draws depend on it.")
+    arrivals_interval_ns: Rate = Field(
+        alias="arrivals", description="Mean arrival rate of the whole fleet, for example 120/h."
+    )
+    sizes: Annotated[tuple[SizeChoice, ...], Field(min_length=1)] = Field(
+        description="Size mix, drawn by weight."
+    )
+    lifetime_ns: Annotated[Quantiles, BeforeValidator(check_quantiles)] = Field(
+        alias="lifetime",
+        description="Lifetimes at equal steps of probability, ascending, linear in between: "
+        "the first is the shortest, the last the longest.",
+    )
+    mix: Mix = Field(min_length=1, description="Share of arrivals per kind, 100% in all.")
+
+    _check = model_validator(mode="after")(check_mix)
+
+
+class Holds(Model):
+    """In-flight short references (vmsplice-like): no FOLL_LONGTERM, yet the page cannot move."""
+
+    share_millionths: Share = Field(
+        alias="share", description="Share of workloads that take such references."
+    )
+    pages: Size = Field(16, alias="memory", gt=0, description="Memory held at a time.")
+    duration_ns: Duration = Field(
+        2 * 10**9, alias="duration", gt=0, description="How long a reference is held."
+    )
+    every_ns: Duration = Field(
+        10 * MINUTE_NS, alias="every", gt=0,
+        description="Time between the starts of two holds of one workload.",
+    )  # fmt: skip
+
+
+class Hint(Model):
+    """Quality of the madvise hint for policies that honour it."""
+
+    recall_millionths: Share = Field(
+        1_000_000, alias="recall", description="Share of pinning workloads that give the hint."
+    )
+    precision_millionths: Share = Field(
+        1_000_000, alias="precision", gt=0,
+        description="Share of hinted workloads that do pin; the rest are false alarms.",
+    )  # fmt: skip
+
+
+class Workloads(Model):
+    """What runs on the fleet: a trace of arrivals, or generators, and how they use memory."""
+
+    kinds: Annotated[tuple[WorkloadKind, ...], Field(min_length=1)] = Field(
+        description="The kinds of workload."
+    )
+    trace: Text | None = Field(
+        None,
+        description="CSV or Parquet file of arrivals (columns in the section on traces); "
+        "paths as for `hosts.inventory`.",
+    )
+    mix: Mix = Field(
+        default_factory=dict,
+        description="With a trace: share of its workloads per kind, 100% in all (a `kind` "
+        "column of the trace has precedence).",
+    )
+    generators: tuple[Generator, ...] = Field((), description="Streams; or `trace`.")
+    commitment_millionths: Share = Field(
+        0, alias="commitment",
+        description="Memory of the residents at time zero, share of the fleet's RAM: drawn from "
+        "arrival rate times length-biased lifetime. 0%: the fleet starts empty.",
+    )  # fmt: skip
+    holds: Holds | None = Field(None, description="Short references in flight; default none.")
+    hint: Hint = Field(Hint(), description="The madvise hint (only `madvise-hint` reads it).")
+
+    _check = model_validator(mode="after")(check_workloads)
+
+
+class Removals(Model):
+    """A campaign of real hot-removes with a controller that reacts."""
+
+    count: Count | None = Field(None, description="Number of requests, spread over the window.")
+    interval_ns: Rate | None = Field(
+        None, alias="rate", description="Mean rate of requests of the whole fleet, or `count`."
+    )
+    target: Literal["drawn", "all"] = Field(
+        "drawn",
+        description="`drawn`: each request names a host drawn by key; `all`: one request for "
+        "every host, spread over the window (neither count nor rate).",
+    )
+    pages: Size | None = Field(None, alias="bytes", gt=0, description="Memory per request.")
+    blocks: Count | None = Field(None, description="Memory blocks per request, or `bytes`.")
+    start_ns: Duration = Field(0, alias="start", description="Begin of the window.")
+    end_ns: Duration | None = Field(
+        None, alias="end", description="End of the window; default the horizon."
+    )
+    deadline_ns: Duration = Field(
+        30 * MINUTE_NS, alias="deadline", gt=0,
+        description="A request that has not returned this long after its issue is `stuck`.",
+    )  # fmt: skip
+    attempts: Count = Field(3, description="Offline attempts per request at most.")
+    retry_delay_ns: Duration = Field(
+        MINUTE_NS, alias="retry_delay", gt=0, description="Wait after a failed attempt."
+    )
+    before_reboot: Flag = Field(
+        False, description="The removal is part of a reboot: the host restarts when it is done."
+    )
+
+    _check = model_validator(mode="after")(check_removals)
+
+
+class Probes(Model):
+    """Offline attempts on a clone of the host, forgotten afterwards: paired across arms."""
+
+    count: Count = Field(description="Number of probes, spread over the window.")
+    bound_ns: Duration = Field(
+        MINUTE_NS, alias="bound", gt=0, description="A probe that takes longer is `stuck`."
+    )
+    start_ns: Duration = Field(0, alias="start", description="Begin of the window.")
+    end_ns: Duration | None = Field(
+        None, alias="end", description="End of the window; default the horizon."
+    )
+
+
+class Watchdog(Model):
+    """What resets a host whose removal hangs."""
+
+    mechanism: Literal["none", "reboot"] = Field(
+        "none",
+        description="`reboot`: the shutdown watchdog is armed while a removal is part of a "
+        "reboot and nobody pets it; `none`: no reset.",
+    )
+    timeout_ns: Duration = Field(
+        30 * 10**9, alias="timeout", gt=0, description="Watchdog timeout (iTCO: 30 s)."
+    )
+    boot_ns: Annotated[Quantiles, BeforeValidator(check_quantiles)] = Field(
+        (300 * 10**9, 600 * 10**9), alias="boot",
+        description="Time from reset to service, a quantile table like `lifetime`.",
+    )  # fmt: skip
+
+
+class Executor(Model):
+    """How to compute; never changes a result and is not part of the run's hash."""
+
+    actors: Count | None = Field(None, description="Processes; default the number of CPUs.")
+    hosts_per_actor: Count | None = Field(
+        None, description="Hosts per process instead: 1 is one process per host."
+    )
+    window_ns: Duration | None = Field(
+        None, alias="window", gt=0,
+        description="Length of a window, at most `reaction_latency` (the default).",
+    )  # fmt: skip
+
+
+class Digests(Model):
+    """SHA-256 of the input files, filled in when a scenario is resolved, checked when given."""
+
+    inventory: Text | None = Field(None, description="Of `hosts.inventory`.")
+    trace: Text | None = Field(None, description="Of `workloads.trace`.")
+
+
+class Scenario(Model):
+    """One question to the fleet."""
+
+    name: Name = Field(description="Name of the scenario and of its run folders.")
+    seed: Natural = Field(1, description="Seed of all draws.")
+    replications: Annotated[Count, Field(le=10_000)] = Field(
+        1, description="Independent repetitions, each with the same plan for every arm."
+    )
+    horizon_ns: Duration = Field(alias="horizon", gt=0, description="Simulated time.")
+    profile: Literal["linux-5.10", "linux-6.1"] = Field(
+        "linux-6.1", description="Kernel profile: what everything but the policies does."
+    )
+    arms: Annotated[
+        tuple[Text, ...], Field(min_length=1), BeforeValidator(check_arms)
+    ] = Field(description="Arms to compare, each `PIN+OFFLINE[@SIZING]`.")  # fmt: skip
+    sizing: Annotated[Text, BeforeValidator(check_sizing)] = Field(
+        "movable-50", description="Zone sizing of arms that name none."
+    )
+    costs: Annotated[Text, BeforeValidator(check_cost_model)] = Field(
+        "default", description="Cost model."
+    )
+    hosts: Hosts = Field(description="The inventory.")
+    workloads: Workloads = Field(description="What runs on it.")
+    removals: Removals | None = Field(None, description="Removal campaign; default none.")
+    probes: Probes | None = Field(None, description="Probes; default none.")
+    watchdog: Watchdog = Field(Watchdog(), description="The watchdog of every host.")
+    reaction_latency_ns: Duration = Field(
+        10**9, alias="reaction_latency", gt=0,
+        description="Time from what the controller knows to what it does.",
+    )  # fmt: skip
+    placement: Literal["first-fit", "spread"] = Field(
+        "spread", description="First host with room, or the host with most room."
+    )
+    samples_ns: Duration | None = Field(
+        None, alias="samples", gt=0, description="Interval of host samples; default none."
+    )
+    executor: Executor = Field(Executor(), description="How to compute.")
+    digests: Digests = Field(Digests(), description="Input digests (written by the resolver).")
+
+    _check = model_validator(mode="after")(check_scenario)

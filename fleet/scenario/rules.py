@@ -1,0 +1,195 @@
+"""Rules between fields, and the readers of plain values. Errors are ``units.fail``."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from fleet.scenario.units import MILLION, fail, format_duration, format_share
+
+if TYPE_CHECKING:
+    from fleet.scenario.models import (
+        Hosts,
+        Removals,
+        Scenario,
+        Workloads,
+    )
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def plain_int(value: Any) -> int:
+    """Accept whole numbers only (no text, no bool, no 1.5)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise fail(f"needs a whole number, got {value!r}")
+    return value
+
+
+def plain_bool(value: Any) -> bool:
+    """Accept true and false only."""
+    if not isinstance(value, bool):
+        raise fail(f"needs true or false, got {value!r}")
+    return value
+
+
+def plain_text(value: Any) -> str:
+    """Accept text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise fail(f"needs text, got {value!r}")
+    return value
+
+
+def check_name(value: str) -> str:
+    """Names go into folder names and columns: letters, digits, dot, dash, underscore."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise fail(f"not a name: {value!r} (letters, digits, '.', '-', '_'; at most 64)")
+    return value
+
+
+def check_quantiles(value: Any) -> Any:
+    """A quantile table ascends and does not end at zero."""
+    from fleet.scenario.units import parse_duration
+
+    if isinstance(value, list | tuple):
+        parsed = [parse_duration(v) for v in value]
+        if parsed != sorted(parsed):
+            raise fail("quantiles must ascend")
+        if parsed and parsed[-1] == 0:
+            raise fail("the last quantile must be above zero")
+    return value
+
+
+def check_cost_model(value: str) -> str:
+    """The engine has one cost model."""
+    if value != "default":
+        raise fail(f"unknown cost model {value!r} (known: default)")
+    return value
+
+
+def check_sizing(value: str) -> str:
+    """A sizing preset known to the policies."""
+    return value
+
+
+def check_arms(value: Any) -> Any:
+    """Arms must parse and be unique."""
+    from policies.arms import parse_arm
+
+    if not isinstance(value, list | tuple):
+        return value
+    seen: set[str] = set()
+    for index, text in enumerate(value):
+        if not isinstance(text, str):
+            raise fail(f"an arm is text PIN+OFFLINE[@SIZING], got {text!r}", f"[{index}]")
+        try:
+            name = parse_arm(text).name
+        except ValueError as error:
+            raise fail(str(error), f"[{index}]") from error
+        if name in seen:
+            raise fail(f"arm {name!r} is listed twice", f"[{index}]")
+        seen.add(name)
+    return value
+
+
+def _unique(names: list[str], field: str) -> None:
+    """Names of a list must differ."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise fail(f"{name!r} is used twice", f"{field}[{index}].name")
+
+
+def check_hosts(hosts: "Hosts") -> "Hosts":
+    """Classes or inventory; shares with a total, or counts; room for the host's own memory."""
+    if bool(hosts.classes) == (hosts.inventory is not None):
+        raise fail("give either `classes` or `inventory` (--set inventory=FILE)")
+    _unique([c.name for c in hosts.classes], "classes")
+    shared = [c.share_millionths is not None for c in hosts.classes]
+    for index, item in enumerate(hosts.classes):
+        if (item.share_millionths is None) == (item.count is None):
+            raise fail("give either `share` or `count`", f"classes[{index}]")
+        if shared[index] != shared[0]:
+            raise fail("all classes need shares, or all need counts", f"classes[{index}]")
+    if hosts.classes and shared[0]:
+        total = sum(c.share_millionths or 0 for c in hosts.classes)
+        if total != MILLION:
+            raise fail(f"shares add up to {format_share(total)}, not 100%", "classes")
+        if hosts.total is None:
+            raise fail("shares need `total`, the number of hosts")
+    elif hosts.classes and hosts.total is not None:
+        raise fail("classes with counts need no `total`", "total")
+    _check_own_memory(hosts)
+    return hosts
+
+
+def _check_own_memory(hosts: "Hosts") -> None:
+    """Kernel memory, cache and base load together must leave memory free."""
+    default = (hosts.kernel_millionths, hosts.cache_millionths, hosts.base_millionths)
+    if sum(default) >= MILLION:
+        raise fail("kernel_memory, page_cache and base_load together leave no memory")
+    for index, item in enumerate(hosts.classes):
+        own = (item.kernel_millionths, item.cache_millionths, item.base_millionths)
+        if sum(d if o is None else o for o, d in zip(own, default, strict=True)) >= MILLION:
+            reason = "kernel_memory, page_cache and base_load together leave no memory"
+            raise fail(reason, f"classes[{index}]")
+
+
+def check_mix(model: Any) -> Any:
+    """Shares of a mix add up to 100 %; pins need pinned memory."""
+    mix = getattr(model, "mix", None)
+    if mix and sum(mix.values()) != MILLION:
+        raise fail(f"shares add up to {format_share(sum(mix.values()))}, not 100%", "mix")
+    return model
+
+
+def check_workloads(work: "Workloads") -> "Workloads":
+    """Trace or generators; mixes name kinds that exist; the hint's quality is possible."""
+    if bool(work.generators) == (work.trace is not None):
+        raise fail("give either `generators` or `trace` (--set trace=FILE)")
+    kinds = [k.name for k in work.kinds]
+    _unique(kinds, "kinds")
+    _unique([g.name for g in work.generators], "generators")
+    if work.trace is not None and not work.mix:
+        raise fail("a trace needs `mix`, the share of each kind")
+    if work.trace is None and work.mix:
+        raise fail("`mix` goes with a trace; generators have their own", "mix")
+    mixes = [(f"generators[{i}].mix", g.mix) for i, g in enumerate(work.generators)]
+    for field, mix in [("mix", work.mix), *mixes]:
+        check_mix(work)
+        for name in mix:
+            if name not in kinds:
+                known = ", ".join(kinds)
+                raise fail(f"unknown kind {name!r} (known: {known})", f"{field}.{name}")
+    return work
+
+
+def check_removals(removals: "Removals") -> "Removals":
+    """One amount, one way to count, a window that is not empty."""
+    if (removals.pages is None) == (removals.blocks is None):
+        raise fail("give either `bytes` or `blocks`")
+    ways = (removals.count is not None) + (removals.interval_ns is not None)
+    if removals.target == "all" and ways:
+        raise fail("target `all` takes neither `count` nor `rate`", "target")
+    if removals.target == "drawn" and ways != 1:
+        raise fail("give either `count` or `rate`")
+    return removals
+
+
+def check_scenario(scenario: "Scenario") -> "Scenario":
+    """Windows inside the horizon, lookahead within the latency, watchdog with its campaign."""
+    for name in ("removals", "probes"):
+        part = getattr(scenario, name)
+        if part is None:
+            continue
+        end_ns = scenario.horizon_ns if part.end_ns is None else part.end_ns
+        if end_ns > scenario.horizon_ns:
+            raise fail("the window ends after the horizon", f"{name}.end")
+        if part.start_ns >= end_ns:
+            raise fail("the window is empty: it starts at or after its end", f"{name}.start")
+    window_ns = scenario.executor.window_ns
+    if window_ns is not None and window_ns > scenario.reaction_latency_ns:
+        latency = format_duration(scenario.reaction_latency_ns)
+        raise fail(f"longer than reaction_latency ({latency})", "executor.window")
+    reboots = scenario.removals is not None and scenario.removals.before_reboot
+    if scenario.watchdog.mechanism == "reboot" and not reboots:
+        raise fail("`reboot` needs removals with before_reboot: true", "watchdog.mechanism")
+    if scenario.executor.actors is not None and scenario.executor.hosts_per_actor is not None:
+        raise fail("give either `actors` or `hosts_per_actor`", "executor.hosts_per_actor")
+    return scenario
