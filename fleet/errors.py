@@ -1,4 +1,4 @@
-"""The one exception for what a user got wrong."""
+"""The two ways a command ends badly: what a user got wrong, and what broke while it ran."""
 
 
 class InputError(Exception):
@@ -26,3 +26,7 @@ class InputError(Exception):
         """Return the one line."""
         place = " ".join(part for part in (self.where, self.field) if part)
         return f"{place}: {self.reason}" if place else self.reason
+
+
+class RunError(Exception):
+    """Something failed while it ran (disk full, corrupt run): one line, exit code 1."""

@@ -1,0 +1,1 @@
+"""The event log: table schemas, writer, run folder, manifest, verification."""
