@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 MANIFEST = "manifest.json"
 SCENARIO = "scenario.resolved.yaml"
-SCHEMA = "schema.json"
+RUN = "run.json"
 COMMITS = "commits"
 EVENTS = "events"
 
