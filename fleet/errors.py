@@ -30,3 +30,7 @@ class InputError(Exception):
 
 class RunError(Exception):
     """Something failed while it ran (disk full, corrupt run): one line, exit code 1."""
+
+
+class FleetError(Exception):
+    """A known failure that is not the input's fault: printed as one line, exit code 1."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from engine.enums import Cell
 from policies.cells import CELL_DOCS
@@ -10,6 +11,18 @@ from policies.cells import CELL_DOCS
 
 class PolicyError(ValueError):
     """A profile, policy, preset or arm that does not exist or does not fit; one line of text."""
+
+
+class Named(Protocol):
+    """What every profile, policy and preset has."""
+
+    @property
+    def name(self) -> str:
+        """The name scenarios and arms use."""
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ FLAG_CELLS = (
 
 _OLD = "mm/gup.c __gup_longterm_locked, 5.10.35"
 _NEW = "mm/gup.c check_and_migrate_movable_pages, commit f68749ec342b (5.13)"
-_P1 = "proposal 1 of the mail (the pin flag reaches the fault handler)"
-_P2 = "proposal 2 of the mail (migrate before the pin)"
-_P3 = "proposal 3 of the mail (madvise before the first touch)"
+_MAIL = "mail 'Pinning ZONE_MOVABLE pages' (LKML, 20 November 2020)"
+_P1 = f"{_MAIL}, proposal 1: the pin's flag reaches the fault handler"
+_P2 = f"{_MAIL}, proposal 2: pages are migrated before the pin"
+_P3 = f"{_MAIL}, proposal 3: madvise before the first touch"
 _DENY = "strict reading of ZONE_MOVABLE's promise in include/linux/mmzone.h; no kernel does it"
 
 

@@ -2,21 +2,15 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from policies.models import OfflinePolicy, PinPolicy, PolicyError, Profile, Sizing
+from policies.models import Named, OfflinePolicy, PinPolicy, PolicyError, Profile, Sizing
 from policies.offlines import OFFLINE_POLICIES, parse_timeout
 from policies.pins import PIN_POLICIES
 from policies.profiles import PROFILES
 from policies.sizing import SIZINGS, parse_movable
 
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-T = TypeVar("T", bound=_Named)
+T = TypeVar("T", bound=Named)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> PolicyError:

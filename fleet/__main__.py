@@ -1,0 +1,7 @@
+"""``python -m fleet``: the same as the ``fleet`` command."""
+
+import sys
+
+from fleet.cli.app import main
+
+sys.exit(main())
