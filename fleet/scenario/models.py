@@ -8,7 +8,7 @@ the reference: ``docs/scenario.md`` is generated from them.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fleet.scenario.rules import (
     check_arms,
@@ -16,6 +16,7 @@ from fleet.scenario.rules import (
     check_hosts,
     check_mix,
     check_name,
+    check_profile,
     check_quantiles,
     check_removals,
     check_scenario,
@@ -28,12 +29,14 @@ from fleet.scenario.rules import (
 from fleet.scenario.units import MAX_INT, BlockSize, Duration, Rate, Share, Size
 
 Text = Annotated[str, BeforeValidator(plain_text)]
-Name = Annotated[Text, BeforeValidator(check_name)]
+Name = Annotated[Text, AfterValidator(check_name)]
 Count = Annotated[int, BeforeValidator(plain_int), Field(ge=1, le=10**9)]
 Natural = Annotated[int, BeforeValidator(plain_int), Field(ge=0, le=MAX_INT)]
 Flag = Annotated[bool, BeforeValidator(plain_bool)]
-Quantiles = Annotated[tuple[Duration, ...], Field(min_length=2)]
-Mix = dict[Name, Share]
+Quantiles = Annotated[
+    tuple[Duration, ...], Field(min_length=2), AfterValidator(check_quantiles)
+]  # fmt: skip
+Mix = Annotated[dict[Name, Share], AfterValidator(check_mix)]
 
 MINUTE_NS = 60 * 10**9
 
@@ -90,8 +93,8 @@ class Hosts(Model):
     )
     memory_block_pages: BlockSize = Field(
         0, alias="memory_block",
-        description="Memory block size; `auto` (0 pages) is the x86 rule: 128MiB below 64GiB of RAM, "
-        "2GiB from there on (bare metal).",
+        description="Memory block size; `auto` is the x86 rule: 128MiB below 64GiB of RAM, 2GiB "
+        "from there on (bare metal).",
     )  # fmt: skip
     kernel_millionths: Share = Field(
         40_000, alias="kernel_memory",
@@ -131,8 +134,6 @@ class WorkloadKind(Model):
     )  # fmt: skip
     flows: Natural = Field(0, description="Network flows it carries, lost while it is down.")
 
-    _check = model_validator(mode="after")(check_mix)
-
 
 class SizeChoice(Model):
     """One entry of a generator's size mix."""
@@ -152,14 +153,12 @@ class Generator(Model):
     sizes: Annotated[tuple[SizeChoice, ...], Field(min_length=1)] = Field(
         description="Size mix, drawn by weight."
     )
-    lifetime_ns: Annotated[Quantiles, BeforeValidator(check_quantiles)] = Field(
+    lifetime_ns: Quantiles = Field(
         alias="lifetime",
         description="Lifetimes at equal steps of probability, ascending, linear in between: "
         "the first is the shortest, the last the longest.",
     )
     mix: Mix = Field(min_length=1, description="Share of arrivals per kind, 100% in all.")
-
-    _check = model_validator(mode="after")(check_mix)
 
 
 class Holds(Model):
@@ -213,7 +212,10 @@ class Workloads(Model):
         "arrival rate times length-biased lifetime. 0%: the fleet starts empty.",
     )  # fmt: skip
     holds: Holds | None = Field(None, description="Short references in flight; default none.")
-    hint: Hint = Field(Hint(), description="The madvise hint (only `madvise-hint` reads it).")
+    hint: Hint = Field(
+        default_factory=lambda: Hint.model_validate({}),
+        description="The madvise hint (only `madvise-hint` reads it).",
+    )
 
     _check = model_validator(mode="after")(check_workloads)
 
@@ -275,7 +277,7 @@ class Watchdog(Model):
     timeout_ns: Duration = Field(
         30 * 10**9, alias="timeout", gt=0, description="Watchdog timeout (iTCO: 30 s)."
     )
-    boot_ns: Annotated[Quantiles, BeforeValidator(check_quantiles)] = Field(
+    boot_ns: Quantiles = Field(
         (300 * 10**9, 600 * 10**9), alias="boot",
         description="Time from reset to service, a quantile table like `lifetime`.",
     )  # fmt: skip
@@ -310,23 +312,26 @@ class Scenario(Model):
         1, description="Independent repetitions, each with the same plan for every arm."
     )
     horizon_ns: Duration = Field(alias="horizon", gt=0, description="Simulated time.")
-    profile: Literal["linux-5.10", "linux-6.1"] = Field(
+    profile: Annotated[Text, AfterValidator(check_profile)] = Field(
         "linux-6.1", description="Kernel profile: what everything but the policies does."
     )
     arms: Annotated[
-        tuple[Text, ...], Field(min_length=1), BeforeValidator(check_arms)
+        tuple[Text, ...], Field(min_length=1), AfterValidator(check_arms)
     ] = Field(description="Arms to compare, each `PIN+OFFLINE[@SIZING]`.")  # fmt: skip
-    sizing: Annotated[Text, BeforeValidator(check_sizing)] = Field(
+    sizing: Annotated[Text, AfterValidator(check_sizing)] = Field(
         "movable-50", description="Zone sizing of arms that name none."
     )
-    costs: Annotated[Text, BeforeValidator(check_cost_model)] = Field(
+    costs: Annotated[Text, AfterValidator(check_cost_model)] = Field(
         "default", description="Cost model."
     )
     hosts: Hosts = Field(description="The inventory.")
     workloads: Workloads = Field(description="What runs on it.")
     removals: Removals | None = Field(None, description="Removal campaign; default none.")
     probes: Probes | None = Field(None, description="Probes; default none.")
-    watchdog: Watchdog = Field(Watchdog(), description="The watchdog of every host.")
+    watchdog: Watchdog = Field(
+        default_factory=lambda: Watchdog.model_validate({}),
+        description="The watchdog of every host.",
+    )
     reaction_latency_ns: Duration = Field(
         10**9, alias="reaction_latency", gt=0,
         description="Time from what the controller knows to what it does.",
@@ -337,7 +342,12 @@ class Scenario(Model):
     samples_ns: Duration | None = Field(
         None, alias="samples", gt=0, description="Interval of host samples; default none."
     )
-    executor: Executor = Field(Executor(), description="How to compute.")
-    digests: Digests = Field(Digests(), description="Input digests (written by the resolver).")
+    executor: Executor = Field(
+        default_factory=lambda: Executor.model_validate({}), description="How to compute."
+    )
+    digests: Digests = Field(
+        default_factory=lambda: Digests.model_validate({}),
+        description="Input digests (written by the resolver).",
+    )
 
     _check = model_validator(mode="after")(check_scenario)

@@ -1,9 +1,14 @@
 """Rules between fields, and the readers of plain values. Errors are ``units.fail``."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from engine.costs import CostModel
 from fleet.scenario.units import MILLION, fail, format_duration, format_share
+from policies import registry
+from policies.arms import parse_arm
+from policies.models import PolicyError
 
 if TYPE_CHECKING:
     from fleet.scenario.models import (
@@ -39,54 +44,57 @@ def plain_text(value: Any) -> str:
 
 def check_name(value: str) -> str:
     """Names go into folder names and columns: letters, digits, dot, dash, underscore."""
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not _NAME.fullmatch(value):
         raise fail(f"not a name: {value!r} (letters, digits, '.', '-', '_'; at most 64)")
     return value
 
 
-def check_quantiles(value: Any) -> Any:
+def check_quantiles(value: tuple[int, ...]) -> tuple[int, ...]:
     """A quantile table ascends and does not end at zero."""
-    from fleet.scenario.units import parse_duration
-
-    if isinstance(value, list | tuple):
-        parsed = [parse_duration(v) for v in value]
-        if parsed != sorted(parsed):
-            raise fail("quantiles must ascend")
-        if parsed and parsed[-1] == 0:
-            raise fail("the last quantile must be above zero")
+    if list(value) != sorted(value):
+        raise fail("quantiles must ascend")
+    if value[-1] == 0:
+        raise fail("the last quantile must be above zero")
     return value
 
 
 def check_cost_model(value: str) -> str:
     """The engine has one cost model."""
-    if value != "default":
-        raise fail(f"unknown cost model {value!r} (known: default)")
+    if value != CostModel().name:
+        raise fail(f"unknown cost model {value!r} (known: {CostModel().name})")
     return value
+
+
+def check_profile(value: str) -> str:
+    """A kernel profile known to the policies."""
+    return _known(registry.profile, value)
 
 
 def check_sizing(value: str) -> str:
     """A sizing preset known to the policies."""
+    return _known(registry.sizing, value)
+
+
+def _known(look_up: Callable[[str], object], value: str) -> str:
+    try:
+        look_up(value)
+    except PolicyError as error:
+        raise fail(str(error)) from error
     return value
 
 
-def check_arms(value: Any) -> Any:
-    """Arms must parse and be unique."""
-    from policies.arms import parse_arm
-
-    if not isinstance(value, list | tuple):
-        return value
-    seen: set[str] = set()
-    for index, text in enumerate(value):
-        if not isinstance(text, str):
-            raise fail(f"an arm is text PIN+OFFLINE[@SIZING], got {text!r}", f"[{index}]")
+def check_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
+    """Arms parse and differ (whatever profile and default sizing they are used with)."""
+    names: list[str] = []
+    for index, text in enumerate(arms):
         try:
-            name = parse_arm(text).name
-        except ValueError as error:
+            name = parse_arm(text, "linux-6.1", "movable-50").name
+        except PolicyError as error:
             raise fail(str(error), f"[{index}]") from error
-        if name in seen:
+        if name in names:
             raise fail(f"arm {name!r} is listed twice", f"[{index}]")
-        seen.add(name)
-    return value
+        names.append(name)
+    return tuple(names)
 
 
 def _unique(names: list[str], field: str) -> None:
@@ -131,12 +139,12 @@ def _check_own_memory(hosts: "Hosts") -> None:
             raise fail(reason, f"classes[{index}]")
 
 
-def check_mix(model: Any) -> Any:
-    """Shares of a mix add up to 100 %; pins need pinned memory."""
-    mix = getattr(model, "mix", None)
-    if mix and sum(mix.values()) != MILLION:
-        raise fail(f"shares add up to {format_share(sum(mix.values()))}, not 100%", "mix")
-    return model
+def check_mix(mix: dict[str, int]) -> dict[str, int]:
+    """Shares of a mix add up to 100 %."""
+    total = sum(mix.values())
+    if mix and total != MILLION:
+        raise fail(f"shares add up to {format_share(total)}, not 100%")
+    return mix
 
 
 def check_workloads(work: "Workloads") -> "Workloads":
@@ -152,7 +160,6 @@ def check_workloads(work: "Workloads") -> "Workloads":
         raise fail("`mix` goes with a trace; generators have their own", "mix")
     mixes = [(f"generators[{i}].mix", g.mix) for i, g in enumerate(work.generators)]
     for field, mix in [("mix", work.mix), *mixes]:
-        check_mix(work)
         for name in mix:
             if name not in kinds:
                 known = ", ".join(kinds)

@@ -104,7 +104,7 @@ def _format(amount: int, table: Mapping[str, int]) -> str:
     for unit, factor in table.items():
         if amount and amount % factor == 0:
             return f"{amount // factor}{unit}"
-    return f"0{next(reversed(table))}"
+    return f"0{list(table)[-1]}"
 
 
 def format_size(pages: int) -> str:

@@ -1,0 +1,200 @@
+"""From a file (or a shipped name) and options to a validated scenario, and back to text."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as File
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from fleet.errors import InputError
+from fleet.scenario.models import Digests, Scenario
+from fleet.scenario.overrides import FILE_FIELDS, Override, apply, read_set, spread_aliases
+from fleet.scenario.problems import path_of, reason_of
+from fleet.scenario.yamlpos import Document, Path, parse_yaml, read_path, show_path
+
+LIBRARY = File(__file__).parent / "library"
+"""Folder of the shipped scenarios."""
+
+
+def shipped() -> dict[str, File]:
+    """Return the shipped scenarios by name, in order of name."""
+    return {file.stem: file for file in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def find_scenario(source: str) -> File:
+    """Return the file of a shipped name or a path; InputError if there is none."""
+    if source in shipped():
+        return shipped()[source]
+    file = File(source)
+    if file.is_file():
+        return file
+    known = ", ".join(shipped())
+    raise InputError(f"no such file or shipped scenario (shipped: {known})", where=source)
+
+
+@dataclass(slots=True)
+class _Places:
+    """Where each field was written: in the file, or by an option."""
+
+    name: str
+    document: Document
+    options: list[Override] = field(default_factory=list)
+
+    def option(self, path: Path) -> Override | None:
+        """Return the last option that set ``path`` or something above it."""
+        for override in reversed(self.options):
+            if path[: len(override.path)] == override.path:
+                return override
+        return None
+
+    def order(self, path: Path, key: bool) -> tuple[int, int, int]:
+        """Sort key: the file's lines first, then options in their order."""
+        override = self.option(path)
+        if override is not None:
+            return 1, self.options.index(override), 0
+        return 0, *self.mark(path, key)
+
+    def mark(self, path: Path, key: bool) -> tuple[int, int]:
+        """Line and column of a field or, if it is not in the file, of what should hold it."""
+        keys, values = self.document.keys, self.document.values
+        if path in values and not (key and path in keys):
+            return values[path]
+        while path not in keys and path not in values:
+            path = path[:-1]
+        return keys.get(path) or values[path]
+
+    def error(self, path: Path, reason: str, key: bool = False) -> InputError:
+        """Build the error for a field."""
+        override = self.option(path)
+        shown = show_path(path)
+        if override is None:
+            line, col = self.mark(path, key)
+            return InputError(reason, field=shown, where=f"{self.name}:{line}:{col}")
+        same = path == override.path
+        return InputError(reason, field="" if same else shown, where=override.label)
+
+
+def _read(file: File) -> str:
+    """Return the text of a scenario file; InputError if it cannot be read."""
+    try:
+        return file.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", where=str(file)) from None
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8 text (byte {error.start})"
+        raise InputError(reason, where=str(file)) from None
+
+
+def load_scenario(
+    source: str,
+    sets: Sequence[str] = (),
+    options: Mapping[str, tuple[str, object]] | None = None,
+) -> Scenario:
+    """Load, override and validate a scenario.
+
+    Parameters
+    ----------
+    source : str
+        Path of a YAML file or name of a shipped scenario.
+    sets : sequence of str
+        ``path=value`` overrides in order (``--set``).
+    options : mapping of str to (path, plain value)
+        Other options by the name that errors shall show: ``{"--seed": ("seed", 7)}``; they win.
+
+    Returns
+    -------
+    Scenario
+        With absolute file names and the digests of the files.
+
+    Raises
+    ------
+    InputError
+        One line for the first thing that is wrong.
+    """
+    file = find_scenario(source)
+    document = parse_yaml(_read(file), str(file))
+    if not isinstance(document.data, dict):
+        raise InputError("a scenario is a mapping of fields", where=f"{file}:1:1")
+    marks = (document.keys, document.values)
+    data = spread_aliases(document.data, marks, f"{file}")
+    data = _absolute(data, file.parent)
+    places = _Places(str(file), document)
+    overrides = [read_set(text) for text in sets]
+    for label, (path, value) in (options or {}).items():
+        overrides.append(Override(read_path(path), value, label))
+    for override in overrides:
+        data = apply(data, override)
+        if override.path in FILE_FIELDS:
+            data = _absolute(data, File.cwd())
+        places.options.append(override)
+    scenario = _validate(data, places)
+    return scenario.model_copy(update={"digests": _digests(scenario, places)})
+
+
+def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:
+    """Make relative file names absolute, counted from ``folder``."""
+    for section, name in FILE_FIELDS:
+        held = data.get(str(section))
+        if isinstance(held, dict) and isinstance(held.get(name), str) and held[name].strip():
+            held = {**held, name: str((folder / held[name]).resolve())}
+            data = {**data, str(section): held}
+    return data
+
+
+def _validate(data: dict[str, Any], places: _Places) -> Scenario:
+    """Validate; the first error by place becomes an InputError."""
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        found = []
+        for item in error.errors(include_url=False):
+            path = path_of(item)
+            key = item["type"] == "extra_forbidden"
+            found.append((places.order(path, key), path, reason_of(item, path), key))
+        _, path, reason, key = min(found, key=lambda item: item[0])
+        raise places.error(path, reason, key) from None
+
+
+def _digests(scenario: Scenario, places: _Places) -> Digests:
+    """Hash the input files; refuse one that is not what a resolved scenario says."""
+    files = {"inventory": scenario.hosts.inventory, "trace": scenario.workloads.trace}
+    known = scenario.digests.model_dump()
+    found: dict[str, str | None] = {}
+    for path in sorted(FILE_FIELDS):
+        short = str(path[1])
+        name = files[short]
+        found[short] = None
+        if name is not None:
+            try:
+                with open(name, "rb") as stream:
+                    found[short] = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                raise places.error(path, f"{error.strerror}: {name}") from None
+        if known[short] not in (None, found[short]):
+            raise places.error(("digests", short), "the file has changed since it was resolved")
+    return Digests.model_validate({k: v for k, v in found.items() if v is not None})
+
+
+def _dump(scenario: Scenario) -> dict[str, Any]:
+    """Plain data with units, without what does not change results."""
+    return scenario.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"executor"})
+
+
+def resolve(scenario: Scenario) -> str:
+    """Return canonical YAML: every default written out, loads to an equal scenario.
+
+    The executor is left out (it changes no result); input files are absolute paths with digests.
+    """
+    return str(yaml.safe_dump(_dump(scenario), sort_keys=False, allow_unicode=True, width=100))
+
+
+def hash_input(scenario: Scenario) -> bytes:
+    """Return canonical bytes of all that decides results: no executor, digests for file names."""
+    data = _dump(scenario)
+    for section, name in FILE_FIELDS:
+        data[str(section)].pop(name, None)
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
