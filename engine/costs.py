@@ -25,7 +25,9 @@ DEFAULT_FIGURES: dict[Cost, Figure] = {
     Cost.FAULT_2M: Figure(150_000, _T5 + "; 139 us zeroing + fault and PMD set-up"),
     Cost.PIN_4K: Figure(67, _T2 + ": 17.5 ms/GiB"),
     Cost.PIN_2M: Figure(5_700, _T2 + ": 2.9 ms/GiB"),
-    Cost.PIN_CALL: Figure(500, "GUP call overhead: 1-page against 512-page calls, commit 4d83de6da265"),
+    Cost.PIN_CALL: Figure(
+        500, "GUP call overhead: 1-page against 512-page calls, commit 4d83de6da265"
+    ),
     Cost.UNPIN_4K: Figure(74, _T2 + ": 19.5 ms/GiB"),
     Cost.UNPIN_2M: Figure(16_400, _T2 + ": 8.4 ms/GiB"),
     Cost.MIGRATE_4K: Figure(1_200, _T4),

@@ -1,0 +1,191 @@
+"""Where a request finds memory: zonelists, watermarks, reclaim, the OOM killer.
+
+Sources: mm/page_alloc.c (``get_page_from_freelist``, ``__alloc_pages_slowpath``), mm/vmscan.c
+(``balance_pgdat``), mm/oom_kill.c (``select_bad_process``), Linux 5.10 and 6.1. kswapd runs at
+once and to its goal: its wake-up delay cannot change which zone a page comes from in the end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.enums import AreaKind, Cost, Counter, Incident, Migratetype, Row, ZoneKind
+from engine.reference.state import ABSENT, Zone
+from engine.reference.zone import Buddy
+
+SWAP_CLUSTER_MAX = 32
+NOBODY = -1
+
+
+class KilledError(Exception):
+    """The process on whose behalf memory was asked for was OOM-killed."""
+
+
+class PanicError(Exception):
+    """Out of memory and no killable process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for memory and where it may come from."""
+
+    zones: tuple[Zone, ...]
+    highest: ZoneKind
+    """Highest zone kind of the gfp mask: decides which lowmem_reserve applies."""
+    mt: Migratetype
+    cpu: int
+    proc: int
+    may_oom: bool
+
+
+class Allocator(Buddy):
+    """The layer that finds pages for a request."""
+
+    def _request(
+        self, nodes: list[int], movable: bool, cpu: int, proc: int, *, may_oom: bool
+    ) -> Request:
+        """Zonelist of ``nodes``: each node's zones from the highest allowed kind down."""
+        highest = ZoneKind.MOVABLE if movable else ZoneKind.NORMAL
+        zones = tuple(
+            self.zone[node * len(ZoneKind) + kind]
+            for node in nodes
+            for kind in range(highest, -1, -1)
+            if self.zone[node * len(ZoneKind) + kind].managed
+        )
+        mt = Migratetype.MOVABLE if movable else Migratetype.UNMOVABLE
+        return Request(zones, highest, mt, cpu, proc, may_oom)
+
+    def _nodes_from(self, node: int) -> list[int]:
+        """All nodes, the given one first, then upwards and around."""
+        n = self.shape.nr_nodes
+        return [(node + i) % n for i in range(n)]
+
+    def _watermark_ok(self, zone: Zone, order: int, mark: int, highest: ZoneKind) -> bool:
+        """__zone_watermark_ok."""
+        spare = zone.free_pages - ((1 << order) - 1)
+        if spare <= mark + self._reserve(zone, highest):
+            return False
+        if order == 0:
+            return True
+        types = (Migratetype.UNMOVABLE, Migratetype.MOVABLE, Migratetype.RECLAIMABLE)
+        return any(zone.free_area[mt][o] for o in range(order, self.max_order + 1) for mt in types)
+
+    def _from_freelists(self, request: Request, order: int, *, low: bool) -> int:
+        """get_page_from_freelist: first zone above its mark; -1 if none."""
+        for zone in request.zones:
+            mark = zone.low if low else zone.min
+            if not self._watermark_ok(zone, order, mark, request.highest):
+                continue
+            if order:
+                pfn = self._rmqueue(zone, order, request.mt)
+            else:
+                pfn = self._pcp_take(zone, request.cpu, request.mt)
+            if pfn >= 0:
+                return pfn
+        return -1
+
+    def _has_room(self, request: Request, order: int) -> bool:
+        """Whether an allocation down to the min marks would succeed without reclaim."""
+        return any(self._watermark_ok(z, order, z.min, request.highest) for z in request.zones)
+
+    def _alloc(self, request: Request, order: int) -> int:
+        """__alloc_pages: pfn, or -1. Order 0 reclaims and, where allowed, OOM-kills.
+
+        Raises KilledError (the requester died) or PanicError.
+        """
+        while True:
+            pfn = self._from_freelists(request, order, low=True)
+            if pfn >= 0:
+                return pfn
+            if order == 0 and self._wake_kswapds(request):
+                continue
+            pfn = self._from_freelists(request, order, low=False)
+            if pfn >= 0:
+                return pfn
+            if order:
+                return -1
+            self.counters[Counter.ALLOCSTALL] += 1
+            if self._direct_reclaim(request):
+                continue
+            if not request.may_oom:
+                return -1
+            self._oom_kill(request.proc)
+
+    # -- reclaim ------------------------------------------------------------------------------
+
+    def _reclaim(self, eligible: Callable[[Zone], bool], done: Callable[[int], bool]) -> int:
+        """Drop clean page cache, oldest first, until ``done(reclaimed)``. Returns pages."""
+        reclaimed = 0
+        files = [a for a in self.area_of.values() if a.kind == AreaKind.FILE]
+        for area in sorted(files, key=lambda a: a.sequence):
+            for index, pfn in enumerate(area.pages):
+                if done(reclaimed):
+                    return reclaimed
+                if pfn < 0 or self.owner[pfn].held or self.owner[pfn].isolated:
+                    continue
+                if not eligible(self._zone_at(pfn)):
+                    continue
+                area.pages[index] = ABSENT
+                del self.owner[pfn]
+                self._free_chunk(pfn, 0)
+                reclaimed += 1
+                self.counters[Counter.PGSTEAL] += 1
+                self.tally.reclaimed_pages += 1
+                self.tally.latency_ns += self.costs[Cost.RECLAIM_4K]
+        return reclaimed
+
+    def _wake_kswapds(self, request: Request) -> int:
+        """Each node of the zonelist reclaims until one allowed zone is at its high mark."""
+        reclaimed = 0
+        for node in dict.fromkeys(z.node for z in request.zones):
+            zones = [z for z in request.zones if z.node == node]
+
+            def balanced(_: int, zones: list[Zone] = zones) -> bool:
+                return any(z.free_pages >= z.high for z in zones)
+
+            if balanced(0):
+                continue
+            self.counters[Counter.KSWAPD_WAKE] += 1
+            reclaimed += self._reclaim(lambda z, zones=zones: z in zones, balanced)  # type: ignore[misc]
+        return reclaimed
+
+    def _direct_reclaim(self, request: Request) -> int:
+        """try_to_free_pages: a cluster from the first node that has something."""
+        for node in dict.fromkeys(z.node for z in request.zones):
+            zones = [z for z in request.zones if z.node == node]
+            reclaimed = self._reclaim(
+                lambda z, zones=zones: z in zones,  # type: ignore[misc]
+                lambda n: n >= SWAP_CLUSTER_MAX,
+            )
+            if reclaimed:
+                return reclaimed
+        return 0
+
+    # -- OOM ----------------------------------------------------------------------------------
+
+    def _rss(self, proc: int) -> int:
+        """Anonymous pages of a process (what oom_badness mostly counts)."""
+        return sum(
+            sum(pfn >= 0 for pfn in a.pages)
+            for a in self.area_of.values()
+            if a.proc == proc and a.kind in (AreaKind.ANON, AreaKind.THP)
+        )
+
+    def _oom_kill(self, requester: int) -> None:
+        """Kill the largest killable process; ties go to the lowest slot."""
+        victims = [(self._rss(p), -p) for p, q in self.proc_of.items() if not q.oom_immune]
+        rss, negative = max(victims, default=(0, 0))
+        if rss == 0:
+            self.panicked = True
+            self._emit(Row.INCIDENT, Incident.PANIC, NOBODY, requester, 0)
+            raise PanicError
+        victim = -negative
+        self.counters[Counter.OOM_KILL] += 1
+        self.tally.latency_ns += self.costs[Cost.OOM_KILL]
+        self._emit(Row.INCIDENT, Incident.OOM_KILL, victim, requester, rss)
+        self._exit_process(victim)
+        if victim == requester:
+            raise KilledError
+
+    def _exit_process(self, proc: int) -> None:
+        """Release everything a process holds (provided by the layer above)."""
+        raise NotImplementedError

@@ -1,0 +1,221 @@
+"""The reference host: dispatch of commands, and its state as arrays."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.enums import AreaKind, Errno, Migratetype, Op, Row
+from engine.reference.allocator import KilledError, PanicError
+from engine.reference.offlining import Offlining
+from engine.reference.state import Tally
+from engine.rows import NR_COLUMNS
+from engine.shape import HostShape
+
+Int64 = NDArray[np.int64]
+NO_OFFLINE_CHANGE = (Op.SAMPLE, Op.STATUS)
+
+
+ARITY = {
+    Op.SPAWN: 3, Op.MAP: 5, Op.TOUCH: 5, Op.READ: 3, Op.FREE: 4, Op.UNMAP: 1, Op.EXIT: 1,
+    Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
+    Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
+}  # fmt: skip
+"""Arguments each operation reads."""
+
+
+class ReferenceHost(Offlining):
+    """A host computed page by page. Surface and units: ``engine.host.Host``.
+
+    Parameters
+    ----------
+    shape : HostShape
+    table : int64[NR_CELLS]
+        Decision table (``engine.table``).
+    costs : int64[NR_COSTS]
+        Costs in ns (``engine.costs``).
+    """
+
+    def __init__(self, shape: HostShape, table: Int64, costs: Int64) -> None:
+        super().__init__(shape, table, costs)
+        self._init_zones()
+        self._operations: dict[int, str] = {
+            Op.SPAWN: "_spawn", Op.MAP: "_map", Op.TOUCH: "_touch", Op.READ: "_read",
+            Op.FREE: "_free", Op.UNMAP: "_unmap", Op.EXIT: "_exit", Op.PIN: "_pin",
+            Op.UNPIN: "_unpin", Op.HOLD: "_hold", Op.ONLINE: "_online", Op.OFFLINE: "_offline",
+            Op.SIGNAL: "_signal", Op.STATUS: "_status", Op.RECLAIM: "_reclaim_zone",
+            Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
+            Op.POOL: "_grow_pool",
+        }  # fmt: skip
+
+    def execute(self, commands: Int64, until_ns: int) -> Int64:
+        """Apply commands in order, then advance to ``until_ns``. See docs/architecture.md.
+
+        Raises ValueError when times go back.
+        """
+        self.rows = []
+        for row in commands.tolist():
+            time_ns = row[0]
+            if time_ns < self.now_ns and self.nr_commands:
+                raise ValueError(f"command at {time_ns} ns, host is at {self.now_ns} ns")
+            self._advance_offline(time_ns)
+            self.now_ns = time_ns
+            self._apply(row[1], row[2:])
+        if not self.panicked:
+            self._advance_offline(until_ns)
+        self.now_ns = max(self.now_ns, until_ns)
+        out = np.zeros((len(self.rows), NR_COLUMNS), np.int64)
+        for i, values in enumerate(self.rows):
+            out[i, : len(values)] = values
+        return out
+
+    def _apply(self, op: int, arguments: list[int]) -> None:
+        """Run one command and emit its RESULT row."""
+        self.cause, self.tally = self.nr_commands, Tally()
+        self.nr_commands += 1
+        name = self._operations.get(op)
+        if name is None or self.panicked:
+            errno = Errno.EINVAL
+        else:
+            function: Callable[..., Errno] = getattr(self, name)
+            if self.offline is not None and op not in NO_OFFLINE_CHANGE:
+                self.offline.endless = False
+            try:
+                errno = function(*arguments[: ARITY[Op(op)]])
+            except KilledError:
+                errno = Errno.EINTR
+            except PanicError:
+                errno, self.offline = Errno.ENOMEM, None
+        t = self.tally
+        self._emit(
+            Row.RESULT, op, arguments[0], errno, t.pages, t.latency_ns, t.faulted_pages,
+            t.thp_faults, t.thp_fallbacks, t.reclaimed_pages, t.migrated_pages, t.failed_pages,
+            t.calls,
+        )  # fmt: skip
+
+    @property
+    def offline_running(self) -> bool:
+        """Whether an offline has not returned yet."""
+        return self.offline is not None
+
+    # -- small commands -----------------------------------------------------------------------
+
+    def _reclaim_zone(self, zid: int, pages: int) -> Errno:
+        """RECLAIM: drop the oldest clean cache pages of one zone."""
+        if not 0 <= zid < len(self.zone) or pages < 0:
+            return Errno.EINVAL
+        zone = self.zone[zid]
+        self.tally.pages = self._reclaim(lambda z: z is zone, lambda n: n >= pages)
+        return Errno.OK
+
+    def _shuffle_lists(self, key: int) -> Errno:
+        """SHUFFLE: permute the max-order free lists."""
+        self._shuffle(key)
+        return Errno.OK
+
+    def _sample(self, sample: int) -> Errno:
+        """SAMPLE: one row per zone with memory."""
+        content = self.blocks()
+        for zone in self.zone:
+            if not zone.present:
+                continue
+            mine = [b for b in range(self.shape.nr_blocks) if self.block_zone[b] == zone.zid]
+            used = sum(int(content[b, 3]) for b in mine)
+            pinned = sum(int(content[b, 4]) for b in mine)
+            file = sum(int(content[b, 5]) for b in mine)
+            kernel = sum(int(content[b, 6]) for b in mine)
+            self._emit(
+                Row.SAMPLE, sample, zone.zid, zone.managed, zone.free_pages, zone.min, pinned,
+                file, used - file - kernel, kernel, len(mine),
+                sum(1 for b in mine if content[b, 4]),
+            )  # fmt: skip
+        return Errno.OK
+
+    # -- state as arrays ----------------------------------------------------------------------
+
+    def zones(self) -> Int64:
+        """int64[nr_zones, 8]: managed, free, min, low, high, present, pcp, isolated (pages)."""
+        return np.array(
+            [
+                [z.managed, z.free_pages, z.min, z.low, z.high, z.present, z.pcp_pages(),
+                 z.isolated_pages]
+                for z in self.zone
+            ],
+            np.int64,
+        )  # fmt: skip
+
+    def blocks(self) -> Int64:
+        """int64[nr_blocks, 7]: zone, isolated, free, used, pinned, file, kernel.
+
+        Zone -1: offline, -2: hole. Pages; ``free`` counts pages in free lists, isolated ones too, not those in per-CPU lists.
+        """
+        out = np.zeros((self.shape.nr_blocks, 7), np.int64)
+        out[:, 0] = self.block_zone
+        out[:, 1] = self.block_isolated
+        for pfn, (order, _) in self.chunk.items():
+            out[pfn // self.shape.block_pages, 2] += 1 << order
+        for folio in {id(f): f for f in self.owner.values()}.values():
+            row = out[folio.pfn // self.shape.block_pages]
+            row[3] += folio.pages
+            row[4] += folio.pages if folio.pins else 0
+            if folio.area >= 0:
+                kind = self.area_of[folio.area].kind
+                row[5] += folio.pages if kind == AreaKind.FILE else 0
+                row[6] += folio.pages if kind == AreaKind.KERNEL else 0
+        return out
+
+    def area(self, slot: int) -> Int64:
+        """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
+
+        pfn -1: absent, -2: zero page (step 0); step +1 or -1: direction of the pfns of base pages;
+        step 2: one huge folio.
+        """
+        out: list[list[int]] = []
+        pages = self.area_of[slot].pages
+        for index, pfn in enumerate(pages):
+            order = self.owner[pfn].order if pfn >= 0 else 0
+            if order:
+                if self.owner[pfn].pfn == pfn:
+                    out.append([index, 1 << order, pfn, 2])
+            elif out and self._extends(out[-1], pfn):
+                out[-1][1] += 1
+            else:
+                out.append([index, 1, pfn, 0 if pfn < 0 else 1])
+        return np.array(out, np.int64).reshape(-1, 4)
+
+    @staticmethod
+    def _extends(extent: list[int], pfn: int) -> bool:
+        """Whether a base page (or hole) continues an extent; fixes its direction if it is new."""
+        _, count, start, step = extent
+        if start < 0 or pfn < 0:
+            return start == pfn
+        if step == 2:
+            return False
+        if count == 1 and pfn == start - 1:
+            extent[3] = -1
+            return True
+        return pfn == start + step * count
+
+    def free_list(self, zid: int, mt: int, order: int) -> Int64:
+        """int64[k]: pfns of a free list, head first."""
+        return np.array(list(self.zone[zid].free_area[Migratetype(mt)][order]), np.int64)
+
+    def pcp(self, cpu: int, zid: int) -> Int64:
+        """int64[k]: pages of a CPU's lists (UNMOVABLE, then MOVABLE), next taken first."""
+        return np.array([p for stack in self.zone[zid].pcp[cpu] for p in stack], np.int64)
+
+    def pages(self) -> Int64:
+        """int64[n, 7]: allocated folios ascending: pfn, order, area, index, pins, refs, isolated."""
+        folios = {f.pfn: f for f in self.owner.values()}
+        return np.array(
+            [
+                [f.pfn, f.order, f.area, f.index, f.pins, f.references, f.isolated]
+                for _, f in sorted(folios.items())
+            ],
+            np.int64,
+        ).reshape(-1, 7)
+
+    def clone(self) -> "ReferenceHost":
+        """An independent copy."""
+        return copy.deepcopy(self)

@@ -1,0 +1,241 @@
+"""migrate_pages: one try over a list of folios, and what it does with each.
+
+Source: mm/migrate.c of Linux 5.10 and 6.1: the target is allocated before the reference count is
+looked at; a held folio is -EAGAIN on every try; no target for a base page ends the call, no
+target for a THP splits it. A failing try allocates its target and gives it back; that pair is
+left out here, because it ends in the same free pages.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from engine.enums import (
+    AreaKind,
+    Cell,
+    Cost,
+    Counter,
+    Errno,
+    MigrateReason,
+    Migratetype,
+    Row,
+    ZoneKind,
+)
+from engine.reference.allocator import NOBODY, Request
+from engine.reference.memory import Memory
+from engine.reference.state import Folio, Moves
+
+
+class Target(IntEnum):
+    """Rule that says where migrated folios go."""
+
+    PIN = (
+        0  # kernel zones, the folio's own node first (alloc_migration_target under PF_MEMALLOC_PIN)
+    )
+    OFFLINE = 1  # all memory nodes but the folio's own, unless it is the only one
+    NODE = 2  # one stated node (move_pages)
+
+
+@dataclass(slots=True)
+class Call:
+    """A running migrate_pages call."""
+
+    target: Target
+    cpu: int
+    proc: int
+    node: int = 0
+    pending: list[Folio] = field(default_factory=list)
+    failed_folios: int = 0
+    failed_thps: int = 0
+    failed_pages: int = 0
+    aborted: bool = False
+    moved: int = 0
+    split: int = 0
+    latency_ns: int = 0
+
+
+class Migration(Memory):
+    """The layer that moves folios."""
+
+    def _target_nodes(self, call: Call, folio: Folio) -> list[int]:
+        """Nodes a folio may move to, in order."""
+        own = self._node_of(folio.pfn)
+        if call.target == Target.NODE:
+            return [call.node]
+        if call.target == Target.PIN:
+            return self._nodes_from(own)
+        populated = self._populated_nodes()
+        others = [n for n in self._nodes_from(own) if n != own and n in populated]
+        return others or [own]
+
+    def _target_request(self, call: Call, folio: Folio) -> Request:
+        """Zonelist of a folio's target."""
+        if call.target == Target.PIN:
+            movable = False
+        elif call.target == Target.NODE:
+            movable = True
+        else:  # a base page from a kernel zone stays below; a THP's mask allows ZONE_MOVABLE
+            movable = folio.order > 0 or self._zone_at(folio.pfn).kind == ZoneKind.MOVABLE
+        request = self._request(
+            self._target_nodes(call, folio),
+            movable,
+            call.cpu,
+            call.proc,
+            may_oom=call.target == Target.PIN,
+        )
+        if call.target == Target.PIN:
+            return request
+        return Request(
+            request.zones, request.highest, Migratetype.MOVABLE, call.cpu, call.proc, False
+        )
+
+    def _is_hugetlb(self, folio: Folio) -> bool:
+        """Whether a folio belongs to a hugetlb area."""
+        return folio.area >= 0 and self.area_of[folio.area].kind == AreaKind.HUGETLB
+
+    def _move(self, call: Call, folio: Folio, pfn: int) -> None:
+        """Put a folio's content at ``pfn`` and account it."""
+        zone_from, zone_to = self._zone_at(folio.pfn).zid, self._zone_at(pfn).zid
+        self._place(folio.area, folio.index, pfn, folio.order)
+        for i in range(folio.pages):
+            del self.owner[folio.pfn + i]
+        cost = self.costs[Cost.MIGRATE_2M if folio.order else Cost.MIGRATE_4K]
+        call.latency_ns += cost
+        call.moved += folio.pages
+        self.moves.add(zone_from, zone_to, folio.order, cost)
+        self.counters[Counter.PGMIGRATE_SUCCESS] += folio.pages
+        self.tally.migrated_pages += folio.pages
+        if folio.order and not self._is_hugetlb(folio):
+            self.counters[Counter.THP_MIGRATION_SUCCESS] += 1
+
+    def _migrate_hugetlb(self, call: Call, folio: Folio, request: Request) -> bool:
+        """Move a hugetlb folio to a pool folio, or a fresh one. False: no target."""
+        nodes = self._target_nodes(call, folio)
+        pfn = self._pool_take(nodes, pinnable=call.target == Target.PIN)
+        if pfn >= 0:
+            self._move(call, folio, pfn)
+            self._pool_put(folio.pfn)
+            return True
+        if call.target == Target.PIN:  # htlb_allow_alloc_fallback: the same node only
+            own = [self._node_of(folio.pfn)]
+            request = self._request(own, False, call.cpu, call.proc, may_oom=False)
+        pfn = self._alloc(request, folio.order)
+        if pfn < 0:
+            return False
+        self._move(call, folio, pfn)
+        self._free_chunk(folio.pfn, folio.order)
+        return True
+
+    def _migrate_one(self, call: Call, folio: Folio) -> Errno:
+        """unmap_and_move of one folio: OK, EAGAIN (held) or ENOMEM (no target)."""
+        request = self._target_request(call, folio)
+        if folio.held and not self._is_hugetlb(folio):
+            if self._has_room(request, folio.order):
+                return Errno.EAGAIN
+            pfn = self._alloc(request, folio.order)
+            if pfn < 0:
+                return Errno.ENOMEM
+            self._free_chunk(pfn, folio.order)
+            return Errno.EAGAIN
+        if folio.held:
+            return Errno.EAGAIN
+        if self._is_hugetlb(folio):
+            return Errno.OK if self._migrate_hugetlb(call, folio, request) else Errno.ENOMEM
+        pfn = self._alloc(request, folio.order)
+        if pfn < 0:
+            return Errno.ENOMEM
+        self._move(call, folio, pfn)
+        if folio.order:
+            self._free_chunk(folio.pfn, folio.order)
+        else:
+            self._free_base_page(folio.pfn, call.cpu if call.target != Target.OFFLINE else -1)
+        return Errno.OK
+
+    def _migrate_try(self, call: Call) -> None:
+        """One pass over the pending list. Leaves in it what must be tried again."""
+        queue, again = call.pending, []
+        position = 0
+        while position < len(queue):
+            folio = queue[position]
+            position += 1
+            if self.owner.get(folio.pfn) is not folio:
+                continue  # freed or moved since it was listed
+            errno = self._migrate_one(call, folio)
+            huge = folio.order > 0
+            if errno == Errno.OK:
+                continue
+            if errno == Errno.EAGAIN:
+                call.latency_ns += self.costs[
+                    Cost.MIGRATE_FAIL_2M if huge else Cost.MIGRATE_FAIL_4K
+                ]
+                again.append(folio)
+                continue
+            if huge and not folio.held and not self._is_hugetlb(folio):
+                self.counters[Counter.THP_MIGRATION_SPLIT] += 1
+                call.split += 1
+                queue[position:position] = self._split_folio(folio)
+                continue
+            self._count_failed(call, folio)
+            call.aborted = True
+            again += queue[position:]
+            break
+        call.pending = again
+
+    def _count_failed(self, call: Call, folio: Folio) -> None:
+        """Account a folio the call gives up on, as vmstat does."""
+        thp = folio.order > 0 and not self._is_hugetlb(folio)
+        pages = self.table[Cell.THP_FAIL_PAGES] if folio.order else 1
+        call.failed_folios += 1
+        call.failed_pages += folio.pages
+        call.failed_thps += thp
+        self.counters[Counter.PGMIGRATE_FAIL] += pages
+        self.counters[Counter.THP_MIGRATION_FAIL] += thp
+        self.tally.failed_pages += folio.pages
+
+    def _migrate_end(self, call: Call) -> None:
+        """Count what is left over as failed (unless the call was cut short)."""
+        if not call.aborted:
+            for folio in call.pending:
+                self._count_failed(call, folio)
+
+    def _migrate_now(self, call: Call) -> None:
+        """A whole migrate_pages call at one instant: nothing can change between its tries."""
+        self.counters[Counter.MIGRATE_PAGES_CALLS] += 1
+        self._migrate_try(call)
+        if call.pending and not call.aborted:
+            for folio in call.pending:
+                cost = Cost.MIGRATE_FAIL_2M if folio.order else Cost.MIGRATE_FAIL_4K
+                call.latency_ns += self.costs[cost] * (self.table[Cell.MIGRATE_TRIES] - 1)
+        self._migrate_end(call)
+        self.tally.latency_ns += call.latency_ns
+
+    def _emit_moves(self, reason: MigrateReason, slot: int, moves: Moves) -> None:
+        """One MIGRATION row per (zone from, zone to, folio order), sorted."""
+        for (zone_from, zone_to, order), (folios, pages, ns) in sorted(moves.cells.items()):
+            self._emit(Row.MIGRATION, reason, slot, zone_from, zone_to, order, folios, pages, ns)
+        moves.cells.clear()
+
+    def _migrate(self, slot: int, first: int, count: int, node: int) -> Errno:
+        """MIGRATE: move_pages of a range to a node; EBUSY when something stayed behind."""
+        if not self._range_ok(slot, first, count) or not 0 <= node < self.shape.nr_nodes:
+            return Errno.EINVAL
+        area = self.area_of[slot]
+        if area.kind == AreaKind.KERNEL:
+            return Errno.EINVAL
+        call = Call(Target.NODE, self._cpu(slot, -1), area.proc, node)
+        call.pending = [f for f in self._folios(slot, first, count) if not f.isolated]
+        self._migrate_now(call)
+        self._emit_moves(MigrateReason.SYSCALL, slot, self.moves)
+        self.tally.pages = count
+        return Errno.EBUSY if call.pending or call.aborted else Errno.OK
+
+    def _folios(self, slot: int, first: int, count: int) -> list[Folio]:
+        """Distinct folios of a range in virtual order."""
+        found: dict[int, Folio] = {}
+        for pfn in self.area_of[slot].pages[first : first + count]:
+            if pfn >= 0:
+                folio = self.owner[pfn]
+                found[folio.pfn] = folio
+        return list(found.values())
+
+
+__all__ = ["NOBODY", "Call", "Migration", "Target"]

@@ -1,0 +1,359 @@
+"""Offlining: the state machine from the request to commit or abort.
+
+Source: mm/memory_hotplug.c ``offline_pages`` and mm/page_isolation.c
+``has_unmovable_pages``, Linux 5.10 and 6.1; the bounded rule is the one of 4.13. A pass is
+SCAN (find and isolate what is movable), then up to ten MIGRATE steps, one a try of
+migrate_pages; other commands act between steps.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from engine.enums import (
+    AreaKind,
+    BlockerClass,
+    Cell,
+    Cost,
+    Counter,
+    Errno,
+    FaultPath,
+    MigrateReason,
+    OfflineReason,
+    OfflineRule,
+    Row,
+    ZoneKind,
+)
+from engine.reference.allocator import NOBODY
+from engine.reference.memory import PATH_OF, POOL_AREA
+from engine.reference.migration import Call, Target
+from engine.reference.pinning import Pinning
+from engine.reference.state import Folio, Moves
+
+BLOCKER_ROWS = 32
+"""Most BLOCKER rows of one attempt; the attempt's own counts are complete."""
+
+
+class Phase(IntEnum):
+    """Which step comes next."""
+
+    BEGIN = 0
+    SCAN = 1
+    MIGRATE = 2
+    FINISH = 3
+
+
+@dataclass(slots=True)
+class Offline:
+    """A running offline."""
+
+    attempt: int
+    first_block: int
+    nr_blocks: int
+    start_ns: int
+    bound_ns: int
+    cause: int
+    zone: int
+    step_ns: int
+    block: int
+    phase: Phase = Phase.BEGIN
+    cursor: int = 0
+    tries: int = 0
+    call: Call | None = None
+    passes: int = 0
+    errors: int = 0
+    migrated_pages: int = 0
+    failed_pages: int = 0
+    unavailable_ns: int = 0
+    signalled: bool = False
+    endless: bool = False
+    no_room: bool = False
+    reclaimed_before: int = 0
+    moves: Moves = field(default_factory=Moves)
+    done: list[int] = field(default_factory=list)
+
+
+class Offlining(Pinning):
+    """The layer of memory hot-remove."""
+
+    offline: Offline | None = None
+
+    def _online(self, first: int, count: int, kind: int) -> Errno:
+        """ONLINE: give offline blocks to a zone of their node."""
+        if first < 0 or count <= 0 or first + count > self.shape.nr_blocks or kind not in (1, 2, 0):
+            return Errno.EINVAL
+        if any(self.block_zone[b] != -1 for b in range(first, first + count)):
+            return Errno.EINVAL
+        for block in range(first, first + count):
+            self._add_block(block, self.shape.block_node[block] * len(ZoneKind) + kind)
+            self._set_watermarks()
+        return Errno.OK
+
+    def _offline(self, attempt: int, first: int, count: int, bound_ns: int) -> Errno:
+        """OFFLINE: start to remove a range of blocks, one after the other."""
+        if self.offline is not None:
+            return Errno.EAGAIN
+        if first < 0 or count <= 0 or first + count > self.shape.nr_blocks or bound_ns < 0:
+            return Errno.EINVAL
+        self.offline = Offline(
+            attempt, first, count, self.now_ns, bound_ns, self.cause, -1, self.now_ns, first
+        )
+        return Errno.OK
+
+    def _signal(self) -> Errno:
+        """SIGNAL: the running offline ends at its next scan."""
+        if self.offline is None:
+            return Errno.EINVAL
+        self.offline.signalled = True
+        return Errno.OK
+
+    def _status(self, attempt: int) -> Errno:
+        """STATUS: report the running offline as if it ended here."""
+        if self.offline is None or self.offline.attempt != attempt:
+            return Errno.EINVAL
+        self._report(self.offline, Errno.OK, OfflineReason.RUNNING)
+        return Errno.OK
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def _advance_offline(self, until_ns: int) -> None:
+        """Run the steps that start before ``until_ns``."""
+        while self.offline is not None and self.offline.step_ns < until_ns:
+            off = self.offline
+            self.now_ns = off.step_ns
+            if off.phase == Phase.BEGIN:
+                self._step_begin(off)
+            elif off.phase == Phase.SCAN:
+                self._step_scan(off)
+            elif off.phase == Phase.MIGRATE:
+                self._step_migrate(off)
+            else:
+                self._step_finish(off)
+
+    def _span(self, off: Offline) -> tuple[int, int]:
+        """Pfn range of the block being removed."""
+        first = off.block * self.shape.block_pages
+        return first, first + self.shape.block_pages
+
+    def _step_begin(self, off: Offline) -> None:
+        """CHECK, QUIESCE, ISOLATE of one block."""
+        zid = self.block_zone[off.block]
+        if zid < 0 or (off.zone >= 0 and zid != off.zone):
+            self._end(off, Errno.EINVAL, OfflineReason.BAD_STATE)
+            return
+        if self._unmovable_pages(off.block):
+            self._end(off, Errno.EBUSY, OfflineReason.UNMOVABLE)
+            return
+        off.zone = zid
+        self._drain_pcp(self.zone[zid])
+        self.zone[zid].pcp_disabled = True
+        self._isolate_block(off.block)
+        off.phase, off.cursor = Phase.SCAN, self._span(off)[0]
+        off.step_ns += self.costs[Cost.OFFLINE_FIXED]
+
+    def _unmovable_pages(self, block: int) -> list[Folio]:
+        """has_unmovable_pages: kernel pages; reserved pageblocks make a block unmovable, too."""
+        if self.shape.block_reserved[block]:
+            first = block * self.shape.block_pages
+            return [Folio(first, 0, NOBODY, 0)]
+        return [
+            f
+            for f in self._folios_in(block)
+            if f.area >= 0 and self.area_of[f.area].kind == AreaKind.KERNEL
+        ]
+
+    def _folios_in(self, block: int, first: int = -1) -> list[Folio]:
+        """Folios of a block from a pfn on, ascending."""
+        start, end = block * self.shape.block_pages, (block + 1) * self.shape.block_pages
+        found: dict[int, Folio] = {}
+        for pfn in range(max(start, first), end):
+            folio = self.owner.get(pfn)
+            if folio is not None:
+                found[folio.pfn] = folio
+        return list(found.values())
+
+    def _step_scan(self, off: Offline) -> None:
+        """Signals, SCAN, and a new migrate_pages call if anything movable is left."""
+        end = self._span(off)[1]
+        if self._gives_up(off):
+            return
+        cost = self.costs[Cost.PASS_FIXED]
+        cost += self.costs[Cost.PASS_SCAN_PAGEBLOCK] * ((end - off.cursor) >> self.pbo)
+        off.step_ns += cost
+        off.passes += 1
+        self.counters[Counter.OFFLINE_PASSES] += 1
+        listed = [f for f in self._folios_in(off.block, off.cursor) if f.area != POOL_AREA]
+        listed = [f for f in listed if not f.isolated]
+        if not listed:
+            off.phase = Phase.FINISH
+            return
+        for folio in listed:
+            folio.isolated = True
+        off.cursor = listed[0].pfn
+        self.counters[Counter.MIGRATE_PAGES_CALLS] += 1
+        off.call = Call(Target.OFFLINE, 0, NOBODY, pending=listed)
+        off.tries, off.phase = 0, Phase.MIGRATE
+        off.reclaimed_before = int(self.counters[Counter.PGSTEAL])
+
+    def _gives_up(self, off: Offline) -> bool:
+        """Whether a signal, the bound or the policy ends the offline before this scan."""
+        waited = off.step_ns - off.start_ns
+        rule = self.table[Cell.OFFLINE_RULE]
+        if off.signalled or (off.bound_ns and waited >= off.bound_ns):
+            self._end(off, Errno.EINTR, OfflineReason.SIGNAL)
+        elif rule == OfflineRule.TIMEOUT and waited >= self.table[Cell.OFFLINE_BOUND_NS]:
+            self._end(off, Errno.EINTR, OfflineReason.TIMEOUT)
+        elif rule == OfflineRule.BOUNDED_4_13 and off.errors >= self.table[Cell.OFFLINE_MAX_ERRORS]:
+            self._end(off, Errno.EBUSY, OfflineReason.MAX_ERRORS)
+        elif rule == OfflineRule.BOUNDED_4_13 and waited >= self.table[Cell.OFFLINE_BOUND_NS]:
+            self._end(off, Errno.EAGAIN, OfflineReason.TIMEOUT)
+        elif rule == OfflineRule.PIN_AWARE and any(
+            f.pins for f in self._folios_in(off.block, off.cursor)
+        ):
+            self._end(off, Errno.EBUSY, OfflineReason.PIN_SEEN)
+        else:
+            return False
+        return True
+
+    def _step_migrate(self, off: Offline) -> None:
+        """One try of migrate_pages; after the last one, PUTBACK."""
+        call = off.call
+        assert call is not None
+        before = call.latency_ns
+        self.moves, kept = off.moves, self.moves
+        self._migrate_try(call)
+        self.moves = kept
+        spent = call.latency_ns - before
+        off.step_ns += spent
+        off.unavailable_ns += spent
+        off.tries += 1
+        if call.pending and not call.aborted and off.tries < self.table[Cell.MIGRATE_TRIES]:
+            return
+        self._migrate_end(call)
+        for folio in call.pending:
+            folio.isolated = False
+        for folio in self._folios_in(off.block):
+            folio.isolated = False
+        off.migrated_pages += call.moved
+        off.failed_pages += call.failed_pages
+        off.errors += call.failed_folios > 0
+        off.no_room = call.aborted
+        off.endless = self._no_progress(off, call)
+        off.call, off.phase = None, Phase.SCAN
+
+    def _no_progress(self, off: Offline, call: Call) -> bool:
+        """Whether the pass left everything as it found it: the loop has no end of its own."""
+        stolen = int(self.counters[Counter.PGSTEAL]) - off.reclaimed_before
+        return call.moved == 0 and call.split == 0 and stolen == 0
+
+    def _step_finish(self, off: Offline) -> None:
+        """DISSOLVE free hugetlb folios, TEST, COMMIT; or start over from the block's start."""
+        first, end = self._span(off)
+        off.phase, off.cursor = Phase.SCAN, first
+        for folios in self.pool:
+            for pfn in [p for p in folios if first <= p < end]:
+                folios.remove(pfn)
+                for i in range(self.pb_pages):
+                    del self.owner[pfn + i]
+                self._free_chunk(pfn, self.pbo)
+        if any(pfn in self.owner for pfn in range(first, end)):
+            return
+        zone = self.zone[off.zone]
+        self._remove_block(off.block)
+        zone.pcp_disabled = False
+        off.done.append(off.block)
+        off.block += 1
+        if off.block == off.first_block + off.nr_blocks:
+            self._end(off, Errno.OK, OfflineReason.NONE)
+            return
+        off.phase = Phase.BEGIN
+
+    def _end(self, off: Offline, errno: Errno, reason: OfflineReason) -> None:
+        """COMMIT or ABORT of the whole range: report, undo, put removed blocks back."""
+        self._report(off, errno, reason)
+        if errno != Errno.OK:
+            if 0 <= off.block < self.shape.nr_blocks and self.block_isolated[off.block]:
+                self._unisolate_block(off.block)
+                self.zone[off.zone].pcp_disabled = False
+            for block in off.done:
+                self._add_block(block, off.zone)
+                self._set_watermarks()
+        self.offline = None
+
+    # -- reports ------------------------------------------------------------------------------
+
+    def _report(self, off: Offline, errno: Errno, reason: OfflineReason) -> None:
+        """ATTEMPT, MIGRATION rows since the last report, BLOCKER rows unless it ended well."""
+        running, cause = reason == OfflineReason.RUNNING, self.cause
+        self.cause = off.cause
+        failed = -1 if errno == Errno.OK and not running else off.block
+        migrated = off.migrated_pages + (off.call.moved if off.call else 0)
+        self._emit(
+            Row.ATTEMPT, off.attempt, off.first_block, off.nr_blocks, errno, reason, off.start_ns,
+            self.now_ns, off.passes, migrated, off.failed_pages, failed, off.endless,
+            off.unavailable_ns,
+        )  # fmt: skip
+        self._emit_moves(MigrateReason.MEMORY_HOTPLUG, off.attempt, off.moves)
+        if failed >= 0 and reason != OfflineReason.BAD_STATE:
+            self._emit_blockers(off, reason)
+        self.cause = cause
+
+    def _emit_blockers(self, off: Offline, reason: OfflineReason) -> None:
+        """BLOCKER rows: neighbouring folios with the same story are one row."""
+        folios = self._folios_in(off.block)
+        if reason == OfflineReason.UNMOVABLE:
+            folios = self._unmovable_pages(off.block)
+        last: list[int] | None = None
+        rows: list[list[int]] = []
+        for folio in folios:
+            if folio.area == POOL_AREA and reason != OfflineReason.UNMOVABLE:
+                continue
+            row = self._blocker(off, reason, folio)
+            if (
+                last is not None
+                and last[3] + last[4] == row[3]
+                and last[5:] == row[5:]
+                and (last[2] == row[2])
+            ):
+                last[4] += row[4]
+                continue
+            if len(rows) == BLOCKER_ROWS:
+                break
+            rows.append(row)
+            last = row
+        for row in rows:
+            self._emit(Row.BLOCKER, *row)
+
+    def _blocker(self, off: Offline, reason: OfflineReason, folio: Folio) -> list[int]:
+        """One BLOCKER row of a folio."""
+        kind = self.area_of[folio.area].kind if folio.area >= 0 else None
+        if reason == OfflineReason.UNMOVABLE:
+            cls = BlockerClass.UNMOVABLE
+        elif folio.pins:
+            kernel = self.block_zone[off.block] % len(ZoneKind) != ZoneKind.MOVABLE
+            cls = BlockerClass.KERNEL_ZONE_PIN if kernel else BlockerClass.LONGTERM_PIN
+        elif folio.references:
+            cls = BlockerClass.SHORT_REFERENCE
+        elif kind == AreaKind.HUGETLB and not off.no_room:
+            cls = BlockerClass.HUGETLB_SHUTTLE
+        else:
+            cls = BlockerClass.NO_ROOM
+        path = PATH_OF.get(kind, FaultPath.ANON) if kind is not None else FaultPath.ANON
+        if path == FaultPath.THP and folio.order == 0:
+            path = FaultPath.ANON
+        pin = self._pin_over(folio)
+        return [
+            off.attempt, off.block, cls, folio.pfn, folio.pages, folio.area, folio.pins,
+            folio.references, path, self.block_zone[off.block], pin,
+        ]  # fmt: skip
+
+    def _pin_over(self, folio: Folio) -> int:
+        """Lowest pin number that covers a held folio, -1 if none."""
+        if not folio.held:
+            return -1
+        end = folio.index + folio.pages
+        over = [
+            number
+            for number, p in self.pin_of.items()
+            if p.area == folio.area and p.first < end and folio.index < p.first + p.count
+        ]
+        return min(over, default=-1)

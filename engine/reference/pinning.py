@@ -1,0 +1,233 @@
+"""Pins: the GUP chain from a long-term pin down to faults and migration.
+
+Sources: mm/gup.c of Linux 5.10 and 6.1 (``__gup_longterm_locked``,
+``check_and_migrate_movable_pages``), drivers/vfio/vfio_iommu_type1.c
+(``vfio_pin_pages_remote``: 1 page a call on 5.10, 512 later). A failed call unwinds the whole
+map request; what was migrated stays migrated.
+"""
+
+from engine.enums import (
+    AreaKind,
+    Cell,
+    Cost,
+    Counter,
+    Errno,
+    FaultPath,
+    Incident,
+    MigrateReason,
+    PinFailure,
+    Pinner,
+    Row,
+    ZoneKind,
+)
+from engine.reference.allocator import KilledError
+from engine.reference.memory import PATH_OF
+from engine.reference.migration import Call, Migration, Target
+from engine.reference.state import ZERO_PAGE, Folio, Pin
+
+
+class PinRows:
+    """What one PIN did, by (block, fault path)."""
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[int, int], list[int]] = {}
+
+    def add(self, block: int, path: int, column: int, pages: int, latency_ns: int) -> None:
+        """Add pages (column 0 pinned, 1 faulted, 2 migrated, 3 failed) and their time."""
+        cell = self.cells.setdefault((block, path), [0, 0, 0, 0, 0])
+        cell[column] += pages
+        cell[4] += latency_ns
+
+
+class Pinning(Migration):
+    """The layer of pins and short references."""
+
+    def _path(self, folio: Folio) -> FaultPath:
+        """Fault path a folio belongs to; base pages of a THP area count as ANON."""
+        path = PATH_OF[self.area_of[folio.area].kind]
+        return FaultPath.ANON if path == FaultPath.THP and folio.order == 0 else path
+
+    def _block(self, pfn: int) -> int:
+        """Memory block of a pfn."""
+        return pfn // self.shape.block_pages
+
+    def _pin(self, pin: int, slot: int, first: int, count: int, pinner: int, cpu: int) -> Errno:
+        """PIN: a FOLL_LONGTERM pin of a range for a device."""
+        if pin in self.pin_of or pin < 0 or not self._range_ok(slot, first, count):
+            return Errno.EINVAL
+        if self.area_of[slot].kind == AreaKind.KERNEL:
+            return Errno.EFAULT
+        rows, taken = PinRows(), Pin(slot, first, 0, longterm=True)
+        self.pin_of[pin] = taken
+        cpu = self._cpu(slot, cpu)
+        unit = self._call_pages(pinner, count)
+        self.tally.calls = self._calls(pinner, count)
+        self.tally.latency_ns += self.tally.calls * self.costs[Cost.PIN_CALL]
+        errno = Errno.OK
+        try:
+            while taken.count < count and errno == Errno.OK:
+                start = first + taken.count
+                size = min(unit, first + count - start)
+                errno = self._pin_call(slot, start, size, cpu, rows)
+                if errno == Errno.OK:
+                    taken.count += size
+        except KilledError:
+            errno = Errno.EINTR
+        if errno != Errno.OK and pin in self.pin_of:
+            self._unpin(pin)
+        self.tally.pages = count if errno == Errno.OK else 0
+        self._emit_pin(pin, slot, errno, rows)
+        self._emit_moves(MigrateReason.LONGTERM_PIN, pin, self.moves)
+        return errno
+
+    def _call_pages(self, pinner: int, count: int) -> int:
+        """Pages handled as one GUP call; where no call can fail the range is one."""
+        if not (self.table[Cell.PIN_MIGRATES] or self.table[Cell.PIN_DENIED]):
+            return count
+        return self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
+
+    def _calls(self, pinner: int, count: int) -> int:
+        """GUP calls the pinner makes for ``count`` pages."""
+        unit = self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
+        return -(-count // unit)
+
+    def _pin_call(self, slot: int, first: int, count: int, cpu: int, rows: PinRows) -> Errno:
+        """One GUP call: fault, check and migrate, take the pins."""
+        absent = [i for i in range(first, first + count) if self.area_of[slot].pages[i] < 0]
+        errno = self._populate(slot, first, count, cpu, -1, pinning=True)
+        faulted = {
+            self.owner[self.area_of[slot].pages[i]].pfn
+            for i in absent
+            if self.area_of[slot].pages[i] >= 0
+        }
+        for folio in self._folios(slot, first, count):
+            if folio.pfn in faulted:
+                cost = self.costs[Cost.FAULT_2M if folio.order else Cost.FAULT_4K]
+                rows.add(self._block(folio.pfn), self._path(folio), 1, folio.pages, cost)
+        if errno == Errno.OK:
+            errno = self._check_and_migrate(slot, first, count, cpu, rows)
+        if errno != Errno.OK:
+            return errno
+        self._take_pins(slot, first, count, rows)
+        return Errno.OK
+
+    def _check_and_migrate(
+        self, slot: int, first: int, count: int, cpu: int, rows: PinRows
+    ) -> Errno:
+        """check_and_migrate_movable_pages of one call."""
+        bad = [f for f in self._folios(slot, first, count) if self._unpinnable(f.pfn)]
+        if not bad:
+            return Errno.OK
+        if self.table[Cell.PIN_DENIED] and any(
+            self._zone_at(f.pfn).kind == ZoneKind.MOVABLE for f in bad
+        ):
+            return Errno.EBUSY
+        if not self.table[Cell.PIN_MIGRATES]:
+            return Errno.OK
+        self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
+        self.counters[Counter.NR_FOLL_PIN_RELEASED] += count
+        hugetlb = self.area_of[slot].kind == AreaKind.HUGETLB
+        if hugetlb and not self.table[Cell.HUGETLB_PIN_MIGRATES]:
+            return Errno.ENOMEM
+        call = Call(Target.PIN, cpu, self.area_of[slot].proc)
+        call.pending = [f for f in bad if not f.isolated]
+        lost = len(bad) - len(call.pending)
+        before = [(f.index, f.pages, f.pfn) for f in bad]
+        self._migrate_now(call)
+        self._record_moves(slot, before, rows)
+        if not (call.pending or call.aborted or lost):
+            return Errno.OK
+        if self.table[Cell.PIN_FAILURE] == PinFailure.PIN_IN_PLACE:
+            return Errno.OK
+        return Errno.ENOMEM
+
+    def _record_moves(self, slot: int, bad: list[tuple[int, int, int]], rows: PinRows) -> None:
+        """Note per block which pages moved in (column 2) and which stayed (column 3).
+
+        ``bad`` lists what was to move: virtual index, pages, old pfn.
+        """
+        pages = self.area_of[slot].pages
+        seen: set[int] = set()
+        for index, count, old in bad:
+            for i in range(index, index + count):
+                folio = self.owner[pages[i]]
+                stayed = pages[i] == old + i - index
+                cost = 0
+                if not stayed and folio.pfn not in seen:
+                    seen.add(folio.pfn)
+                    cost = self.costs[Cost.MIGRATE_2M if folio.order else Cost.MIGRATE_4K]
+                rows.add(self._block(pages[i]), self._path(folio), 3 if stayed else 2, 1, cost)
+
+    def _take_pins(self, slot: int, first: int, count: int, rows: PinRows) -> None:
+        """Add a pin to each page; a huge folio counts its pinned sub-pages."""
+        seen: set[int] = set()
+        for pfn in self.area_of[slot].pages[first : first + count]:
+            folio = self.owner[pfn]
+            folio.pins += 1
+            cost = 0
+            if folio.pfn not in seen:
+                seen.add(folio.pfn)
+                cost = self.costs[Cost.PIN_2M if folio.order else Cost.PIN_4K]
+                self.tally.latency_ns += cost
+            rows.add(self._block(pfn), self._path(folio), 0, 1, cost)
+        self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
+
+    def _emit_pin(self, pin: int, slot: int, errno: Errno, rows: PinRows) -> None:
+        """One PIN row per (block, path), ascending; an incident when it failed."""
+        for (block, path), (pinned, faulted, migrated, failed, ns) in sorted(rows.cells.items()):
+            held = pinned if errno == Errno.OK else 0
+            self._emit(
+                Row.PIN, pin, slot, errno, self.block_zone[block], block, path,
+                held, faulted, migrated, failed, ns,
+            )  # fmt: skip
+        if errno != Errno.OK:
+            area = self.area_of.get(slot)
+            self._emit(Row.INCIDENT, Incident.PIN_FAILED, area.proc if area else -1, pin, 0)
+
+    def _unpin(self, pin: int) -> Errno:
+        """UNPIN: release what PIN or HOLD took."""
+        if pin not in self.pin_of:
+            return Errno.EINVAL
+        taken = self.pin_of.pop(pin)
+        pages = self.area_of[taken.area].pages
+        seen: set[int] = set()
+        for i in range(taken.first, taken.first + taken.count):
+            if pages[i] < 0:
+                continue
+            folio = self.owner[pages[i]]
+            if taken.longterm:
+                folio.pins -= 1
+                if folio.pfn not in seen:
+                    seen.add(folio.pfn)
+                    cost = Cost.UNPIN_2M if folio.order else Cost.UNPIN_4K
+                    self.tally.latency_ns += self.costs[cost]
+            else:
+                folio.references -= 1
+        if taken.longterm:
+            self.counters[Counter.NR_FOLL_PIN_RELEASED] += taken.count
+        self.tally.pages += taken.count
+        return Errno.OK
+
+    def _hold(self, pin: int, slot: int, first: int, count: int) -> Errno:
+        """HOLD: references without FOLL_LONGTERM.
+
+        A wholly untouched anonymous range gets the zero page and no reference; a range that is
+        partly present is EFAULT.
+        """
+        if pin in self.pin_of or pin < 0 or not self._range_ok(slot, first, count):
+            return Errno.EINVAL
+        area = self.area_of[slot]
+        if area.kind == AreaKind.KERNEL:
+            return Errno.EFAULT
+        present = sum(p >= 0 for p in area.pages[first : first + count])
+        anonymous = area.kind in (AreaKind.ANON, AreaKind.THP)
+        if present not in (0, count) or (present == 0 and not anonymous):
+            return Errno.EFAULT
+        self.pin_of[pin] = Pin(slot, first, present, longterm=False)
+        for i in range(first, first + count):
+            if present:
+                self.owner[area.pages[i]].references += 1
+            else:
+                area.pages[i] = ZERO_PAGE
+        self.tally.pages = count
+        return Errno.OK

@@ -1,0 +1,183 @@
+"""What the reference host remembers: zones, folios, areas, processes, pins."""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.enums import NR_COUNTERS, ZONES_PER_NODE, AreaKind, Migratetype
+from engine.shape import HostShape
+
+ABSENT, ZERO_PAGE = -1, -2
+PCP_TYPES = (Migratetype.UNMOVABLE, Migratetype.MOVABLE)
+"""Migratetypes that have a per-CPU list."""
+
+
+class Zone:
+    """Free pages of one zone, and the marks that guard them."""
+
+    def __init__(self, zid: int, max_order: int, nr_cpus: int) -> None:
+        self.zid = zid
+        self.kind = zid % ZONES_PER_NODE
+        self.node = zid // ZONES_PER_NODE
+        self.free_area: list[list[OrderedDict[int, None]]] = [
+            [OrderedDict() for _ in range(max_order + 1)] for _ in Migratetype
+        ]
+        self.free_pages = 0
+        self.isolated_pages = 0
+        self.managed = 0
+        self.present = 0
+        self.min = self.low = self.high = 0
+        self.pcp: list[list[deque[int]]] = [[deque() for _ in PCP_TYPES] for _ in range(nr_cpus)]
+        self.pcp_disabled = False
+
+    def pcp_pages(self) -> int:
+        """Pages that sit in per-CPU lists."""
+        return sum(len(stack) for cpu in self.pcp for stack in cpu)
+
+
+@dataclass(slots=True, eq=False)
+class Folio:
+    """An allocated base page (order 0) or huge folio (pageblock order)."""
+
+    pfn: int
+    order: int
+    area: int
+    index: int
+    pins: int = 0
+    """FOLL_LONGTERM pins; a huge folio counts one per pinned sub-page."""
+    references: int = 0
+    """References without FOLL_LONGTERM."""
+    isolated: bool = False
+    """On the list of a running migrate_pages call."""
+
+    @property
+    def pages(self) -> int:
+        """Base pages of the folio."""
+        return 1 << self.order
+
+    @property
+    def held(self) -> bool:
+        """True when somebody but the page table refers to it."""
+        return self.pins > 0 or self.references > 0
+
+
+@dataclass(slots=True, eq=False)
+class Area:
+    """A stretch of virtual memory: ``pages[i]`` is a pfn, ABSENT or ZERO_PAGE."""
+
+    kind: AreaKind
+    proc: int
+    hinted: bool
+    sequence: int
+    pages: list[int]
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """An address space: the CPU it runs on and whether the OOM killer spares it."""
+
+    cpu: int
+    oom_immune: bool
+
+
+@dataclass(slots=True, eq=False)
+class Pin:
+    """What PIN or HOLD took: a range of an area."""
+
+    area: int
+    first: int
+    count: int
+    longterm: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one command did, for its RESULT row."""
+
+    pages: int = 0
+    latency_ns: int = 0
+    faulted_pages: int = 0
+    thp_faults: int = 0
+    thp_fallbacks: int = 0
+    reclaimed_pages: int = 0
+    migrated_pages: int = 0
+    failed_pages: int = 0
+    calls: int = 0
+
+
+@dataclass(slots=True)
+class Moves:
+    """Migrations by (zone from, zone to, folio order): folios, pages, ns."""
+
+    cells: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)
+
+    def add(self, zone_from: int, zone_to: int, order: int, latency_ns: int) -> None:
+        """Count one folio."""
+        cell = self.cells.setdefault((zone_from, zone_to, order), [0, 0, 0])
+        cell[0] += 1
+        cell[1] += 1 << order
+        cell[2] += latency_ns
+
+
+class State:
+    """Attributes of the reference host; the layers above add behaviour."""
+
+    def __init__(
+        self, shape: HostShape, table: NDArray[np.int64], costs: NDArray[np.int64]
+    ) -> None:
+        self.shape = shape
+        self.table = [int(x) for x in table]
+        self.costs = [int(x) for x in costs]
+        self.counters: NDArray[np.int64] = np.zeros(NR_COUNTERS, np.int64)
+        self.now_ns = 0
+        self.pbo = shape.pageblock_order
+        self.pb_pages = 1 << self.pbo
+        self.max_order = self.pbo + 1
+        self.zone = [Zone(z, self.max_order, len(shape.cpu_node)) for z in range(shape.nr_zones)]
+        self.block_zone = [-2] * shape.nr_blocks
+        self.block_isolated = [False] * shape.nr_blocks
+        nr_pageblocks = shape.nr_blocks * (shape.block_pages >> self.pbo)
+        self.pb_mt = [Migratetype.MOVABLE] * nr_pageblocks
+        self.chunk: dict[int, tuple[int, Migratetype]] = {}
+        self.owner: dict[int, Folio] = {}
+        self.area_of: dict[int, Area] = {}
+        self.proc_of: dict[int, Process] = {}
+        self.pin_of: dict[int, Pin] = {}
+        self.pool: list[list[int]] = [[] for _ in range(shape.nr_nodes)]
+        """Free hugetlb folios of each node, the last one is taken first."""
+        self.area_sequence = 0
+        self.panicked = False
+        self.tally = Tally()
+        self.moves = Moves()
+        self.cause = 0
+        self.nr_commands = 0
+        self.rows: list[list[int]] = []
+
+    def _zone_of(self, pfn: int) -> Zone | None:
+        """Zone a pfn is online in, None when it is not."""
+        block = pfn // self.shape.block_pages
+        if not 0 <= block < self.shape.nr_blocks or self.block_zone[block] < 0:
+            return None
+        return self.zone[self.block_zone[block]]
+
+    def _zone_at(self, pfn: int) -> Zone:
+        """Zone of a pfn known to be online."""
+        zone = self._zone_of(pfn)
+        assert zone is not None
+        return zone
+
+    def _node_of(self, pfn: int) -> int:
+        """Node of a pfn."""
+        return self.shape.block_node[pfn // self.shape.block_pages]
+
+    def _populated_nodes(self) -> list[int]:
+        """Nodes with online memory (N_MEMORY)."""
+        return sorted({z.zid // ZONES_PER_NODE for z in self.zone if z.present})
+
+    def _emit(self, kind: int, *values: int, cause: int | None = None) -> None:
+        """Append a result row."""
+        self.rows.append(
+            [self.now_ns, kind, self.cause if cause is None else cause, *map(int, values)]
+        )
