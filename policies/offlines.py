@@ -14,7 +14,7 @@ MAX_TIMEOUT_NS = 86_400_000_000_000
 """Longest bound accepted: a day."""
 
 _UNIT_NS = {"ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000, "h": 3_600_000_000_000}
-_NO_BOUND = "mm/memory_hotplug.c offline_pages, 4.15 and later: no counter, no timeout"
+_NO_BOUND = "mm/memory_hotplug.c offline_pages since commit ecde0f3e7f9e (4.15): no timeout"
 _OLD = "mm/memory_hotplug.c __offline_pages, 4.13 (commit f1dd2cd13c4b)"
 _DOC = "Documentation/admin-guide/mm/memory-hotplug.rst, 5.15: 'timeout' around the write"
 _SCAN = "abort as soon as folio_maybe_dma_pinned holds in the range; not upstream"
