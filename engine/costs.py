@@ -16,7 +16,10 @@ class Figure:
     source: str
 
 
-_T4 = "move_pages on Zen 3, v7.0-rc2: 3.55 GB/s in 4 KiB, 10.9 GB/s in 2 MiB folios (Garg, LKML 2603.2/06223)"
+_T4 = (
+    "move_pages on Zen 3, v7.0-rc2: 3.55 GB/s in 4 KiB, 10.9 GB/s in 2 MiB folios"
+    " (Garg, LKML 2603.2/06223)"
+)
 _T5 = "page zeroing on Milan: 13.7 GB/s in 4 KiB, 15.1 GB/s in 2 MiB units (commit cb431accb36e)"
 _T2 = "VFIO map and unmap of 16 GiB populated memory, v6.16-rc4 (LKML 2507.0/02205)"
 
