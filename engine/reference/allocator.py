@@ -115,7 +115,9 @@ class Allocator(Buddy):
     def _reclaim(self, eligible: Callable[[Zone], bool], done: Callable[[int], bool]) -> int:
         """Drop clean page cache, oldest first, until ``done(reclaimed)``. Returns pages."""
         reclaimed = 0
-        files = [a for a in self.area_of.values() if a.kind == AreaKind.FILE]
+        files = [
+            a for s, a in self.area_of.items() if a.kind == AreaKind.FILE and s != self.busy_area
+        ]
         for area in sorted(files, key=lambda a: a.sequence):
             for index, pfn in enumerate(area.pages):
                 if done(reclaimed):

@@ -148,7 +148,8 @@ class ReferenceHost(Offlining):
     def blocks(self) -> Int64:
         """int64[nr_blocks, 7]: zone, isolated, free, used, pinned, file, kernel.
 
-        Zone -1: offline, -2: hole. Pages; ``free`` counts pages in free lists, isolated ones too, not those in per-CPU lists.
+        Zone -1: offline, -2: hole. Pages; ``free`` counts what is in free lists, isolated
+        pages too, but not those in per-CPU lists.
         """
         out = np.zeros((self.shape.nr_blocks, 7), np.int64)
         out[:, 0] = self.block_zone
@@ -206,7 +207,7 @@ class ReferenceHost(Offlining):
         return np.array([p for stack in self.zone[zid].pcp[cpu] for p in stack], np.int64)
 
     def pages(self) -> Int64:
-        """int64[n, 7]: allocated folios ascending: pfn, order, area, index, pins, refs, isolated."""
+        """int64[n, 7]: folios ascending: pfn, order, area, index, pins, refs, isolated."""
         folios = {f.pfn: f for f in self.owner.values()}
         return np.array(
             [

@@ -7,7 +7,7 @@ Sources: mm/memory.c (``do_anonymous_page``), mm/huge_memory.c
 
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno, FaultPath
 from engine.reference.allocator import NOBODY, Allocator, Request
-from engine.reference.state import ABSENT, ZERO_PAGE, Area, Folio, Process
+from engine.reference.state import ABSENT, ZERO_PAGE, Area, Folio, PinRows, Process
 
 PATH_OF = {
     AreaKind.ANON: FaultPath.ANON,
@@ -75,6 +75,21 @@ class Memory(Allocator):
             parts.append(part)
         return parts
 
+    def _path(self, folio: Folio) -> FaultPath:
+        """Fault path a folio belongs to; base pages of a THP area count as ANON."""
+        path = PATH_OF[self.area_of[folio.area].kind]
+        return FaultPath.ANON if path == FaultPath.THP and folio.order == 0 else path
+
+    def _block(self, pfn: int) -> int:
+        """Memory block of a pfn."""
+        return pfn // self.shape.block_pages
+
+    def _record(self, folio: Folio, column: int, cost: int) -> None:
+        """Note a folio that a running PIN faulted or moved."""
+        if self.pin_rows is not None:
+            block, path = self._block(folio.pfn), self._path(folio)
+            self.pin_rows.add(block, path, column, folio.pages, cost)
+
     # -- faults -------------------------------------------------------------------------------
 
     def _fault_request(self, area: Area, cpu: int, node: int, *, flagged: bool) -> Request:
@@ -87,7 +102,8 @@ class Memory(Allocator):
         """Fault one base page in. Returns its pfn."""
         pfn = self._alloc(request, 0)
         assert pfn >= 0
-        self._place(area, index, pfn, 0)
+        folio = self._place(area, index, pfn, 0)
+        self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_4K])
         self.counters[Counter.PGFAULT] += 1
         self.tally.faulted_pages += 1
         self.tally.latency_ns += self.costs[Cost.FAULT_4K]
@@ -100,7 +116,8 @@ class Memory(Allocator):
             self.counters[Counter.THP_FAULT_FALLBACK] += 1
             self.tally.thp_fallbacks += 1
             return -1
-        self._place(area, index, pfn, self.pbo)
+        folio = self._place(area, index, pfn, self.pbo)
+        self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_2M])
         self.counters[Counter.PGFAULT] += 1
         self.counters[Counter.THP_FAULT_ALLOC] += 1
         self.tally.thp_faults += 1
@@ -303,7 +320,8 @@ class Memory(Allocator):
             pfn = self._pool_take(nodes, pinnable=flagged)
             if pfn < 0:
                 return Errno.EFAULT
-            self._place(slot, chunk, pfn, self.pbo)
+            folio = self._place(slot, chunk, pfn, self.pbo)
+            self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_2M])
             self.counters[Counter.HUGETLB_FAULT] += 1
             self.tally.faulted_pages += self.pb_pages
             self.tally.latency_ns += self.costs[Cost.FAULT_2M]

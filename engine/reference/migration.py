@@ -22,7 +22,7 @@ from engine.enums import (
 )
 from engine.reference.allocator import NOBODY, Request
 from engine.reference.memory import Memory
-from engine.reference.state import Folio, Moves
+from engine.reference.state import Folio, Moves, PinRows
 
 
 class Target(IntEnum):
@@ -49,6 +49,7 @@ class Call:
     failed_pages: int = 0
     aborted: bool = False
     moved: int = 0
+    moved_hugetlb: int = 0
     split: int = 0
     latency_ns: int = 0
 
@@ -95,12 +96,14 @@ class Migration(Memory):
     def _move(self, call: Call, folio: Folio, pfn: int) -> None:
         """Put a folio's content at ``pfn`` and account it."""
         zone_from, zone_to = self._zone_at(folio.pfn).zid, self._zone_at(pfn).zid
-        self._place(folio.area, folio.index, pfn, folio.order)
+        moved = self._place(folio.area, folio.index, pfn, folio.order)
         for i in range(folio.pages):
             del self.owner[folio.pfn + i]
         cost = self.costs[Cost.MIGRATE_2M if folio.order else Cost.MIGRATE_4K]
+        self._record(moved, PinRows.MIGRATED, cost)
         call.latency_ns += cost
         call.moved += folio.pages
+        call.moved_hugetlb += folio.pages if self._is_hugetlb(folio) else 0
         self.moves.add(zone_from, zone_to, folio.order, cost)
         self.counters[Counter.PGMIGRATE_SUCCESS] += folio.pages
         self.tally.migrated_pages += folio.pages
@@ -222,7 +225,11 @@ class Migration(Memory):
         if area.kind == AreaKind.KERNEL:
             return Errno.EINVAL
         call = Call(Target.NODE, self._cpu(slot, -1), area.proc, node)
-        call.pending = [f for f in self._folios(slot, first, count) if not f.isolated]
+        call.pending = [
+            f
+            for f in self._folios(slot, first, count)
+            if not f.isolated and self._node_of(f.pfn) != node
+        ]
         self._migrate_now(call)
         self._emit_moves(MigrateReason.SYSCALL, slot, self.moves)
         self.tally.pages = count

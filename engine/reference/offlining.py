@@ -68,6 +68,7 @@ class Offline:
     endless: bool = False
     no_room: bool = False
     reclaimed_before: int = 0
+    hugetlb_before: int = 0
     moves: Moves = field(default_factory=Moves)
     done: list[int] = field(default_factory=list)
 
@@ -193,6 +194,7 @@ class Offlining(Pinning):
         off.call = Call(Target.OFFLINE, 0, NOBODY, pending=listed)
         off.tries, off.phase = 0, Phase.MIGRATE
         off.reclaimed_before = int(self.counters[Counter.PGSTEAL])
+        off.hugetlb_before = self._hugetlb_pages(off.block)
 
     def _gives_up(self, off: Offline) -> bool:
         """Whether a signal, the bound or the policy ends the offline before this scan."""
@@ -218,6 +220,7 @@ class Offlining(Pinning):
         """One try of migrate_pages; after the last one, PUTBACK."""
         call = off.call
         assert call is not None
+        call.pending = [f for f in self._folios_in(off.block) if f.isolated]
         before = call.latency_ns
         self.moves, kept = off.moves, self.moves
         self._migrate_try(call)
@@ -229,8 +232,6 @@ class Offlining(Pinning):
         if call.pending and not call.aborted and off.tries < self.table[Cell.MIGRATE_TRIES]:
             return
         self._migrate_end(call)
-        for folio in call.pending:
-            folio.isolated = False
         for folio in self._folios_in(off.block):
             folio.isolated = False
         off.migrated_pages += call.moved
@@ -241,9 +242,19 @@ class Offlining(Pinning):
         off.call, off.phase = None, Phase.SCAN
 
     def _no_progress(self, off: Offline, call: Call) -> bool:
-        """Whether the pass left everything as it found it: the loop has no end of its own."""
+        """Whether the pass freed nothing of the block: the loop has no end of its own.
+
+        Hugetlb folios that only changed places inside the block are no progress either.
+        """
         stolen = int(self.counters[Counter.PGSTEAL]) - off.reclaimed_before
-        return call.moved == 0 and call.split == 0 and stolen == 0
+        if call.split or stolen:
+            return False
+        left = self._hugetlb_pages(off.block)
+        return call.moved == 0 or (call.moved == call.moved_hugetlb and left == off.hugetlb_before)
+
+    def _hugetlb_pages(self, block: int) -> int:
+        """Pages of a block in hugetlb folios that are in use."""
+        return sum(f.pages for f in self._folios_in(block) if self._is_hugetlb(f))
 
     def _step_finish(self, off: Offline) -> None:
         """DISSOLVE free hugetlb folios, TEST, COMMIT; or start over from the block's start."""

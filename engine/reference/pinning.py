@@ -12,7 +12,6 @@ from engine.enums import (
     Cost,
     Counter,
     Errno,
-    FaultPath,
     Incident,
     MigrateReason,
     PinFailure,
@@ -21,35 +20,12 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import KilledError
-from engine.reference.memory import PATH_OF
 from engine.reference.migration import Call, Migration, Target
-from engine.reference.state import ZERO_PAGE, Folio, Pin
-
-
-class PinRows:
-    """What one PIN did, by (block, fault path)."""
-
-    def __init__(self) -> None:
-        self.cells: dict[tuple[int, int], list[int]] = {}
-
-    def add(self, block: int, path: int, column: int, pages: int, latency_ns: int) -> None:
-        """Add pages (column 0 pinned, 1 faulted, 2 migrated, 3 failed) and their time."""
-        cell = self.cells.setdefault((block, path), [0, 0, 0, 0, 0])
-        cell[column] += pages
-        cell[4] += latency_ns
+from engine.reference.state import ZERO_PAGE, Pin, PinRows
 
 
 class Pinning(Migration):
     """The layer of pins and short references."""
-
-    def _path(self, folio: Folio) -> FaultPath:
-        """Fault path a folio belongs to; base pages of a THP area count as ANON."""
-        path = PATH_OF[self.area_of[folio.area].kind]
-        return FaultPath.ANON if path == FaultPath.THP and folio.order == 0 else path
-
-    def _block(self, pfn: int) -> int:
-        """Memory block of a pfn."""
-        return pfn // self.shape.block_pages
 
     def _pin(self, pin: int, slot: int, first: int, count: int, pinner: int, cpu: int) -> Errno:
         """PIN: a FOLL_LONGTERM pin of a range for a device."""
@@ -64,6 +40,7 @@ class Pinning(Migration):
         self.tally.calls = self._calls(pinner, count)
         self.tally.latency_ns += self.tally.calls * self.costs[Cost.PIN_CALL]
         errno = Errno.OK
+        self.pin_rows, self.busy_area = rows, slot
         try:
             while taken.count < count and errno == Errno.OK:
                 start = first + taken.count
@@ -73,6 +50,8 @@ class Pinning(Migration):
                     taken.count += size
         except KilledError:
             errno = Errno.EINTR
+        finally:
+            self.pin_rows, self.busy_area = None, -1
         if errno != Errno.OK and pin in self.pin_of:
             self._unpin(pin)
         self.tally.pages = count if errno == Errno.OK else 0
@@ -93,17 +72,7 @@ class Pinning(Migration):
 
     def _pin_call(self, slot: int, first: int, count: int, cpu: int, rows: PinRows) -> Errno:
         """One GUP call: fault, check and migrate, take the pins."""
-        absent = [i for i in range(first, first + count) if self.area_of[slot].pages[i] < 0]
         errno = self._populate(slot, first, count, cpu, -1, pinning=True)
-        faulted = {
-            self.owner[self.area_of[slot].pages[i]].pfn
-            for i in absent
-            if self.area_of[slot].pages[i] >= 0
-        }
-        for folio in self._folios(slot, first, count):
-            if folio.pfn in faulted:
-                cost = self.costs[Cost.FAULT_2M if folio.order else Cost.FAULT_4K]
-                rows.add(self._block(folio.pfn), self._path(folio), 1, folio.pages, cost)
         if errno == Errno.OK:
             errno = self._check_and_migrate(slot, first, count, cpu, rows)
         if errno != Errno.OK:
@@ -132,31 +101,16 @@ class Pinning(Migration):
         call = Call(Target.PIN, cpu, self.area_of[slot].proc)
         call.pending = [f for f in bad if not f.isolated]
         lost = len(bad) - len(call.pending)
-        before = [(f.index, f.pages, f.pfn) for f in bad]
         self._migrate_now(call)
-        self._record_moves(slot, before, rows)
+        for folio in self._folios(slot, first, count):
+            if self._unpinnable(folio.pfn):
+                block, path = self._block(folio.pfn), self._path(folio)
+                rows.add(block, path, PinRows.FAILED, folio.pages, 0)
         if not (call.pending or call.aborted or lost):
             return Errno.OK
         if self.table[Cell.PIN_FAILURE] == PinFailure.PIN_IN_PLACE:
             return Errno.OK
         return Errno.ENOMEM
-
-    def _record_moves(self, slot: int, bad: list[tuple[int, int, int]], rows: PinRows) -> None:
-        """Note per block which pages moved in (column 2) and which stayed (column 3).
-
-        ``bad`` lists what was to move: virtual index, pages, old pfn.
-        """
-        pages = self.area_of[slot].pages
-        seen: set[int] = set()
-        for index, count, old in bad:
-            for i in range(index, index + count):
-                folio = self.owner[pages[i]]
-                stayed = pages[i] == old + i - index
-                cost = 0
-                if not stayed and folio.pfn not in seen:
-                    seen.add(folio.pfn)
-                    cost = self.costs[Cost.MIGRATE_2M if folio.order else Cost.MIGRATE_4K]
-                rows.add(self._block(pages[i]), self._path(folio), 3 if stayed else 2, 1, cost)
 
     def _take_pins(self, slot: int, first: int, count: int, rows: PinRows) -> None:
         """Add a pin to each page; a huge folio counts its pinned sub-pages."""
@@ -169,7 +123,7 @@ class Pinning(Migration):
                 seen.add(folio.pfn)
                 cost = self.costs[Cost.PIN_2M if folio.order else Cost.PIN_4K]
                 self.tally.latency_ns += cost
-            rows.add(self._block(pfn), self._path(folio), 0, 1, cost)
+            rows.add(self._block(pfn), self._path(folio), PinRows.PINNED, 1, cost)
         self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
 
     def _emit_pin(self, pin: int, slot: int, errno: Errno, rows: PinRows) -> None:

@@ -121,6 +121,21 @@ class Moves:
         cell[2] += latency_ns
 
 
+class PinRows:
+    """What one PIN did, by (block, fault path)."""
+
+    PINNED, FAULTED, MIGRATED, FAILED, LATENCY = range(5)
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[int, int], list[int]] = {}
+
+    def add(self, block: int, path: int, column: int, pages: int, latency_ns: int) -> None:
+        """Add pages to a column, and their time."""
+        cell = self.cells.setdefault((block, path), [0, 0, 0, 0, 0])
+        cell[column] += pages
+        cell[self.LATENCY] += latency_ns
+
+
 class State:
     """Attributes of the reference host; the layers above add behaviour."""
 
@@ -149,6 +164,10 @@ class State:
         """Free hugetlb folios of each node, the last one is taken first."""
         self.area_sequence = 0
         self.panicked = False
+        self.pin_rows: PinRows | None = None
+        """Where faults and moves of a running PIN are recorded."""
+        self.busy_area = -1
+        """Area a PIN works on: its page cache is not reclaimed meanwhile."""
         self.tally = Tally()
         self.moves = Moves()
         self.cause = 0
