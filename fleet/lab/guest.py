@@ -1,0 +1,179 @@
+"""The machine a case ran on: its shape, and what its kernel had taken before the first operation.
+
+Facts per kernel were read off the recorded cases (``zones``, ``nodefree`` and ``buddyinfo``
+before anything was touched, and where a hog's pages lay afterwards). Simplifications, none of
+which can move a page between MOVABLE and the rest or change which hot block it lies in:
+
+* ZONE_DMA is folded into DMA32. The pages that its lowmem_reserve keeps from every user
+  (``Boot.held_back_pages``) are taken, and counted as free in what the driver reads.
+* Memory the kernel took before the allocator existed is whole pageblocks at a block's start.
+* Kernel pages taken after that are one contiguous area per node.
+"""
+
+from dataclasses import dataclass
+from itertools import count
+
+from engine.enums import AreaKind, Errno, Op, ZoneKind
+from engine.shape import HOLE, OFFLINE, HostShape
+from fleet.lab.lines import Case, CaseError, Guest
+from fleet.lab.machine import EngineFactory, Ints, Machine, build
+
+PAGEBLOCK_ORDER = 9
+PAGES_PER_MIB = 256
+BOOT_PROC, DRIVER_PROC, OTHER_PROC = 0, 1, 2
+"""Process slots: init and the kernel; the driver program; a neighbour that holds memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Memory that is not free when the first operation starts.
+
+    Attributes
+    ----------
+    reserved : tuple of int
+        Per boot block: pageblocks taken before the allocator existed.
+    kernel_pages : tuple of int
+        Per node: unmovable pages taken since.
+    cached_pages : tuple of int
+        Per node: pages on the per-CPU list of the node's first CPU.
+    held_back_pages : int
+        ZONE_DMA pages below its min mark plus lowmem_reserve: free, but nobody's to take.
+    fragments : tuple of int
+        Free chunks by order (0 to 9) below 4 MiB outside MOVABLE, per node with boot memory.
+    """
+
+    reserved: tuple[int, ...]
+    kernel_pages: tuple[int, ...]
+    cached_pages: tuple[int, ...]
+    held_back_pages: int
+    fragments: tuple[int, ...]
+
+
+BOOTS: dict[tuple[str, int], Boot] = {
+    # (kernel, nodes); managed and free pages of `zones` at boot: 5.10 197,275 and 187,328;
+    # 6.1 195,464 and 181,515; two nodes by `nodefree` (5.10: 116.9 k + 69.9 k, 6.1: 111.8 k + 67.8 k)
+    ("5.10", 1): Boot(
+        (14, 0, 0, 0, 0, 0, 50, 63), (9_420,), (352,), 903, (4, 4, 4, 6, 6, 5, 8, 6, 2, 2)
+    ),
+    ("6.1", 1): Boot(
+        (17, 0, 0, 0, 0, 0, 50, 63), (11_230,), (2_900,), 891, (1, 2, 3, 1, 1, 0, 3, 2, 2, 1)
+    ),
+    ("5.10", 2): Boot(
+        (18, 0, 0, 2, 4, 0, 46, 62),
+        (3_700, 2_100),
+        (300, 300),
+        903,
+        (4, 4, 4, 6, 6, 5, 8, 6, 2, 2),
+    ),
+    ("6.1", 2): Boot(
+        (24, 0, 0, 1, 7, 0, 46, 63),
+        (6_500, 3_500),
+        (1_000, 250),
+        891,
+        (1, 2, 3, 1, 1, 0, 3, 2, 2, 1),
+    ),
+}
+"""What each kernel had taken, by number of nodes."""
+
+
+def shape_of(case: Case) -> HostShape:
+    """Return the shape of a case's guest; CaseError when it is not one that is known."""
+    guest, boot = case.guest, boot_of(case)
+    block_pages = guest.block_mib * PAGES_PER_MIB
+    boot_blocks = guest.memory_mib // guest.block_mib
+    if boot_blocks != len(boot.reserved) or guest.memory_mib % guest.block_mib:
+        raise CaseError(case.where, "guest", "only 1 GiB of boot memory in 128 MiB blocks is known")
+    per_dimm = guest.dimm_mib // guest.block_mib
+    hot = case.hot_blocks
+    if len(hot) != guest.dimms * per_dimm or not all(isinstance(b, int) for b in hot):
+        raise CaseError(case.where, "hot_blocks", "does not match guest.dimms and guest.dimm_mb")
+    last = max(hot) + 1
+    node, zone, reserved = [0] * last, [HOLE] * last, [0] * last
+    for block in range(boot_blocks):
+        node[block] = block * guest.nodes // boot_blocks
+        zone[block], reserved[block] = int(ZoneKind.DMA32), boot.reserved[block]
+    for i, block in enumerate(hot):
+        node[block], zone[block] = guest.dimm_nodes[i // per_dimm], OFFLINE
+    cpus = tuple(cpu if guest.nodes > 1 else 0 for cpu in range(guest.cpus))
+    return HostShape(
+        PAGEBLOCK_ORDER, block_pages, tuple(node), tuple(zone), tuple(reserved), cpus
+    )
+
+
+def boot_of(case: Case) -> Boot:
+    """Return what the case's kernel had taken; CaseError for a kernel nobody looked at."""
+    found = BOOTS.get((case.kernel, case.guest.nodes))
+    if found is None:
+        raise CaseError(
+            case.where, "kernel", f"{case.kernel!r} with {case.guest.nodes} node(s): not supported"
+        )
+    return found
+
+
+def start(case: Case, factory: EngineFactory, table: Ints) -> Machine:
+    """Build the guest of a case and bring it to the state before the first operation."""
+    machine = build(factory, shape_of(case), table)
+    boot = boot_of(case)
+    slots = count()
+    _expect(machine.do(Op.SPAWN, BOOT_PROC, 0, 1))
+    for node in range(case.guest.nodes):
+        kernel = boot.kernel_pages[node] + (boot.held_back_pages if node == 0 else 0)
+        _take(machine, next(slots), AreaKind.KERNEL, kernel, node)
+        _fragment(machine, next(slots), boot.fragments, node)
+        cpu = machine.shape.cpu_node.index(node)
+        slot = next(slots)
+        _take(machine, slot, AreaKind.ANON, boot.cached_pages[node], node, cpu)
+        _expect(machine.do(Op.FREE, slot, 0, boot.cached_pages[node], cpu))
+    return machine
+
+
+def first_free_slot(guest: Guest) -> int:
+    """First area slot that booting did not use."""
+    return 3 * guest.nodes
+
+
+def held_by_neighbour(case: Case, free_pages: int) -> int:
+    """Pages another process held from the start: what a first ``zones`` saw missing.
+
+    A case that looks at the zones before it does anything states its initial condition; memory
+    missing there against the boot state was filled by a process outside the operation list.
+    """
+    if not case.records or case.records[0].operation.name != "zones":
+        return 0
+    zones = case.records[0].seen.get("zones", {})
+    seen = sum(int(z["free"]) for name, z in zones.items() if name != "Movable")
+    return max(free_pages - seen, 0)
+
+
+def _take(
+    machine: Machine, slot: int, kind: AreaKind, pages: int, node: int, cpu: int = -1
+) -> None:
+    """Map and touch an area of the boot process on a node."""
+    _expect(machine.do(Op.MAP, slot, BOOT_PROC, kind, pages, 0))
+    _expect(machine.do(Op.TOUCH, slot, 0, pages, cpu, node))
+
+
+def _fragment(machine: Machine, slot: int, chunks: tuple[int, ...], node: int) -> None:
+    """Leave free chunks of the given orders between pages that stay.
+
+    Every chunk sits at an aligned offset of one freshly touched area (which is contiguous on
+    an untouched zone), large ones first, with at least a page kept after it.
+    """
+    holes: list[tuple[int, int]] = []
+    offset = 0
+    for order in range(len(chunks) - 1, -1, -1):
+        for _ in range(chunks[order]):
+            size = 1 << order
+            offset += -offset % (2 * size)
+            holes.append((offset, size))
+            offset += 2 * size if order < PAGEBLOCK_ORDER else size
+    if not holes:
+        return
+    _take(machine, slot, AreaKind.ANON, offset + 1, node)
+    _expect(machine.do_all(Op.FREE, [(slot, first, size, -1) for first, size in holes]))
+
+
+def _expect(errno: Errno) -> None:
+    """Booting never fails on a guest that fits."""
+    if errno != Errno.OK:
+        raise RuntimeError(f"booting the guest failed with {errno.name}")

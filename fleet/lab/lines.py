@@ -1,0 +1,183 @@
+"""Reading recorded cases: one JSON object per line, checked before anything is replayed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet.errors import InputError
+from fleet.lab.operations import Operation, OperationError, parse
+
+FATES = ("finished", "oom-killed", "kernel-panic", "stuck")
+"""How a case ended."""
+
+
+class CaseError(InputError):
+    """A line that cannot be read or replayed: ``file:line field: reason`` in one line."""
+
+    def __init__(self, where: str, field: str, reason: str) -> None:
+        super().__init__(reason, field=field, where=where)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The machine of a case.
+
+    Attributes
+    ----------
+    memory_mib, dimm_mib, block_mib : int
+        Boot memory, size of one DIMM and of a memory block, MiB.
+    dimms : int
+        Number of DIMMs.
+    cpus : int
+        vCPUs.
+    dimm_nodes : tuple of int
+        Node of each DIMM; boot memory and CPUs are spread over the same nodes.
+    """
+
+    memory_mib: int
+    dimms: int
+    dimm_mib: int
+    block_mib: int
+    cpus: int
+    dimm_nodes: tuple[int, ...]
+
+    @property
+    def nodes(self) -> int:
+        """Number of NUMA nodes."""
+        return max(self.dimm_nodes) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One operation and what was observed while it ran (the raw fields of the line)."""
+
+    operation: Operation
+    seen: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One recorded case run.
+
+    ``label`` is for people only (case id, kernel, run); nothing that replays, classifies or
+    compares reads it.
+    """
+
+    where: str
+    label: str
+    name: str
+    kernel: str
+    guest: Guest
+    hot_blocks: tuple[int, ...]
+    fate: str
+    oom_kills: int
+    records: tuple[Record, ...]
+    unfinished: Operation | None
+
+
+def _field(row: Mapping[str, Any], name: str, kind: type, where: str, prefix: str = "") -> Any:
+    """Return ``row[name]`` after a type check."""
+    if name not in row:
+        raise CaseError(where, prefix + name, "missing")
+    value = row[name]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise CaseError(where, prefix + name, f"expected {kind.__name__}, got {value!r}")
+    return value
+
+
+def _mib(text: str, where: str) -> int:
+    """``1G`` or ``512M`` in MiB."""
+    units = {"G": 1024, "M": 1}
+    if text[:-1].isdigit() and text[-1:] in units:
+        return int(text[:-1]) * units[text[-1]]
+    raise CaseError(where, "guest.mem", f"{text!r} is not a size")
+
+
+def _guest(row: Mapping[str, Any], where: str) -> Guest:
+    """Read the ``guest`` object."""
+    guest = _field(row, "guest", dict, where)
+
+    def number(name: str) -> int:
+        value = _field(guest, name, int, where, "guest.")
+        if value <= 0:
+            raise CaseError(where, f"guest.{name}", f"{value} is not positive")
+        return int(value)
+
+    dimms = number("dimms")
+    nodes = tuple(guest.get("numa_dimm_nodes") or (0,) * dimms)
+    if len(nodes) != dimms or not all(isinstance(n, int) and n >= 0 for n in nodes):
+        raise CaseError(where, "guest.numa_dimm_nodes", "expected one node per DIMM")
+    memory = _mib(_field(guest, "mem", str, where, "guest."), where)
+    return Guest(memory, dimms, number("dimm_mb"), number("block_mb"), number("smp"), nodes)
+
+
+def _operation(text: object, where: str, field: str) -> Operation:
+    """Parse an operation text, with the place in the error."""
+    if not isinstance(text, str):
+        raise CaseError(where, field, f"expected str, got {text!r}")
+    try:
+        return parse(text)
+    except OperationError as error:
+        raise CaseError(where, field, str(error)) from error
+
+
+def _case(row: Mapping[str, Any], where: str) -> Case:
+    """Turn a decoded line into a case."""
+    name, kernel = _field(row, "case", str, where), _field(row, "kernel", str, where)
+    fate = _field(row, "fate", str, where)
+    if fate not in FATES:
+        raise CaseError(where, "fate", f"{fate!r} is not one of {', '.join(FATES)}")
+    records = []
+    for i, seen in enumerate(_field(row, "ops", list, where)):
+        if not isinstance(seen, dict):
+            raise CaseError(where, f"ops[{i}]", f"expected dict, got {seen!r}")
+        records.append(Record(_operation(seen.get("op"), where, f"ops[{i}].op"), seen))
+    unfinished = row.get("last_op_started")
+    if fate != "finished" and unfinished is None:
+        raise CaseError(where, "last_op_started", f"missing although fate is {fate!r}")
+    return Case(
+        where=where,
+        label=f"{name} [{kernel} run {row.get('run', 1)}]",
+        name=name,
+        kernel=kernel,
+        guest=_guest(row, where),
+        hot_blocks=tuple(_field(row, "hot_blocks", list, where)),
+        fate=fate,
+        oom_kills=len(row.get("oom_killed") or ()),
+        records=tuple(records),
+        unfinished=None
+        if fate == "finished"
+        else _operation(unfinished, where, "last_op_started"),
+    )
+
+
+def read(path: Path) -> Iterator[Case | CaseError]:
+    """Yield the cases of a file; an operation that does not parse is yielded as its error.
+
+    Raises
+    ------
+    CaseError
+        The file cannot be read, or a line is not the JSON object it should be.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(str(path), "file", str(getattr(error, "strerror", error))) from None
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise CaseError(f"{where}:{error.colno}", "line", f"not JSON: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise CaseError(where, "line", "not a JSON object")
+        try:
+            yield _case(row, where)
+        except CaseError as error:
+            if not isinstance(error.__cause__, OperationError):
+                raise
+            yield error

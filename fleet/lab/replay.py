@@ -1,0 +1,123 @@
+"""One case: boot its guest, replay its operations, compare each, and say how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.enums import AreaKind, Counter, Op
+from fleet.lab import guest
+from fleet.lab.classes import PLACEMENT, class_of, is_random
+from fleet.lab.compare import Comparison, Mismatch
+from fleet.lab.driver import Driver, UnsupportedOperationError
+from fleet.lab.guest import OTHER_PROC
+from fleet.lab.lines import Case, CaseError
+from fleet.lab.machine import (
+    EngineFactory,
+    HostPanickedError,
+    Ints,
+    Machine,
+    ProcessKilledError,
+)
+from fleet.lab.operations import Operation
+
+VMSTAT = {
+    "pgmigrate_success": Counter.PGMIGRATE_SUCCESS,
+    "pgmigrate_fail": Counter.PGMIGRATE_FAIL,
+    "thp_migration_success": Counter.THP_MIGRATION_SUCCESS,
+    "thp_migration_fail": Counter.THP_MIGRATION_FAIL,
+    "thp_migration_split": Counter.THP_MIGRATION_SPLIT,
+    "nr_foll_pin_acquired": Counter.NR_FOLL_PIN_ACQUIRED,
+    "nr_foll_pin_released": Counter.NR_FOLL_PIN_RELEASED,
+}
+"""Names of the recorded counters and the host's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One observation of a case that differs."""
+
+    operation: int
+    text: str
+    mismatch: Mismatch
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A replayed case."""
+
+    case: Case
+    kind: str
+    disagreements: tuple[Disagreement, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """True when every compared observation agrees."""
+        return not self.disagreements
+
+
+def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
+    """Replay a case under a decision table and compare it.
+
+    Raises
+    ------
+    CaseError
+        The guest is not known, or an operation is not supported; nothing was compared.
+    """
+    kind = class_of(case)
+    machine = guest.start(case, factory, table)
+    boot = guest.boot_of(case)
+    first_slot = guest.first_free_slot(case.guest)
+    driver = Driver(machine, case.hot_blocks, first_slot + 1, boot.held_back_pages)
+    _add_neighbour(case, machine, driver, first_slot)
+    rules = Comparison(
+        placement=kind in PLACEMENT, random=is_random(case), nodes=case.guest.nodes
+    )
+    found: list[Disagreement] = []
+    fate, at, last = "finished", len(case.records), ""
+    for index, operation, recorded in _steps(case):
+        last = operation.text
+        try:
+            before = machine.counters()
+            seen = driver.run(operation)
+        except UnsupportedOperationError as error:
+            field = f"ops[{index}]" if recorded is not None else "last_op_started"
+            raise CaseError(case.where, field, str(error)) from error
+        except ProcessKilledError:
+            fate, at = "oom-killed", index
+            break
+        except HostPanickedError:
+            fate, at = "kernel-panic", index
+            break
+        if recorded is None:
+            continue
+        after = machine.counters()
+        seen["vmstat"] = {name: after[c] - before[c] for name, c in VMSTAT.items()}
+        found += [
+            Disagreement(index, operation.text, m)
+            for m in rules.operation(operation.name, operation.args, recorded, seen)
+        ]
+    if (fate, at) != (case.fate, len(case.records)):
+        found.append(Disagreement(at, last, Mismatch("fate", case.fate, fate)))
+    elif fate != "kernel-panic" and machine.oom_kills != case.oom_kills:
+        mismatch = Mismatch("oom_killed", case.oom_kills, machine.oom_kills)
+        found.append(Disagreement(at, last, mismatch))
+    return Outcome(case, kind, tuple(found))
+
+
+def _steps(case: Case) -> list[tuple[int, Operation, Mapping[str, object] | None]]:
+    """Operations with what was recorded; the one that never returned comes last, with None."""
+    steps: list[tuple[int, Operation, Mapping[str, object] | None]] = [
+        (i, record.operation, record.seen) for i, record in enumerate(case.records)
+    ]
+    if case.unfinished is not None:
+        steps.append((len(steps), case.unfinished, None))
+    return steps
+
+
+def _add_neighbour(case: Case, machine: Machine, driver: Driver, slot: int) -> None:
+    """Give another, killable process what the case says was held before its first operation."""
+    free = driver.free_outside()
+    pages = guest.held_by_neighbour(case, free)
+    if pages:
+        machine.do(Op.SPAWN, OTHER_PROC, 0, 0)
+        machine.do(Op.MAP, slot, OTHER_PROC, AreaKind.ANON, pages, 0)
+        machine.do(Op.TOUCH, slot, 0, pages, -1, -1)
