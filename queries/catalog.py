@@ -1,0 +1,319 @@
+"""Opens run folders in DuckDB: one view per table, over exactly the files the manifest names.
+
+House rules, each against a trap of DuckDB 2.0 with Arrow:
+
+* registered ``pyarrow.dataset`` objects, never file globs: a stray or half-written file can not
+  enter an answer; hive columns are given per file with their types, never inferred
+  (``shard=0000`` would be read as an integer or a string depending on the data);
+* one connection per query: a streaming result owns its connection and makes the next query on it
+  fail with ResourceInUse;
+* external access off and configuration locked before a user's SQL runs;
+* a query runs in its own thread, because Python delivers Ctrl-C only when C code returns.
+"""
+
+import json
+import re
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+SCHEMA_VERSION = 1
+"""Version of the event tables that the shipped queries understand."""
+
+_TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}
+_PARTITIONS = (("arm", pa.string()), ("rep", pa.int32()), ("shard", pa.int32()))
+_MACROS = (
+    "zone_name(zone) AS 'node' || (zone // 3) || ' '"
+    " || ['DMA32', 'Normal', 'Movable'][(zone % 3 + 1)::BIGINT]",
+    "is_movable(zone) AS zone % 3 = 2",
+    "errno_name(errno) AS CASE errno WHEN 0 THEN 'ok' WHEN 4 THEN 'EINTR' WHEN 11 THEN 'EAGAIN'"
+    " WHEN 12 THEN 'ENOMEM' WHEN 14 THEN 'EFAULT' WHEN 16 THEN 'EBUSY' WHEN 22 THEN 'EINVAL'"
+    " ELSE 'errno ' || errno END",
+)
+MACROS = ("zone_name(zone)", "is_movable(zone)", "errno_name(errno)")
+"""What SQL may call besides DuckDB's own functions."""
+
+
+class QueryError(Exception):
+    """A run that cannot be opened, an unknown query, a bad parameter, wrong SQL: one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The trusted part of one run folder.
+
+    Attributes
+    ----------
+    path : Path
+    run : dict
+        ``run.json``.
+    units : tuple of (str, int)
+        Finished (arm, replication), all of them when the run is complete.
+    files : tuple of str
+        Event files, relative to ``path``.
+    complete : bool
+    """
+
+    path: Path
+    run: dict[str, Any]
+    units: tuple[tuple[str, int], ...]
+    files: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(slots=True)
+class Catalog:
+    """One or more runs, open for SQL.
+
+    With several runs an arm is called ``<run folder>:<arm>``.
+
+    Attributes
+    ----------
+    runs : tuple of RunFiles
+    arms : tuple of str
+        Labels in the order of the scenarios.
+    columns : dict
+        Table name to its columns (``name, type, unit, description, nullable[, values]``).
+    """
+
+    runs: tuple[RunFiles, ...]
+    arms: tuple[str, ...]
+    columns: dict[str, list[dict[str, Any]]]
+    _views: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folders: Sequence[Path], *, partial: bool = False) -> Self:
+        """Open run folders.
+
+        Parameters
+        ----------
+        folders : sequence of Path
+        partial : bool
+            Take the finished units of an interrupted run; otherwise such a run is an error.
+
+        Raises
+        ------
+        QueryError
+            No run there, an interrupted run without ``partial``, a record that cannot be read, a
+            missing or resized event file, another schema version.
+        """
+        runs = tuple(_open_run(Path(folder), partial=partial) for folder in folders)
+        labels = [
+            (run, arm, _label(run, arm, len(runs))) for run in runs for arm in run.run["arms"]
+        ]
+        arms = tuple(label for _, _, label in labels)
+        if len(set(arms)) != len(arms):
+            raise QueryError("the same run folder name twice; rename one of them")
+        catalog = cls(runs, arms, runs[0].run["tables"])
+        catalog._views = {name: catalog._dataset(name) for name in catalog.columns}
+        catalog._views["arms"] = pa.table(
+            {"position": pa.array(range(len(arms)), pa.int32()), "arm": pa.array(arms, pa.string())}
+        )
+        units = [(_label(run, arm, len(runs)), rep) for run in runs for arm, rep in run.units]
+        catalog._views["units"] = pa.table(
+            {
+                "arm": pa.array([arm for arm, _ in units], pa.string()),
+                "rep": pa.array([rep for _, rep in units], pa.int32()),
+            }
+        )
+        return catalog
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        name: str = "sql",
+        threads: int | None = None,
+    ) -> pa.Table:
+        """Run one statement and return its whole result.
+
+        Parameters
+        ----------
+        sql : str
+        parameters : mapping
+            Values of the ``$name`` in ``sql``.
+        name : str
+            What the statement is called in an error message.
+        threads : int or None
+            Threads of DuckDB (None: all); results do not depend on it.
+
+        Raises
+        ------
+        QueryError
+            ``name:line:col reason`` for anything DuckDB refuses.
+        KeyboardInterrupt
+            After Ctrl-C; the query is stopped first.
+        """
+        connection = self._connect(threads)
+        try:
+            return _run(connection, sql, dict(parameters or {}))
+        except duckdb.Error as error:
+            raise QueryError(one_line(str(error), name)) from error
+        finally:
+            connection.close()
+
+    def _connect(self, threads: int | None) -> Any:
+        """Return a new connection with views and macros, locked."""
+        connection = duckdb.connect(":memory:")
+        connection.execute("SET TimeZone = 'UTC'")
+        # Without it DuckDB would make a folder for spilled data where the user stands.
+        spill = Path(tempfile.gettempdir()) / "fleet-duckdb-spill"
+        connection.execute(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
+        for name, view in self._views.items():
+            connection.register(name, view)
+        for macro in _MACROS:
+            connection.execute(f"CREATE TEMP MACRO {macro}")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        return connection
+
+    def _dataset(self, table: str) -> Any:
+        """Return the dataset of a table, or an empty table when there are no rows."""
+        schema = _schema(self.columns[table])
+        paths: list[str] = []
+        partitions: list[Any] = []
+        for run in self.runs:
+            for file in run.files:
+                name, arm, rep, shard = parse_part(file)
+                if name == table:
+                    values = (_label(run, arm, len(self.runs)), rep, shard)
+                    paths.append(str(run.path / file))
+                    partitions.append(_partition(values))
+        if not paths:
+            return schema.empty_table()
+        return ds.FileSystemDataset.from_paths(
+            paths,
+            schema=schema,
+            format=ds.IpcFileFormat(),
+            filesystem=fs.LocalFileSystem(),
+            partitions=partitions,
+        )
+
+
+def parse_part(path: str) -> tuple[str, str, int, int]:
+    """Return ``table, arm, rep, shard`` of ``events/<table>/arm=/rep=/shard=/part-.arrow``."""
+    from urllib.parse import unquote
+
+    _, table, arm, rep, shard, _ = path.split("/")
+    return table, unquote(arm[4:]), int(rep[4:]), int(shard[6:])
+
+
+def one_line(message: str, name: str) -> str:
+    """Turn DuckDB's message of several lines into ``name:line:col reason``."""
+    head, _, tail = message.partition("\n\nLINE ")
+    reason = re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", " ".join(head.split()))
+    found = re.match(r"(\d+): (.*)\n( *)\^", tail)
+    if not found:
+        return f"{name}: {reason}"
+    column = len(found[3]) - len(f"LINE {found[1]}: ") + 1
+    return f"{name}:{found[1]}:{max(column, 1)} {reason}"
+
+
+def _run(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
+    """Run one statement in a thread, so that Ctrl-C reaches us and interrupts it."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise duckdb.InvalidInputException(f"one statement expected, {len(statements)} given")
+    box: list[Any] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            relation = connection.sql(sql, params=parameters or None)
+            box.append(None if relation is None else relation.to_arrow_table())
+        except BaseException as error:  # handed to the caller below
+            box.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while not done.wait(0.1):
+            pass
+    except KeyboardInterrupt:
+        connection.interrupt()
+        done.wait()
+        raise
+    if isinstance(box[0], BaseException):
+        raise box[0]
+    if box[0] is None:
+        raise duckdb.InvalidInputException("only queries are run here; this returns no rows")
+    return box[0]
+
+
+def _open_run(folder: Path, *, partial: bool) -> RunFiles:
+    run = _read_json(folder / "run.json", missing="no run here")
+    if run.get("schema_version") != SCHEMA_VERSION:
+        raise QueryError(
+            f"{folder}: events of schema version {run.get('schema_version')}, "
+            f"this version reads {SCHEMA_VERSION}"
+        )
+    complete = (folder / "manifest.json").exists()
+    if complete:
+        manifest = _read_json(folder / "manifest.json", missing="unreadable")
+        units = [(arm, rep) for arm in run["arms"] for rep in range(run["replications"])]
+        records = manifest["files"]
+    elif partial:
+        commits = [
+            _read_json(path, missing="unreadable")
+            for path in sorted((folder / "commits").glob("[!.]*.json"))
+        ]
+        units = sorted((c["arm"], c["rep"]) for c in commits)
+        units.sort(key=lambda unit: run["arms"].index(unit[0]))
+        records = sorted((f for c in commits for f in c["files"]), key=lambda f: str(f["path"]))
+    else:
+        raise QueryError(f"{folder}: interrupted run; --partial takes what is finished")
+    for record in records:
+        _check_size(folder / record["path"], record["bytes"])
+    files = tuple(str(record["path"]) for record in records)
+    return RunFiles(folder, run, tuple(units), files, complete)
+
+
+def _read_json(path: Path, *, missing: str) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise QueryError(f"{path.parent}: {missing}") from error
+    except (OSError, ValueError) as error:
+        raise QueryError(f"{path}: unreadable record; fleet verify says more") from error
+    if not isinstance(data, dict):
+        raise QueryError(f"{path}: unreadable record; fleet verify says more")
+    return data
+
+
+def _check_size(path: Path, size: int) -> None:
+    try:
+        actual = path.stat().st_size
+    except OSError as error:
+        raise QueryError(f"{path}: {error.strerror}; fleet verify says more") from error
+    if actual != size:
+        raise QueryError(f"{path}: {actual} bytes, recorded {size}; fleet verify says more")
+
+
+def _label(run: RunFiles, arm: str, runs: int) -> str:
+    return arm if runs == 1 else f"{run.path.resolve().name}:{arm}"
+
+
+def _schema(columns: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    fields = [pa.field(c["name"], _TYPES[c["type"]], c["nullable"]) for c in columns]
+    return pa.schema(fields + [pa.field(name, kind) for name, kind in _PARTITIONS])
+
+
+def _partition(values: Sequence[Any]) -> Any:
+    """Return the expression that gives a file its arm, rep and shard."""
+    arm, rep, shard = (
+        ds.field(name) == pa.scalar(value, kind)
+        for (name, kind), value in zip(_PARTITIONS, values, strict=True)
+    )
+    return arm & rep & shard
