@@ -24,7 +24,7 @@ WITH runs AS (
         b.class,
         b.path,
         b.pfn_first,
-        any_value(b.workload) AS workload,
+        min(b.workload) AS workload,
         max(b.pages) AS pages
     FROM blockers AS b
     JOIN requests AS r USING (arm, rep, request)
@@ -43,7 +43,7 @@ SELECT
     runs.class,
     runs.path,
     count(DISTINCT (runs.rep, runs.request)) AS requests,
-    any_value(tried.attempts) AS attempts,
+    min(tried.attempts) AS attempts,
     count(DISTINCT (runs.rep, runs.host)) AS hosts,
     count(DISTINCT (runs.rep, runs.host, runs.block)) AS blocks,
     count(DISTINCT (runs.rep, runs.workload)) FILTER (WHERE runs.workload IS NOT NULL) AS workloads,

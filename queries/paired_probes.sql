@@ -5,7 +5,7 @@
 --   arm_b: second arm, later in the scenario
 --   pairs count: probes both arms have (same replication and request)
 --   hosts count: hosts they are on
---   both count: hung in both arms
+--   both_hung count: hung in both arms
 --   only_a count: hung in arm_a alone
 --   only_b count: hung in arm_b alone
 --   neither count: hung in neither
@@ -30,7 +30,7 @@ per_host AS (
         b.position AS position_b,
         a.host,
         count(*) AS n,
-        sum(a.hung * b.hung)::BIGINT AS both,
+        sum(a.hung * b.hung)::BIGINT AS both_hung,
         sum(a.hung * (1 - b.hung))::BIGINT AS only_a,
         sum(b.hung * (1 - a.hung))::BIGINT AS only_b,
         sum(b.hung - a.hung)::BIGINT AS s
@@ -47,7 +47,7 @@ sums AS (
         position_b,
         sum(n)::BIGINT AS pairs,
         count(*) AS hosts,
-        sum(both)::BIGINT AS both,
+        sum(both_hung)::BIGINT AS both_hung,
         sum(only_a)::BIGINT AS only_a,
         sum(only_b)::BIGINT AS only_b,
         sum(s)::HUGEINT AS s,
@@ -62,10 +62,10 @@ SELECT
     arm_b,
     pairs,
     hosts,
-    both,
+    both_hung,
     only_a,
     only_b,
-    pairs - both - only_a - only_b AS neither,
+    pairs - both_hung - only_a - only_b AS neither,
     (only_b - only_a) / pairs AS difference,
     CASE
         WHEN hosts > 1

@@ -16,7 +16,7 @@ WITH calls AS (
         arm,
         rep,
         pin,
-        any_value(workload) AS workload,
+        min(workload) AS workload,
         max(errno) AS errno,
         sum(pinned_pages) AS pinned_pages,
         sum(pinned_pages) FILTER (WHERE is_movable(zone)) AS movable_pages,

@@ -1,0 +1,437 @@
+"""Every shipped query against the same answer computed in plain Python from the rows."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from math import ceil, sqrt
+from typing import Any
+
+import pytest
+
+from queries.catalog import Catalog
+from queries.shipped import shipped
+from tests.log.example import ARMS, DEADLINE, Row, make_units, rows_of, write_run
+
+UNITS = make_units()
+Z = 1.959963984540054
+Answer = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return Catalog.open([write_run(tmp_path_factory.mktemp("runs"))])
+
+
+def per_arm(table: str, **equal: str) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
+    """Yield each arm with its (rep, row) pairs that have the given values ("all": any)."""
+    for arm in ARMS:
+        rows = [(rep, row) for name, rep, row in rows_of(UNITS, table) if name == arm]
+        for column, value in equal.items():
+            rows = [(rep, row) for rep, row in rows if value in ("all", row[column])]
+        yield arm, rows
+
+
+def is_hung(row: Row) -> bool:
+    return row["outcome"] == "stuck" or row["reset"]
+
+
+def nearest_rank(values: list[Any], percent: int) -> Any:
+    """Smallest value that at least ``percent`` % of the values do not exceed."""
+    return sorted(values)[max(ceil(percent * len(values) / 100), 1) - 1] if values else None
+
+
+def wilson(hung: int, n: int) -> tuple[float, float]:
+    p = hung / n
+    middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return middle - half, middle + half
+
+
+def hang_rate(kind: str) -> Answer:
+    out = []
+    for arm, rows in per_arm("requests", kind=kind):
+        n, hung = len(rows), sum(is_hung(row) for _, row in rows)
+        low, high = wilson(hung, n)
+        out.append({"arm": arm, "requests": n, "hung": hung, "hang_rate": hung / n,
+                    "low": low, "high": high})  # fmt: skip
+    return out
+
+
+def hang_rate_by_class(kind: str) -> Answer:
+    classes = {row["host"]: row["class"] for _, _, row in rows_of(UNITS, "hosts")}
+    out = []
+    for arm, rows in per_arm("requests", kind=kind):
+        for name in ("large", "small"):
+            mine = [row for _, row in rows if classes[row["host"]] == name]
+            hung = sum(map(is_hung, mine))
+            out.append({"arm": arm, "class": name, "requests": len(mine), "hung": hung,
+                        "hang_rate": hung / len(mine)})  # fmt: skip
+    return out
+
+
+def hang_rate_by_replication(kind: str) -> Answer:
+    out = []
+    for arm, rows in per_arm("requests", kind=kind):
+        for rep in (0, 1):
+            mine = [row for r, row in rows if r == rep]
+            hung = sum(map(is_hung, mine))
+            out.append({"arm": arm, "rep": rep, "requests": len(mine), "hung": hung,
+                        "hang_rate": hung / len(mine)})  # fmt: skip
+    return out
+
+
+def outcomes(kind: str) -> Answer:
+    words = ("offlined", "refused", "gave_up", "stuck", "host_down", "withdrawn", "censored")
+    return [
+        {"arm": arm, "requests": len(rows)}
+        | {word: sum(row["outcome"] == word for _, row in rows) for word in words}
+        | {flag: sum(row[flag] for _, row in rows) for flag in ("reset", "endless")}
+        for arm, rows in per_arm("requests", kind=kind)
+    ]
+
+
+def request_reasons(kind: str) -> Answer:
+    names = {0: "ok", 11: "EAGAIN", 16: "EBUSY"}
+    out: Answer = []
+    for arm, rows in per_arm("requests", kind=kind):
+        groups: dict[Any, list[Row]] = defaultdict(list)
+        for _, row in rows:
+            groups[row["kind"], row["outcome"], row["errno"], row["reason"]].append(row)
+        for key in sorted(groups, key=lambda k: (k[0], -len(groups[k]), *k[1:])):
+            out.append({"arm": arm, "kind": key[0], "outcome": key[1], "errno": names[key[2]],
+                        "reason": key[3], "requests": len(groups[key]),
+                        "attempts": sum(row["attempts"] for row in groups[key])})  # fmt: skip
+    return out
+
+
+def offline_time(kind: str) -> Answer:
+    out = []
+    for arm, rows in per_arm("requests", kind=kind):
+        known = [row for _, row in rows if row["outcome"] not in ("withdrawn", "censored")]
+        times = [r["ended_ns"] - r["issued_ns"] for r in known if r["outcome"] == "offlined"]
+        never = [10**30] * (len(known) - len(times))
+        quantiles = {f"p{q}_ns": nearest_rank(times + never, q) for q in (50, 90, 99)}
+        out.append({"arm": arm, "requests": len(known), "offlined": len(times),
+                    "beyond": len(never), "left_out": len(rows) - len(known),
+                    **{k: None if v == 10**30 else v for k, v in quantiles.items()},
+                    "longest_ns": max(times)})  # fmt: skip
+    return out
+
+
+def offline_work(kind: str) -> Answer:
+    out = []
+    for arm, _ in per_arm("requests"):
+        rows = list(attempts_of(arm, kind))
+        total = {
+            column: sum(row[column] for row in rows)
+            for column in ("passes", "migrated_pages", "failed_pages", "unavailable_ns")
+        }
+        ended = [row for row in rows if row["end_ns"] is not None]
+        out.append({"arm": arm, "attempts": len(rows), **total,
+                    "running_ns": sum(row["end_ns"] - row["start_ns"] for row in ended),
+                    "endless": sum(row["endless"] for row in rows)})  # fmt: skip
+    return out
+
+
+def attempts_of(arm: str, kind: str) -> Iterator[Row]:
+    for (name, _), unit in UNITS.items():
+        kinds = {row["request"]: row["kind"] for row in unit["requests"]}
+        if name == arm:
+            yield from (a for a in unit["attempts"] if kind in ("all", kinds[a["request"]]))
+
+
+def migration_cost(kind: str) -> Answer:
+    out = []
+    for arm in ARMS:
+        sums: Counter[str] = Counter()
+        for (name, _), unit in UNITS.items():
+            kinds = {row["request"]: row["kind"] for row in unit["requests"]}
+            kind_of = {row["attempt"]: kinds[row["request"]] for row in unit["attempts"]}
+            for move in unit["migrations"] if name == arm else []:
+                at_pin = move["reason"] == "longterm_pin"
+                if at_pin or kind in ("all", kind_of[move["cause"]]):
+                    for column in ("folios", "pages", "bytes", "latency_ns"):
+                        sums["pin" if at_pin else "offline", column] += move[column]
+        columns = {
+            f"{at}_{column.removeprefix('latency_')}": sums[at, column]
+            for at in ("pin", "offline")
+            for column in ("folios", "pages", "bytes", "latency_ns")
+        }
+        out.append({"arm": arm, **columns,
+                    "total_bytes": columns["pin_bytes"] + columns["offline_bytes"]})  # fmt: skip
+    return out
+
+
+def pin_calls(arm: str) -> dict[tuple[int, int], list[Row]]:
+    calls: dict[tuple[int, int], list[Row]] = defaultdict(list)
+    for name, rep, row in rows_of(UNITS, "pins"):
+        if name == arm:
+            calls[rep, row["pin"]].append(row)
+    return calls
+
+
+def pin_outcomes() -> Answer:
+    out = []
+    for arm in ARMS:
+        calls = pin_calls(arm)
+        for errno, result in ((0, "ok"), (12, "ENOMEM")):
+            mine = {key: rows for key, rows in calls.items() if rows[0]["errno"] == errno}
+            rows = [row for group in mine.values() for row in group]
+            columns = ("pinned_pages", "faulted_pages", "migrated_pages", "failed_pages")
+            total = {c: sum(row[c] for row in rows) for c in columns}
+            movable = sum(row["pinned_pages"] for row in rows if row["zone"] == 2)
+            out.append({"arm": arm, "result": result, "pins": len(mine),
+                        "workloads": len({(rep, g[0]["workload"]) for (rep, _), g in mine.items()}),
+                        "movable_pages": movable,
+                        "kernel_pages": total["pinned_pages"] - movable, **total})  # fmt: skip
+    return out
+
+
+def pin_latency() -> Answer:
+    out = []
+    for arm in ARMS:
+        added: Counter[tuple[int, int]] = Counter()
+        for name, rep, move in rows_of(UNITS, "migrations"):
+            if name == arm and move["reason"] == "longterm_pin":
+                added[rep, move["cause"]] += move["latency_ns"]
+        calls = pin_calls(arm)
+        waits = [sum(row["latency_ns"] for row in rows) for rows in calls.values()]
+        extra = [added[key] for key in calls]
+        out.append({"arm": arm, "pins": len(waits), "p50_ns": nearest_rank(waits, 50),
+                    "p99_ns": nearest_rank(waits, 99), "max_ns": max(waits),
+                    "migrating": len(added), "added_p50_ns": nearest_rank(extra, 50),
+                    "added_p99_ns": nearest_rank(extra, 99), "added_max_ns": max(extra),
+                    "added_total_ns": sum(extra)})  # fmt: skip
+    return out
+
+
+def samples(arm: str, *, movable: bool) -> dict[tuple[int, int, int], list[Row]]:
+    groups: dict[tuple[int, int, int], list[Row]] = defaultdict(list)
+    for name, rep, row in rows_of(UNITS, "host_samples"):
+        if name == arm and (row["zone"] == 2) == movable:
+            groups[rep, row["host"], row["time_ns"]].append(row)
+    return groups
+
+
+def kernel_zone_headroom() -> Answer:
+    out = []
+    for arm in ARMS:
+        groups = samples(arm, movable=False)
+        rooms, shares = [], []
+        for rows in groups.values():
+            room = sum(r["free_pages"] + r["file_pages"] - r["min_pages"] for r in rows)
+            rooms.append(max(room, 0))
+            shares.append(rooms[-1] / sum(r["managed_pages"] for r in rows))
+        out.append({"arm": arm, "hosts": len({key[:2] for key in groups}), "samples": len(rooms),
+                    "minimum_pages": min(rooms), "p01_pages": nearest_rank(rooms, 1),
+                    "median_pages": nearest_rank(rooms, 50), "minimum_share": min(shares),
+                    "median_share": nearest_rank(shares, 50), "exhausted": rooms.count(0),
+                    "pinned_pages": max(sum(r["pinned_pages"] for r in g)
+                                        for g in groups.values())})  # fmt: skip
+    return out
+
+
+def pinned_blocks() -> Answer:
+    out = []
+    for arm in ARMS:
+        last = max(key[2] for key in samples(arm, movable=True))
+        rows = [g[0] for key, g in samples(arm, movable=True).items() if key[2] == last]
+        online, pinned = (sum(r[c] for r in rows) for c in ("blocks_online", "blocks_pinned"))
+        out.append({"arm": arm, "hosts": len(rows),
+                    "hosts_pinned": sum(r["pinned_pages"] > 0 for r in rows),
+                    "blocks_online": online, "blocks_pinned": pinned,
+                    "pinned_share": pinned / online,
+                    "pinned_pages": sum(r["pinned_pages"] for r in rows)})  # fmt: skip
+    return out
+
+
+def blocked_by(kind: str) -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        groups: dict[Any, list[tuple[int, Row]]] = defaultdict(list)
+        for (name, rep), unit in UNITS.items():
+            kinds = {row["request"]: row["kind"] for row in unit["requests"]}
+            for row in unit["blockers"] if name == arm else []:
+                if kind in ("all", kinds[row["request"]]):
+                    groups[row["class"], row["path"]].append((rep, row))
+        found = [blocked_row(arm, key, rows) for key, rows in groups.items()]
+        out += sorted(found, key=lambda row: (-row["requests"], row["class"]))
+    return out
+
+
+def blocked_row(arm: str, key: tuple[str, str], rows: list[tuple[int, Row]]) -> dict[str, Any]:
+    runs: dict[Any, list[Row]] = defaultdict(list)
+    for rep, row in rows:
+        runs[rep, row["request"], row["host"], row["block"], row["pfn_first"]].append(row)
+    owners = {(k[0], min(r["workload"] for r in v)) for k, v in runs.items()
+              if v[0]["workload"] is not None}  # fmt: skip
+    return {
+        "arm": arm, "class": key[0], "path": key[1],
+        "requests": len({(rep, row["request"]) for rep, row in rows}),
+        "attempts": len({(rep, row["attempt"]) for rep, row in rows}),
+        "hosts": len({(rep, row["host"]) for rep, row in rows}),
+        "blocks": len({(rep, row["host"], row["block"]) for rep, row in rows}),
+        "workloads": len(owners), "pages": sum(max(r["pages"] for r in v) for v in runs.values()),
+    }  # fmt: skip
+
+
+def workload_impact() -> Answer:
+    lost = ("pin_failed", "oom_killed", "host_reset", "host_panicked")
+    out = []
+    for arm, pairs in per_arm("workloads"):
+        rows = [row for _, row in pairs]
+        ends = Counter(row["outcome"] for row in rows)
+        vfio = [row for row in rows if row["vfio"]]
+        out.append({"arm": arm, "workloads": len(rows),
+                    "placed": sum(row["placed_ns"] is not None for row in rows),
+                    **{word: ends[word] for word in ("rejected", *lost)},
+                    "restarts": sum(row["restarts"] for row in rows), "vfio": len(vfio),
+                    "vfio_lost": sum(row["outcome"] in lost for row in vfio),
+                    "flow_seconds_lost": sum(r["flow_us_lost"] for r in rows) / 10**6})  # fmt: skip
+    return out
+
+
+def guardrails() -> Answer:
+    out = []
+    for arm, rows in per_arm("incidents"):
+        kinds = Counter(row["kind"] for _, row in rows)
+        out.append({"arm": arm, "resets": kinds["reset"], "panics": kinds["panic"],
+                    "oom_kills": kinds["oom_kill"], "pin_failures": kinds["pin_failed"],
+                    "hosts": len({(rep, row["host"]) for rep, row in rows})})  # fmt: skip
+    return out
+
+
+def fleet_timeline() -> Answer:
+    step, out = 3600 * 10**9, []
+    for arm in ARMS:
+        steps: dict[int, Counter[str]] = defaultdict(Counter)
+        for name, _, row in rows_of(UNITS, "workloads"):
+            if name == arm and row["arrived_ns"] >= 0:
+                steps[row["arrived_ns"] // step]["arrivals"] += 1
+        for name, _, row in rows_of(UNITS, "requests"):
+            if name == arm:
+                steps[row["issued_ns"] // step]["requests"] += 1
+                if row["outcome"] == "offlined":
+                    steps[row["ended_ns"] // step]["offlined"] += 1
+                if is_hung(row):
+                    at = row["deadline_ns"] if row["outcome"] == "stuck" else row["ended_ns"]
+                    steps[at // step]["hung"] += 1
+        kinds = {"reset": "resets", "oom_kill": "oom_kills", "pin_failed": "pin_failures"}
+        for name, _, row in rows_of(UNITS, "incidents"):
+            if name == arm:
+                steps[row["time_ns"] // step][kinds[row["kind"]]] += 1
+        moves = {"longterm_pin": "pin_bytes", "memory_hotplug": "offline_bytes"}
+        for name, _, row in rows_of(UNITS, "migrations"):
+            if name == arm:
+                steps[row["time_ns"] // step][moves[row["reason"]]] += row["bytes"]
+        names = ("arrivals", "requests", "offlined", "hung", "resets", "oom_kills",
+                 "pin_failures", "pin_bytes", "offline_bytes")  # fmt: skip
+        for at in sorted(steps):
+            out.append({"arm": arm, "time_ns": at * step, **{n: steps[at][n] for n in names}})
+    return out
+
+
+def paired_probes() -> Answer:
+    out: Answer = []
+    for i, a in enumerate(ARMS):
+        for b in ARMS[i + 1 :]:
+            out.append(paired_row(a, b))
+    return out
+
+
+def paired_row(a: str, b: str) -> dict[str, Any]:
+    hung: dict[Any, dict[str, Row]] = defaultdict(dict)
+    for arm, rep, row in rows_of(UNITS, "requests"):
+        if row["kind"] == "probe":
+            hung[rep, row["request"]][arm] = row
+    pairs = [(int(is_hung(p[a])), int(is_hung(p[b])), p[a]["host"]) for p in hung.values()]
+    n, difference = len(pairs), sum(y - x for x, y, _ in pairs) / len(pairs)
+    hosts = sorted({host for _, _, host in pairs})
+    squares = 0.0
+    for host in hosts:
+        mine = [y - x for x, y, h in pairs if h == host]
+        squares += (sum(mine) - len(mine) * difference) ** 2
+    counts = Counter((x, y) for x, y, _ in pairs)
+    return {
+        "arm_a": a, "arm_b": b, "pairs": n, "hosts": len(hosts), "both_hung": counts[1, 1],
+        "only_a": counts[1, 0], "only_b": counts[0, 1], "neither": counts[0, 0],
+        "difference": difference,
+        "std_error": sqrt(len(hosts) / (len(hosts) - 1) * squares) / n,
+    }  # fmt: skip
+
+
+def slowest_requests(kind: str) -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        found = []
+        for (name, rep), unit in UNITS.items():
+            for row in unit["requests"] if name == arm else []:
+                if kind in ("all", row["kind"]):
+                    found.append(slow_row(arm, rep, row, unit))
+        found.sort(key=lambda r: (-(r["waited_ns"] if r["waited_ns"] is not None else -1),
+                                  r["rep"], r["request"]))  # fmt: skip
+        out += found[:20]
+    return out
+
+
+def slow_row(arm: str, rep: int, row: Row, unit: dict[str, list[Row]]) -> dict[str, Any]:
+    waited = None if row["ended_ns"] is None else row["ended_ns"] - row["issued_ns"]
+    mine = [a for a in unit["attempts"] if a["request"] == row["request"]]
+    classes = {b["class"] for b in unit["blockers"] if b["request"] == row["request"]}
+    same = ("request", "kind", "host", "first_block", "nr_blocks", "outcome")
+    return {
+        "arm": arm, "rep": rep, **{name: row[name] for name in same},
+        "waited_ns": DEADLINE if row["outcome"] == "stuck" else waited,
+        "passes": sum(a["passes"] for a in mine), "blockers": ", ".join(sorted(classes)),
+    }  # fmt: skip
+
+
+BY_KIND: dict[str, Callable[[str], Answer]] = {
+    f.__name__: f
+    for f in (
+        hang_rate, hang_rate_by_class, hang_rate_by_replication, outcomes, request_reasons,
+        offline_time, offline_work, migration_cost, blocked_by, slowest_requests,
+    )
+}  # fmt: skip
+PLAIN: dict[str, Callable[[], Answer]] = {
+    f.__name__: f
+    for f in (
+        pin_outcomes, pin_latency, kernel_zone_headroom, pinned_blocks, workload_impact,
+        guardrails, fleet_timeline, paired_probes,
+    )
+}  # fmt: skip
+
+
+def close(got: Answer, expected: Answer) -> None:
+    assert len(got) == len(expected)
+    for row, want in zip(got, expected, strict=True):
+        assert row == {
+            name: pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+            for name, value in want.items()
+        }
+
+
+@pytest.mark.parametrize("kind", ["all", "probe", "removal"])
+@pytest.mark.parametrize("name", BY_KIND)
+def test_query_by_kind(catalog: Catalog, name: str, kind: str) -> None:
+    got = shipped()[name].run(catalog, {"kind": kind}).to_pylist()
+    assert got, "an empty answer proves nothing"
+    close(got, BY_KIND[name](kind))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_query(catalog: Catalog, name: str) -> None:
+    got = shipped()[name].run(catalog).to_pylist()
+    assert got, "an empty answer proves nothing"
+    close(got, PLAIN[name]())
+
+
+def test_every_query_has_a_golden_answer() -> None:
+    assert set(shipped()) == set(BY_KIND) | set(PLAIN) | {"pairing"}
+
+
+def test_default_parameters_are_the_documented_ones(catalog: Catalog) -> None:
+    close(shipped()["hang_rate"].run(catalog).to_pylist(), hang_rate("all"))
+    close(
+        shipped()["hang_rate_by_replication"].run(catalog).to_pylist(),
+        hang_rate_by_replication("removal"),
+    )
