@@ -1,0 +1,198 @@
+"""From arrivals to the plan's workloads: kinds, pins, hints, short references."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.enums import AreaKind, Pinner
+from fleet.errors import InputError
+from fleet.inputs.trace import Trace
+from fleet.plan.arrivals import Arrivals, Seed, generated, residents, trace_residents, traced
+from fleet.plan.draws import Column, Purpose, below, chance, pick_weighted
+from fleet.plan.tables import NO_PINNER, RUNS_ON, Holds, Workloads
+from fleet.scenario import models
+
+MILLION = 1_000_000
+HUGE_PAGES = 512
+
+_BACKING = {"thp": AreaKind.THP, "4k": AreaKind.ANON, "hugetlb": AreaKind.HUGETLB}
+_PINNER = {
+    "none": NO_PINNER, "vfio": Pinner.VFIO, "rdma": Pinner.RDMA, "io_uring": Pinner.IO_URING,
+}  # fmt: skip
+
+
+def workloads_table(
+    work: models.Workloads,
+    trace: Trace | None,
+    seed: Seed,
+    horizon_ns: int,
+    fleet_pages: int,
+) -> Workloads:
+    """Build the table of workloads: residents first, then arrivals by (time, key).
+
+    Parameters
+    ----------
+    work : fleet.scenario.models.Workloads
+    trace : Trace, optional
+        The trace the scenario names.
+    seed : (int, int)
+        Seed and replication.
+    horizon_ns : int
+        Arrivals come before.
+    fleet_pages : int
+        RAM of the fleet: the commitment counts from it.
+
+    Raises
+    ------
+    InputError
+        If the trace names a kind that the scenario has not.
+    """
+    wanted = fleet_pages * work.commitment_millionths // MILLION
+    if trace is not None:
+        parts = [trace_residents(trace, seed, horizon_ns, wanted), traced(trace, horizon_ns)]
+    else:
+        streams = enumerate(work.generators)
+        parts = [residents(work.generators, seed, wanted)]
+        parts += [generated(g, number, seed, horizon_ns) for number, g in streams]
+    first, later = parts[0], _joined(parts[1:])
+    order = np.lexsort((later.key, later.arrival_ns))
+    later = Arrivals(*(getattr(later, name)[order] for name in Arrivals.__slots__))
+    rows = _joined([first, later])
+    kind = _kinds(work, trace, rows, seed)
+    return _table(work, rows, kind, _hints(work, kind, rows.key, seed))
+
+
+def _joined(parts: Sequence[Arrivals]) -> Arrivals:
+    """Concatenate columns."""
+    return Arrivals(*(np.concatenate([getattr(p, n) for p in parts]) for n in Arrivals.__slots__))
+
+
+def _kinds(work: models.Workloads, trace: Trace | None, rows: Arrivals, seed: Seed) -> Column:
+    """Return the kind of each workload: what the trace says, else drawn from the mix."""
+    names = [kind.name for kind in work.kinds]
+    out = np.zeros(len(rows.key), np.int64)
+    mixes = [work.mix] if trace is not None else [g.mix for g in work.generators]
+    for number, mix in enumerate(mixes):
+        own = np.full(len(out), True) if trace is not None else rows.source == number
+        weights = [mix.get(name, 0) for name in names]
+        out[own] = pick_weighted(weights, *seed, rows.key[own], Purpose.KIND)
+    if trace is not None and any(trace.kind):
+        said = _said_kinds(trace, names)[rows.source]
+        out = np.where(said >= 0, said, out)
+    return out
+
+
+def _said_kinds(trace: Trace, names: list[str]) -> Column:
+    """Return the kind's number for each row of a trace, -1 where it is empty."""
+    number = {name: index for index, name in enumerate(names)} | {"": -1}
+    for at, name in enumerate(trace.kind):
+        if name not in number:
+            reason = f"unknown kind {name!r} (the scenario has: {', '.join(names)})"
+            raise trace.table.error(int(trace.row[at]), "kind", reason)
+    return np.array([number[name] for name in trace.kind], np.int64)
+
+
+def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column) -> Workloads:
+    """Apply each kind's attributes. THP and hugetlb parts are whole 2 MiB pages."""
+
+    def per_kind(values: Sequence[int]) -> Column:
+        return np.array(values, np.int64)[kind]
+
+    kinds = work.kinds
+    backing = per_kind([_BACKING[k.backing] for k in kinds])
+    pinner = per_kind([_PINNER[k.pin] for k in kinds])
+    unit = np.where(backing == AreaKind.ANON, 1, HUGE_PAGES)
+    pages = np.where(
+        backing == AreaKind.HUGETLB, -(-rows.pages // HUGE_PAGES) * HUGE_PAGES, rows.pages
+    )
+    share = per_kind([k.pinned_millionths if k.pin != "none" else 0 for k in kinds])
+    pinned = _share(pages, share, unit)
+    return Workloads(
+        key=rows.key,
+        kind_names=tuple(k.name for k in kinds),
+        kind=kind,
+        arrival_ns=rows.arrival_ns,
+        age_ns=rows.age_ns,
+        lifetime_ns=rows.lifetime_ns,
+        pages=pages,
+        vcpus=rows.vcpus,
+        backing=backing,
+        pinner=np.where(pinned > 0, pinner, NO_PINNER),
+        pinned_pages=pinned,
+        present_pages=_share(pinned, per_kind([k.present_millionths for k in kinds]), unit),
+        touched_pages=_share(pages - pinned, per_kind([k.touched_millionths for k in kinds]), unit),
+        flows=per_kind([k.flows for k in kinds]),
+        hinted=hinted,
+    )
+
+
+def _share(pages: Column, millionths: Column, unit: Column) -> Column:
+    """Return a share of pages in whole units, the whole being kept whole."""
+    part: Column = pages * millionths // MILLION // unit * unit
+    return np.where(millionths == MILLION, pages, part)
+
+
+def _hints(work: models.Workloads, kind: Column, key: Column, seed: Seed) -> Column:
+    """Return 1 for workloads that give the madvise hint.
+
+    Of those that pin, a share ``recall`` does. Of the others as many as make a share
+    ``precision`` of all hints true, in expectation, by the numbers of this plan's mixes.
+    """
+    pins = np.array([k.pin != "none" for k in work.kinds])[kind]
+    chances = hint_chances(work)
+    return chance(np.where(pins, chances[0], chances[1]), *seed, key, Purpose.HINT).astype(np.int64)
+
+
+def hint_chances(work: models.Workloads) -> tuple[int, int]:
+    """Return the chance of a hint, in millionths, for workloads that pin and that do not.
+
+    Raises
+    ------
+    InputError
+        If the precision asked for would need more false hints than there are workloads.
+    """
+    recall, precision = work.hint.recall_millionths, work.hint.precision_millionths
+    mixes = (
+        [(1, work.mix)] if work.mix else [(g.arrivals_interval_ns, g.mix) for g in work.generators]
+    )
+    common = max(interval for interval, _ in mixes)
+    pinning = {k.name for k in work.kinds if k.pin != "none"}
+    pin = rest = 0
+    for interval, mix in mixes:
+        for name, share in mix.items():
+            rate = share * (common * MILLION // interval)
+            pin, rest = (pin + rate, rest) if name in pinning else (pin, rest + rate)
+    false = pin * recall * (MILLION - precision)
+    if false > rest * precision * MILLION:
+        reason = "needs more false hints than there are workloads that do not pin"
+        raise InputError(reason, field="workloads.hint.precision")
+    return recall, false // (rest * precision) if rest else 0
+
+
+def holds_table(work: models.Workloads, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:
+    """Build the table of short references, ordered by (workload, offset).
+
+    The first hold of a workload begins within one period, drawn; then one per period while it
+    lives and the horizon lasts.
+    """
+    rule = work.holds
+    if rule is None:
+        return Holds(*(np.zeros(0, np.int64) for _ in range(5)))
+    takes = chance(rule.share_millionths, *seed, rows.key, Purpose.HOLD)
+    first = below(rule.every_ns, *seed, rows.key, Purpose.HOLD_TIME)
+    left = horizon_ns - rows.arrival_ns
+    span = np.where(rows.lifetime_ns == RUNS_ON, left, np.minimum(rows.lifetime_ns, left))
+    count = np.where(takes & (first < span), (span - first - 1) // rule.every_ns + 1, 0)
+    workload = np.repeat(np.arange(len(rows), dtype=np.int64), count)
+    starts = np.repeat(np.cumsum(count) - count, count)
+    index = np.arange(len(workload), dtype=np.int64) - starts
+    pages = np.minimum(rule.pages, rows.pages[workload])
+    room = rows.pages[workload] - pages + 1
+    return Holds(
+        workload=workload,
+        offset_ns=first[workload] + index * rule.every_ns,
+        first_page=below(room, *seed, rows.key[workload], Purpose.HOLD_PAGE, index)
+        if len(workload) else np.zeros(0, np.int64),
+        pages=pages,
+        duration_ns=np.full(len(workload), rule.duration_ns, np.int64),
+    )  # fmt: skip
