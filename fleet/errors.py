@@ -28,9 +28,9 @@ class InputError(Exception):
         return f"{place}: {self.reason}" if place else self.reason
 
 
-class RunError(Exception):
-    """Something failed while it ran (disk full, corrupt run): one line, exit code 1."""
-
-
 class FleetError(Exception):
     """A known failure that is not the input's fault: printed as one line, exit code 1."""
+
+
+class RunError(FleetError):
+    """A run folder could not be written or read (disk full, corrupt file)."""
