@@ -1,6 +1,8 @@
 """The plan of one replication: a pure function of scenario, seed and replication."""
 
+from fleet.inputs.inventory import read_inventory
 from fleet.inputs.trace import Trace, read_trace
+from fleet.plan.estimate import available_bytes, estimate, refuse_if_too_large
 from fleet.plan.hosts import hosts_table
 from fleet.plan.requests import requests_table
 from fleet.plan.tables import Hosts, Plan
@@ -29,13 +31,16 @@ def build_plan(
     Raises
     ------
     InputError
-        Bad inventory or trace, or demands that do not fit the hosts.
+        Bad inventory or trace, demands that do not fit the hosts, a plan larger than memory.
     """
     seed = (scenario.seed, replication)
+    inventory_file, trace_file = scenario.hosts.inventory, scenario.workloads.trace
+    if trace is None and trace_file is not None:
+        trace = read_trace(trace_file)
+    inventory = read_inventory(inventory_file) if inventory_file and hosts is None else None
     if hosts is None:
-        hosts = hosts_table(scenario.hosts)
-    if trace is None and scenario.workloads.trace is not None:
-        trace = read_trace(scenario.workloads.trace)
+        refuse_if_too_large(estimate(scenario, inventory, trace), available_bytes())
+        hosts = hosts_table(scenario.hosts, inventory)
     horizon_ns = scenario.horizon_ns
     fleet_pages = int(hosts.memory_pages.sum())
     work = workloads_table(scenario.workloads, trace, seed, horizon_ns, fleet_pages)

@@ -12,8 +12,14 @@ from fleet.scenario import models
 MILLION = 1_000_000
 
 
-def hosts_table(hosts: models.Hosts) -> Hosts:
+def hosts_table(hosts: models.Hosts, inventory: Inventory | None = None) -> Hosts:
     """Build the table of hosts.
+
+    Parameters
+    ----------
+    hosts : fleet.scenario.models.Hosts
+    inventory : Inventory, optional
+        The inventory it names, when already read.
 
     Raises
     ------
@@ -23,7 +29,7 @@ def hosts_table(hosts: models.Hosts) -> Hosts:
     """
     if hosts.inventory is None:
         return _from_classes(hosts)
-    return _from_inventory(hosts, read_inventory(hosts.inventory))
+    return _from_inventory(hosts, inventory or read_inventory(hosts.inventory))
 
 
 def class_of_each(weights: list[int], total: int) -> list[int]:
