@@ -8,7 +8,7 @@ zone or block within 1 % of the buffer (at least 64 pages); placement observatio
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 GUEST_PAGES = 64
@@ -41,18 +41,15 @@ class Comparison:
         The case is about where pages land (by-block and by-node rules apply).
     random : bool
         Its history is random (wider tolerances).
-    nodes : int
-        Nodes of the guest.
+    hot_blocks : frozenset of int
+        Blocks of the DIMMs. Block by block only these are compared: boot memory differs from
+        guest to guest in what the kernel had taken from it, hot blocks start empty.
     """
 
     placement: bool
     random: bool
-    nodes: int
-    _marked: dict[str, int]
-
-    def __init__(self, *, placement: bool, random: bool, nodes: int) -> None:
-        self.placement, self.random, self.nodes = placement, random, nodes
-        self._marked = {}
+    hot_blocks: frozenset[int]
+    _marked: dict[str, int] = field(default_factory=dict)
 
     def operation(
         self, name: str, args: tuple[Any, ...], recorded: Mapping[str, Any], seen: Mapping[str, Any]
@@ -62,16 +59,15 @@ class Comparison:
         buffer = str(args[0]) if args else ""
         if name == "mark":
             self._marked[buffer] = int(recorded["marked_block"])
-        for field in ("errno", "pin_result", "result", "value", "pin_pages", "pinned_blocks"):
-            if field in recorded and field in seen:
-                _equal(out, field, recorded[field], seen[field])
+        for key in ("errno", "pin_result", "result", "value", "pin_pages", "pinned_blocks"):
+            if key in recorded and key in seen:
+                _equal(out, key, recorded[key], seen[key])
         if "hot_blocks" in seen:
             _equal(out, "hot_blocks", recorded["hot_blocks"], seen["hot_blocks"])
-        for field in ("dist", "before", "after"):
-            if field in recorded and field in seen:
-                self._dist(out, field, buffer, recorded[field], seen[field])
-        if "target_block_pages_of_buffer" in seen:
-            _pages(out, "target_block_pages_of_buffer", recorded, seen)
+        for key in ("dist", "before", "after"):
+            if key in recorded and key in seen:
+                self._dist(out, key, buffer, recorded[key], seen[key])
+        self._target(out, recorded, seen)
         _each(out, "rounds", recorded, seen, self._round)
         _each(out, "blocks", recorded, seen, _block)
         self._vmstat(out, name, recorded, seen)
@@ -82,12 +78,24 @@ class Comparison:
             _near(out, "overlap_pages", recorded["overlap_pages"], seen["overlap_pages"], limit)
         return out
 
+    def _target(
+        self, out: list[Mismatch], recorded: Mapping[str, Any], seen: Mapping[str, Any]
+    ) -> None:
+        """Pages of the buffer in the block that an offline names."""
+        key = "target_block_pages_of_buffer"
+        if key in recorded and key in seen:
+            share = 10 if self.placement else 100
+            _near(out, key, recorded[key], seen[key], max(GUEST_PAGES, recorded[key] // share))
+
     def _dist(
         self, out: list[Mismatch], field: str, buffer: str,
         recorded: Mapping[str, Any], seen: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """Where a buffer lies."""
-        for key in ("pages", "absent", "moved_since_last", "thp"):
+        keys = ["pages", "absent", "moved_since_last"]
+        if recorded["lru"] or recorded["thp"]:  # else the driver did not read page flags
+            keys.append("thp")
+        for key in keys:
             limit = max(GUEST_PAGES, recorded["pages"] // 100)
             _near(out, f"{field}.{key}", recorded[key], seen[key], limit)
         present = recorded["pages"] - recorded["absent"]
@@ -106,8 +114,8 @@ class Comparison:
     ) -> None:  # fmt: skip
         """Pages by block (10 % of the buffer) and by node and zone (2 %)."""
         if not self.random:
-            for block in sorted({*recorded["by_block"], *seen["by_block"]}, key=int):
-                was, now = (int(d["by_block"].get(block, 0)) for d in (recorded, seen))
+            for block in sorted(self.hot_blocks):
+                was, now = (int(d["by_block"].get(str(block), 0)) for d in (recorded, seen))
                 _near(out, f"{field}.by_block.{block}", was, now, max(GUEST_PAGES, present // 10))
         zones = _node_zones(recorded.get("by_node_zone", {}))
         limit = max(GUEST_PAGES, present // 50)
@@ -120,15 +128,29 @@ class Comparison:
     def _runs(
         self, out: list[Mismatch], recorded: Mapping[str, Any], seen: Mapping[str, Any]
     ) -> None:
-        """Blocks touched, pageblocks and run counts, order of first use."""
-        _near(out, "nblocks", recorded["nblocks"], seen["nblocks"], 1 if self.random else 0)
+        """Hot blocks and pageblocks touched, run counts, order of first use.
+
+        Runs are compared for buffers that lie in hot blocks: elsewhere they count the holes
+        of boot memory.
+        """
+        used = [{int(b) for b in r["dist"]["by_block"]} for r in (recorded, seen)]
+        was, now = (len(blocks & self.hot_blocks) for blocks in used)
+        _near(out, "hot blocks touched", was, now, 1 if self.random else 0)
         share = 0.30 if self.random else 0.15
-        for key in ("pageblocks", "va_runs", "phys_runs"):
+        keys = ["pageblocks"]
+        if used[0] <= self.hot_blocks:
+            keys += ["va_runs", "phys_runs"]
+        for key in keys:
             _near(out, key, recorded[key], seen[key], max(1, recorded[key] * share))
         if not self.random:
-            was, now = (first_use(r["block_seq"]) for r in (recorded, seen))
-            shared = min(len(was), len(now))
-            _equal(out, "order of first use", was[:shared], now[:shared])
+            was_order, now_order = (self._first_use(r["block_seq"]) for r in (recorded, seen))
+            shared = min(len(was_order), len(now_order))
+            _equal(out, "order of first use", was_order[:shared], now_order[:shared])
+
+    def _first_use(self, sequence: list[list[int]]) -> list[int]:
+        """Hot blocks in order of first use; stretches of the guest's own size are left out."""
+        stretches = [b for b, pages in sequence if pages >= GUEST_PAGES and b in self.hot_blocks]
+        return list(dict.fromkeys(stretches))
 
     def _vmstat(
         self, out: list[Mismatch], name: str, recorded: Mapping[str, Any], seen: Mapping[str, Any]
@@ -156,11 +178,6 @@ class Comparison:
         _near(out, f"{field}.moved", recorded["moved"], seen["moved"], limit)
 
 
-def first_use(sequence: list[list[int]]) -> list[int]:
-    """Blocks in the order of first use; stretches of the guest's own size are left out."""
-    return list(dict.fromkeys(block for block, pages in sequence if pages >= GUEST_PAGES))
-
-
 def _node_zones(by_node_zone: Mapping[str, int]) -> dict[str, int]:
     """``0/DMA32`` and the like as ``0/kernel``; MOVABLE stays."""
     out: dict[str, int] = {}
@@ -183,15 +200,6 @@ def _near(
     """Agreement of counts within ``limit``."""
     if abs(recorded - simulated) > limit:
         out.append(Mismatch(field, recorded, simulated))
-
-
-def _pages(
-    out: list[Mismatch], field: str, recorded: Mapping[str, Any], seen: Mapping[str, Any]
-) -> None:
-    """A page count that both sides have."""
-    if field in recorded:
-        limit = max(GUEST_PAGES, recorded[field] // 100)
-        _near(out, field, recorded[field], seen[field], limit)
 
 
 def _block(

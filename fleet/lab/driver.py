@@ -30,8 +30,9 @@ PAGES_PER_RECORD_PAGE = 512
 """Buffer pages whose 8-byte records fill one page."""
 HEAP_CLEARED_PAGES = 32
 """glibc's mmap threshold, 128 KiB: smaller records are cleared at once."""
-OWN_PAGES = 8
-"""Stack, heap and other pages that the driver touches once it works."""
+OWN_PAGES, OWN_PAGES_LATER = 2, 6
+"""Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
+or offlines (a block that holds all of them migrates 8 besides buffers and records)."""
 KERNEL_ZONE_PAGES = 15
 """Pages the kernel itself takes from a new ZONE_NORMAL (observed: 65,521 of 65,536 free)."""
 KINDS = {"4k": AreaKind.ANON, "thp": AreaKind.THP}
@@ -95,7 +96,7 @@ class Driver:
         self.buffers: dict[str, Buffer] = {}
         self.cpu_now, self.node_now = 0, -1
         self.immune = False
-        self.spawned = False
+        self.spawned = self.settled = False
         self._next_slot = first_slot
         self._next_pin = 0
         self._kernel_slots: dict[int, int] = {}
@@ -139,9 +140,18 @@ class Driver:
         self.spawned = True
         self.machine.watched = DRIVER_PROC
         self.machine.do(Op.SPAWN, DRIVER_PROC, self.cpu_now, int(self.immune))
-        slot = self._slot()
-        self.machine.do(Op.MAP, slot, DRIVER_PROC, AreaKind.ANON, OWN_PAGES, 0)
-        self.machine.do(Op.TOUCH, slot, 0, OWN_PAGES, self.cpu_now, self.node_now)
+        self._own_pages(OWN_PAGES)
+
+    def _own_pages(self, pages: int) -> None:
+        """Touch pages of the driver program itself."""
+        slot = self._map(pages, AreaKind.ANON)
+        self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
+
+    def _settle(self) -> None:
+        """Touch what the driver needs for its first look or offline."""
+        if self.spawned and not self.settled:
+            self.settled = True
+            self._own_pages(OWN_PAGES_LATER)
 
     def _map(self, pages: int, kind: AreaKind) -> int:
         """Map an area of the driver and return its slot."""
@@ -318,6 +328,7 @@ class Driver:
     def _look(self, name: str) -> dict[str, Any]:
         """``dist``: where a buffer lies, and what moved since the last look."""
         buffer = self._buffer(name)
+        self._settle()
         self._touch_records(buffer)
         now = self._frames(buffer)
         machine = self.machine
@@ -473,6 +484,7 @@ class Driver:
 
     def _offline(self, block: int, bound_ns: int) -> dict[str, Any]:
         """Write ``offline`` to one block."""
+        self._settle()
         return {"block": block, "result": _result(self.machine.offline(block, bound_ns))}
 
     def op_offline(self, target: tuple[str, str], bound_ns: int) -> dict[str, Any]:
@@ -522,6 +534,8 @@ class Driver:
         """Write a kernel setting."""
         path, value = setting
         if path != "/proc/sys/vm/min_free_kbytes" or not value.isdigit():
+            raise UnsupportedOperationError(f"writing {path} is not supported yet")
+        if not hasattr(Op, "MIN_FREE"):
             raise UnsupportedOperationError(f"writing {path} is not supported yet")
         return self.machine.do(Op.MIN_FREE, int(value) // 4)
 

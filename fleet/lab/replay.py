@@ -68,9 +68,7 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
     first_slot = guest.first_free_slot(case.guest)
     driver = Driver(machine, case.hot_blocks, first_slot + 1, boot.held_back_pages)
     _add_neighbour(case, machine, driver, first_slot)
-    rules = Comparison(
-        placement=kind in PLACEMENT, random=is_random(case), nodes=case.guest.nodes
-    )
+    rules = Comparison(kind in PLACEMENT, is_random(case), frozenset(case.hot_blocks))
     found: list[Disagreement] = []
     fate, at, last = "finished", len(case.records), ""
     for index, operation, recorded in _steps(case):
