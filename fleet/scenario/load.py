@@ -146,16 +146,22 @@ def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:
 
 
 def _validate(data: dict[str, Any], places: _Places) -> Scenario:
-    """Validate; the first error by place becomes an InputError."""
+    """Validate; the first error by place becomes an InputError.
+
+    Consequences come after causes: a field that is missing because it was misspelt, a list that is
+    too short because an entry was wrong.
+    """
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
+        items = [(path_of(item), item) for item in error.errors(include_url=False)]
         found = []
-        for item in error.errors(include_url=False):
-            path = path_of(item)
+        for path, item in items:
             key = item["type"] == "extra_forbidden"
-            found.append((places.order(path, key), path, reason_of(item, path), key))
-        _, path, reason, key = min(found, key=lambda item: item[0])
+            inner = any(len(p) > len(path) and p[: len(path)] == path for p, _ in items)
+            late = inner or item["type"] == "missing"
+            found.append((late, places.order(path, key), path, reason_of(item, path), key))
+        *_, path, reason, key = min(found, key=lambda item: item[:2])
         raise places.error(path, reason, key) from None
 
 
