@@ -161,6 +161,11 @@ class Catalog:
         finally:
             connection.close()
 
+    def rows(self, table: str) -> pa.Table:
+        """Return a whole table in the order of arms, replications, shards and writing."""
+        view = self._views[table]
+        return view if isinstance(view, pa.Table) else view.to_table()
+
     def _connect(self, threads: int | None) -> Any:
         """Return a new connection with views and macros, locked."""
         connection = duckdb.connect(":memory:")
@@ -181,23 +186,22 @@ class Catalog:
     def _dataset(self, table: str) -> Any:
         """Return the dataset of a table, or an empty table when there are no rows."""
         schema = _schema(self.columns[table])
-        paths: list[str] = []
-        partitions: list[Any] = []
+        found: list[tuple[int, int, int, str]] = []
         for run in self.runs:
             for file in run.files:
                 name, arm, rep, shard = parse_part(file)
                 if name == table:
-                    values = (_label(run, arm, len(self.runs)), rep, shard)
-                    paths.append(str(run.path / file))
-                    partitions.append(_partition(values))
-        if not paths:
+                    position = self.arms.index(_label(run, arm, len(self.runs)))
+                    found.append((position, rep, shard, str(run.path / file)))
+        if not found:
             return schema.empty_table()
+        found.sort()
         return ds.FileSystemDataset.from_paths(
-            paths,
+            [path for _, _, _, path in found],
             schema=schema,
             format=ds.IpcFileFormat(),
             filesystem=fs.LocalFileSystem(),
-            partitions=partitions,
+            partitions=[_partition((self.arms[p], rep, shard)) for p, rep, shard, _ in found],
         )
 
 
@@ -230,8 +234,7 @@ def _run(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
 
     def work() -> None:
         try:
-            relation = connection.sql(sql, params=parameters or None)
-            box.append(None if relation is None else relation.to_arrow_table())
+            box.append(_fetch(connection, sql, parameters))
         except BaseException as error:  # handed to the caller below
             box.append(error)
         finally:
@@ -250,6 +253,16 @@ def _run(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
     if box[0] is None:
         raise duckdb.InvalidInputException("only queries are run here; this returns no rows")
     return box[0]
+
+
+def _fetch(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table | None:
+    """Return the result, None when the statement has none."""
+    try:
+        relation = connection.sql(sql, params=parameters or None)
+    except (duckdb.BinderException, duckdb.CatalogException):
+        connection.execute(sql, parameters)  # fails the same way, but says line and column
+        raise
+    return None if relation is None else relation.to_arrow_table()
 
 
 def _open_run(folder: Path, *, partial: bool) -> RunFiles:

@@ -1,0 +1,84 @@
+"""Gathers every number of a report: shipped queries, and the statistics built on their counts."""
+
+from typing import Any
+
+from fleet.errors import FleetError, InputError, RunError
+from fleet.report.show import plain
+from fleet.report.statistics import by_replication, paired
+from queries.catalog import Catalog
+from queries.shipped import find
+
+KINDS = ("probe", "removal")
+BY_KIND = ("hang_rate", "outcomes", "offline_time", "offline_work", "blocked_by")
+"""Queries asked for each kind of request that the run has."""
+PLAIN = (
+    "pin_outcomes", "pin_latency", "guardrails", "kernel_zone_headroom", "pinned_blocks",
+    "workload_impact",
+)  # fmt: skip
+"""Queries asked once."""
+
+Figures = dict[str, Any]
+
+
+def collect(catalog: Catalog) -> Figures:
+    """Return all figures of a report, the shape of ``fleet report --format json``.
+
+    Raises
+    ------
+    FleetError
+        The arms did not get the same demands: nothing that compares them would mean anything.
+    """
+    _check_pairing(catalog)
+    rates = {kind: _ask(catalog, "hang_rate", kind) for kind in KINDS}
+    kinds = [kind for kind in KINDS if any(row["requests"] for row in rates[kind])]
+    figures: Figures = {
+        "runs": [_describe(run) for run in catalog.runs],
+        "arms": list(catalog.arms),
+        "baseline": catalog.arms[0],
+        "kinds": kinds,
+    }
+    for name in BY_KIND:
+        figures[name] = {kind: _ask(catalog, name, kind) for kind in kinds}
+    figures["migration_cost"] = {kind: _ask(catalog, "migration_cost", kind) for kind in kinds}
+    if not kinds:
+        figures["migration_cost"] = {"all": _ask(catalog, "migration_cost", "all")}
+    for name in PLAIN:
+        figures[name] = _ask(catalog, name)
+    figures["paired_probes"] = [paired(row) for row in _ask(catalog, "paired_probes")]
+    replications = _ask(catalog, "hang_rate_by_replication", "removal")
+    figures["removals_by_replication"] = by_replication(list(catalog.arms), replications)
+    return figures
+
+
+def _ask(catalog: Catalog, name: str, kind: str | None = None) -> list[dict[str, Any]]:
+    given = {} if kind is None else {"kind": kind}
+    rows = find(name).run(catalog, given).to_pylist()
+    return [plain(row) for row in rows]
+
+
+def _describe(run: Any) -> dict[str, Any]:
+    record = run.run
+    return {
+        "path": str(run.path),
+        "name": record["name"],
+        "run_hash": record["run_hash"],
+        "seed": record["seed"],
+        "replications": record["replications"],
+    }
+
+
+def _check_pairing(catalog: Catalog) -> None:
+    """Refuse to compare arms whose demands differ."""
+    odd = _ask(catalog, "pairing")
+    if not odd:
+        return
+    first = odd[0]
+    reason = (
+        f"the arms did not get the same demands, so nothing can be compared: {first['what']} "
+        f"{first['id']} of replication {first['rep']} is in {first['arms']} of "
+        f"{first['expected']} arms in {first['variants']} versions ({len(odd):,} such demands; "
+        "fleet query pairing lists them)"
+    )
+    where = ", ".join(str(run.path) for run in catalog.runs)
+    error: type[FleetError | InputError] = RunError if len(catalog.runs) == 1 else InputError
+    raise error(f"{where}: {reason}")

@@ -1,0 +1,108 @@
+"""The one sentence a report starts with: which arm hangs least, how sure, at what price."""
+
+from typing import Any
+
+from fleet.report import units
+from fleet.report.figures import Figures
+
+NOUNS = {"probe": ("probe", "probes"), "removal": ("removal", "removals")}
+Row = dict[str, Any]
+
+
+def verdict(figures: Figures) -> str:
+    """Return the verdict.
+
+    Probes decide when there are any (they are paired), removals otherwise. An arm is called
+    better than the baseline only when the interval of the difference excludes zero.
+    """
+    if not figures["kinds"]:
+        return "Nothing was asked of the hosts: the run has neither probes nor removals."
+    kind = figures["kinds"][0]
+    rates = {row["arm"]: row for row in figures["hang_rate"][kind]}
+    base = rates[figures["baseline"]]
+    if len(rates) == 1:
+        return f"{base['arm']}: {_hung(base, kind)} hung ({_sure(base)})."
+    if not any(row["hung"] for row in rates.values()):
+        n = min(row["requests"] for row in rates.values())
+        bound = units.percent(min(3 / n, 1.0)) if n else "100 %"
+        return f"No {NOUNS[kind][0]} hung under any arm: each rate is below {bound}."
+    changes = {arm: _change(figures, kind, arm) for arm in rates}
+    better = [row for row in rates.values() if (changes[row["arm"]] or {"high": 0})["high"] < 0]
+    if better:
+        best = _best(figures, kind, better)
+        return _winner(figures, kind, base, best, changes[best["arm"]] or {})
+    best = _best(figures, kind, [row for row in rates.values() if row["requests"]])
+    return _no_winner(base, best, changes[best["arm"]], kind)
+
+
+def _best(figures: Figures, kind: str, rows: list[Row]) -> Row:
+    """Lowest hang rate; among equals the most offlined, then the fewest bytes moved."""
+    done = {row["arm"]: row["offlined"] for row in figures["outcomes"][kind]}
+    moved = {row["arm"]: row["total_bytes"] for row in figures["migration_cost"][kind]}
+    return min(rows, key=lambda r: (r["hang_rate"], -done[r["arm"]], moved[r["arm"]]))
+
+
+def _change(figures: Figures, kind: str, arm: str) -> Row | None:
+    """Return the comparison of ``arm`` with the baseline when it has an interval."""
+    name = "paired_probes" if kind == "probe" else "removals_by_replication"
+    for row in figures[name]:
+        if row["arm_a"] == figures["baseline"] and row["arm_b"] == arm and row["low"] is not None:
+            return dict(row)
+    return None
+
+
+def _no_winner(base: Row, best: Row, change: Row | None, kind: str) -> str:
+    if best is base:
+        return f"No arm hangs less than {base['arm']}: {_hung(base, kind)} ({_sure(base)})."
+    seen = f"{best['arm']} has fewest, {_hung(best, kind)} against {base['hung']:,}"
+    if change is None:
+        need = "two replications" if kind == "removal" else "probes on two hosts"
+        return f"Not decided: {seen} under {base['arm']}, but an interval needs {need}."
+    told = units.interval(change["low"], change["high"], signed=True)
+    return f"Not decided: {seen} under {base['arm']}, 95 % interval {told} points."
+
+
+def _winner(figures: Figures, kind: str, base: Row, best: Row, change: Row) -> str:
+    told = units.interval(change["low"], change["high"], signed=True)
+    done = {row["arm"]: row["offlined"] for row in figures["outcomes"][kind]}
+    head = (
+        f"{best['arm']} hangs least: {_hung(best, kind)} ({_sure(best)}) against "
+        f"{base['hung']:,} ({units.percent(base['hang_rate'])}) under {base['arm']}, "
+        f"{units.points(change['difference'])} points (95 % {told}); "
+        f"{done[best['arm']]:,} went offline instead of {done[base['arm']]:,}"
+    )
+    return f"{head}; price: {_price(figures, kind, base['arm'], best['arm'])}."
+
+
+def _price(figures: Figures, kind: str, base: str, best: str) -> str:
+    """Say what ``best`` costs more (or less) than ``base``."""
+    cost = {row["arm"]: row for row in figures["migration_cost"][kind]}
+    guard = {row["arm"]: row for row in figures["guardrails"]}
+    moved = cost[best]["pin_bytes"] - cost[base]["pin_bytes"]
+    parts = [f"{units.size(abs(moved))} {'more' if moved > 0 else 'less'} migrated at pin"]
+    if not moved:
+        parts = ["nothing more migrated at pin"]
+    for key, one, many in (
+        ("pin_failures", "failed pin", "failed pins"),
+        ("oom_kills", "OOM kill", "OOM kills"),
+        ("panics", "panic", "panics"),
+    ):
+        extra = guard[best][key] - guard[base][key]
+        if extra:
+            noun = one if abs(extra) == 1 else many
+            parts.append(f"{abs(extra):,} {noun} {'more' if extra > 0 else 'fewer'}")
+    return ", ".join(parts)
+
+
+def _hung(row: Row, kind: str) -> str:
+    return f"{row['hung']:,} of {row['requests']:,} {NOUNS[kind][row['requests'] != 1]}"
+
+
+def _sure(row: Row) -> str:
+    """Return the hang rate with its interval; zero of n as the bound 3/n."""
+    if not row["requests"]:
+        return "no requests"
+    if row["hung"] == 0:
+        return f"below {units.percent(min(3 / row['requests'], 1.0))}"
+    told = units.interval(row["low"], row["high"])
+    return f"{units.percent(row['hang_rate'])}, 95 % {told}"
