@@ -120,8 +120,8 @@ def _number(value: Any, spec: Spec) -> int:
         raise ValueError("value missing")
     number = _exact(value, spec)
     if number < spec.low:
-        shown = Fraction(spec.low, spec.scale)
-        raise ValueError(f"must be at least {float(shown):g} {spec.unit}, got {value!r}")
+        above = "above 0" if spec.scale > spec.low == 1 else f"at least {spec.low // spec.scale}"
+        raise ValueError(f"must be {above} {spec.unit}, got {value!r}")
     if number > spec.high:
         raise ValueError(f"too large: {value!r} {spec.unit}")
     return number

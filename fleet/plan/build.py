@@ -1,5 +1,6 @@
 """The plan of one replication: a pure function of scenario, seed and replication."""
 
+from fleet.errors import InputError
 from fleet.inputs.inventory import read_inventory
 from fleet.inputs.trace import Trace, read_trace
 from fleet.plan.estimate import available_bytes, estimate, refuse_if_too_large
@@ -33,6 +34,14 @@ def build_plan(
     InputError
         Bad inventory or trace, demands that do not fit the hosts, a plan larger than memory.
     """
+    try:
+        return _build(scenario, replication, hosts, trace)
+    except InputError as error:
+        raise scenario.locate(error) from None
+
+
+def _build(scenario: Scenario, replication: int, hosts: Hosts | None, trace: Trace | None) -> Plan:
+    """Build the plan; errors name the field alone."""
     seed = (scenario.seed, replication)
     inventory_file, trace_file = scenario.hosts.inventory, scenario.workloads.trace
     if trace is None and trace_file is not None:

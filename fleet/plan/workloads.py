@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.enums import AreaKind, Pinner
-from fleet.errors import InputError
 from fleet.inputs.trace import Trace
 from fleet.plan.arrivals import Arrivals, Seed, generated, residents, trace_residents, traced
 from fleet.plan.draws import Column, Purpose, below, chance, pick_weighted
 from fleet.plan.tables import NO_PINNER, RUNS_ON, Holds, Workloads
 from fleet.scenario import models
+from fleet.scenario.rules import hint_chances
 
 MILLION = 1_000_000
 HUGE_PAGES = 512
@@ -141,32 +141,6 @@ def _hints(work: models.Workloads, kind: Column, key: Column, seed: Seed) -> Col
     pins = np.array([k.pin != "none" for k in work.kinds])[kind]
     chances = hint_chances(work)
     return chance(np.where(pins, chances[0], chances[1]), *seed, key, Purpose.HINT).astype(np.int64)
-
-
-def hint_chances(work: models.Workloads) -> tuple[int, int]:
-    """Return the chance of a hint, in millionths, for workloads that pin and that do not.
-
-    Raises
-    ------
-    InputError
-        If the precision asked for would need more false hints than there are workloads.
-    """
-    recall, precision = work.hint.recall_millionths, work.hint.precision_millionths
-    mixes = (
-        [(1, work.mix)] if work.mix else [(g.arrivals_interval_ns, g.mix) for g in work.generators]
-    )
-    common = max(interval for interval, _ in mixes)
-    pinning = {k.name for k in work.kinds if k.pin != "none"}
-    pin = rest = 0
-    for interval, mix in mixes:
-        for name, share in mix.items():
-            rate = share * (common * MILLION // interval)
-            pin, rest = (pin + rate, rest) if name in pinning else (pin, rest + rate)
-    false = pin * recall * (MILLION - precision)
-    if false > rest * precision * MILLION:
-        reason = "needs more false hints than there are workloads that do not pin"
-        raise InputError(reason, field="workloads.hint.precision")
-    return recall, false // (rest * precision) if rest else 0
 
 
 def holds_table(work: models.Workloads, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:

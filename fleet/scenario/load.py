@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Any
 
@@ -13,8 +12,9 @@ from pydantic import ValidationError
 from fleet.errors import InputError
 from fleet.scenario.models import Digests, Scenario
 from fleet.scenario.overrides import FILE_FIELDS, Override, apply, read_set, spread_aliases
+from fleet.scenario.places import Places
 from fleet.scenario.problems import path_of, reason_of
-from fleet.scenario.yamlpos import Document, Path, parse_yaml, read_path, show_path
+from fleet.scenario.yamlpos import parse_yaml, read_path
 
 LIBRARY = File(__file__).parent / "library"
 """Folder of the shipped scenarios."""
@@ -34,48 +34,6 @@ def find_scenario(source: str) -> File:
         return file
     known = ", ".join(shipped())
     raise InputError(f"no such file or shipped scenario (shipped: {known})", where=source)
-
-
-@dataclass(slots=True)
-class _Places:
-    """Where each field was written: in the file, or by an option."""
-
-    name: str
-    document: Document
-    options: list[Override] = field(default_factory=list)
-
-    def option(self, path: Path) -> Override | None:
-        """Return the last option that set ``path`` or something above it."""
-        for override in reversed(self.options):
-            if path[: len(override.path)] == override.path:
-                return override
-        return None
-
-    def order(self, path: Path, key: bool) -> tuple[int, int, int]:
-        """Sort key: the file's lines first, then options in their order."""
-        override = self.option(path)
-        if override is not None:
-            return 1, self.options.index(override), 0
-        return 0, *self.mark(path, key)
-
-    def mark(self, path: Path, key: bool) -> tuple[int, int]:
-        """Line and column of a field or, if it is not in the file, of what should hold it."""
-        keys, values = self.document.keys, self.document.values
-        if path in values and not (key and path in keys):
-            return values[path]
-        while path not in keys and path not in values:
-            path = path[:-1]
-        return keys.get(path) or values[path]
-
-    def error(self, path: Path, reason: str, key: bool = False) -> InputError:
-        """Build the error for a field."""
-        override = self.option(path)
-        shown = show_path(path)
-        if override is None:
-            line, col = self.mark(path, key)
-            return InputError(reason, field=shown, where=f"{self.name}:{line}:{col}")
-        same = path == override.path
-        return InputError(reason, field="" if same else shown, where=override.label)
 
 
 def _read(file: File) -> str:
@@ -122,7 +80,7 @@ def load_scenario(
     marks = (document.keys, document.values)
     data = spread_aliases(document.data, marks, f"{file}")
     data = _absolute(data, file.parent)
-    places = _Places(str(file), document)
+    places = Places(str(file), document)
     overrides = [read_set(text) for text in sets]
     for label, (path, value) in (options or {}).items():
         overrides.append(Override(read_path(path), value, label))
@@ -132,7 +90,7 @@ def load_scenario(
             data = _absolute(data, File.cwd())
         places.options.append(override)
     scenario = _validate(data, places)
-    return scenario.model_copy(update={"digests": _digests(scenario, places)})
+    return scenario.model_copy(update={"digests": _digests(scenario, places)}).written_at(places)
 
 
 def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:
@@ -145,7 +103,7 @@ def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:
     return data
 
 
-def _validate(data: dict[str, Any], places: _Places) -> Scenario:
+def _validate(data: dict[str, Any], places: Places) -> Scenario:
     """Validate; the first error by place becomes an InputError.
 
     Consequences come after causes: a field that is missing because it was misspelt, a list that is
@@ -165,7 +123,7 @@ def _validate(data: dict[str, Any], places: _Places) -> Scenario:
         raise places.error(path, reason, key) from None
 
 
-def _digests(scenario: Scenario, places: _Places) -> Digests:
+def _digests(scenario: Scenario, places: Places) -> Digests:
     """Hash the input files; refuse one that is not what a resolved scenario says."""
     files = {"inventory": scenario.hosts.inventory, "trace": scenario.workloads.trace}
     known = scenario.digests.model_dump()

@@ -8,8 +8,18 @@ the reference: ``docs/scenario.md`` is generated from them.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 
+from fleet.errors import InputError
+from fleet.scenario.places import Places
 from fleet.scenario.rules import (
     check_arms,
     check_cost_model,
@@ -351,3 +361,16 @@ class Scenario(Model):
     )
 
     _check = model_validator(mode="after")(check_scenario)
+    _places: Places | None = PrivateAttr(None)
+
+    def written_at(self, places: Places) -> "Scenario":
+        """Remember where the fields were written; returns the scenario itself."""
+        self._places = places
+        return self
+
+    def locate(self, error: InputError) -> InputError:
+        """Add file, line and column to an error that names one of this scenario's fields."""
+        if self._places is None:
+            return error
+        names = [spec.alias or name for name, spec in type(self).model_fields.items()]
+        return self._places.locate(error, names)

@@ -67,7 +67,9 @@ def reason_of(error: ErrorDetails, path: Path) -> str:
         case "less_than_equal":
             return f"must be at most {context['le']}, got {value!r}"
         case "too_short":
-            return f"needs at least {context['min_length']} entries, got {context['actual_length']}"
+            least = context["min_length"]
+            word = "entry" if least == 1 else "entries"
+            return f"needs at least {least} {word}, got {context['actual_length']}"
         case "tuple_type":
             return f"needs a list, got {_short(value)}"
         case "model_type" | "dict_type":

@@ -24,7 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 def plain_int(value: Any) -> int:
     """Accept whole numbers only (no text, no bool, no 1.5)."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise fail(f"needs a whole number, got {value!r}")
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        raise fail(f"needs a whole number, got {shown}")
     return value
 
 
@@ -164,7 +165,30 @@ def check_workloads(work: "Workloads") -> "Workloads":
             if name not in kinds:
                 known = ", ".join(kinds)
                 raise fail(f"unknown kind {name!r} (known: {known})", f"{field}.{name}")
+    hint_chances(work)
     return work
+
+
+def hint_chances(work: "Workloads") -> tuple[int, int]:
+    """Return the chance of an madvise hint, in millionths, for workloads that pin and the rest.
+
+    Of those that pin a share ``recall`` gives it; of the others as many as make a share
+    ``precision`` of all hints true, in expectation over the mixes.
+    """
+    recall, precision = work.hint.recall_millionths, work.hint.precision_millionths
+    streams = [(g.arrivals_interval_ns, g.mix) for g in work.generators] or [(1, work.mix)]
+    common = max(interval for interval, _ in streams)
+    pinning = {kind.name for kind in work.kinds if kind.pin != "none"}
+    pin = rest = 0
+    for interval, mix in streams:
+        rate = common * MILLION // interval
+        pin += rate * sum(share for name, share in mix.items() if name in pinning)
+        rest += rate * sum(share for name, share in mix.items() if name not in pinning)
+    false = pin * recall * (MILLION - precision)
+    if false > rest * precision * MILLION:
+        reason = "needs more false hints than there are workloads that do not pin"
+        raise fail(reason, "hint.precision")
+    return recall, false // (rest * precision) if rest else 0
 
 
 def check_removals(removals: "Removals") -> "Removals":

@@ -163,7 +163,10 @@ def parse_yaml(text: str, name: str) -> Document:
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         ours = isinstance(mark, yaml.Mark) and mark.name == ""
         field_name = str(error.context or "") if ours else ""
-        raise InputError(str(error.problem), field=field_name, where=where) from None
+        reason = str(error.problem)
+        if reason.startswith("but ") and not ours:
+            reason = f"{error.context}, {reason}"
+        raise InputError(reason, field=field_name, where=where) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         col = error.position - text.rfind("\n", 0, error.position)
