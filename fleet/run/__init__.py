@@ -1,0 +1,1 @@
+"""The running fleet: coordinator, ledger, placement, shards of hosts, actors, resume."""

@@ -1,0 +1,41 @@
+"""Who runs the hosts: this process alone, or several squads behind one face."""
+
+from collections.abc import Iterable
+
+from fleet.run.columns import Batch, Matrix, in_order
+from fleet.run.messages import Command, Report
+from fleet.run.squad import Squad
+from fleet.run.world import World
+
+
+class InlineCrew:
+    """All hosts in this process (``--inline``)."""
+
+    def __init__(self, world: World) -> None:
+        self._squad = Squad(range(len(world.plan.hosts)), world)
+        self.running, self.waiting_rows = False, 0
+
+    def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
+        """See ``coordinator.Crew``."""
+        reports, self.running, self.waiting_rows = self._squad.advance(commands, until_ns)
+        return reports
+
+    def collect(self, until_ns: int) -> list[Batch]:
+        """See ``coordinator.Crew``."""
+        self.waiting_rows = 0
+        return self._squad.collect(until_ns)
+
+    def finish(self, horizon_ns: int) -> None:
+        """See ``coordinator.Crew``."""
+        self._squad.finish(horizon_ns)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def joined(batches: Iterable[Batch]) -> list[Batch]:
+    """Join batches of squads that share shards: one ordered batch per table and shard."""
+    parts: dict[tuple[str, int], list[Matrix]] = {}
+    for batch in batches:
+        parts.setdefault((batch.table, batch.shard), []).append(batch.rows)
+    return [Batch(*key, in_order(parts[key])) for key in sorted(parts)]

@@ -1,0 +1,225 @@
+"""One host of the fleet: an engine while it is up, nothing while it is down.
+
+``advance`` is cut where something other than the engine acts: at a probe (a clone is made), at a
+reboot, when an armed watchdog runs out, after a panic. All cuts are at times that commands and the
+host's own state decide, so it does not matter into which windows a span is divided.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.enums import Errno, OfflineReason, Op
+from fleet.hosts.populate import populate
+from fleet.run.guests import NOBODY, EngineCommand, Guests
+from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, Command, Do, Told
+from fleet.run.reading import Reading
+from fleet.run.world import Engine, World
+
+NEVER = sys.maxsize
+_CUTS = (Do.PROBE, Do.REBOOT)
+_ENDS = (Do.END, Do.EVICT)
+
+
+class Machine:
+    """A host with its number, its engine and what runs on it.
+
+    Attributes
+    ----------
+    reading : Reading
+        Collects what the engine's rows say: log rows and reports.
+    """
+
+    def __init__(self, host: int, world: World) -> None:
+        self.host, self._world = host, world
+        self.reading = Reading(host, world.plan)
+        self._boot, self._up_ns = 0, 0
+        self._engine: Engine | None = None
+        self._guests: Guests | None = None
+        self._watch_ns = NEVER
+        self._attempt = NOBODY
+
+    @property
+    def running(self) -> bool:
+        """Whether an offline is running."""
+        return self._engine is not None and self._engine.offline_running
+
+    def advance(self, commands: Sequence[Command], until_ns: int) -> None:
+        """Carry out commands (ordered, all before ``until_ns``) and run to ``until_ns``."""
+        index = 0
+        while True:
+            if self._engine is None:
+                while index < len(commands) and commands[index][0] < self._up_ns:
+                    self._absent(commands[index])
+                    index += 1
+                if index == len(commands):
+                    return
+                self._start()
+            index = self._run(commands, index, until_ns)
+            if self._engine is not None and index == len(commands):
+                return
+
+    def finish(self, horizon_ns: int) -> None:
+        """Report an offline that has not returned by the end of the run."""
+        if self.running:
+            self._report_running(horizon_ns)
+        self.reading.drop_attempt(horizon_ns)
+
+    # -- up -------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Boot: build the engine and fill it with the host's own memory."""
+        world, now_ns = self._world, self._up_ns
+        shape = world.shapes[self.host]
+        self._engine = world.new_engine(self.host)
+        own, first_slot = populate(world.plan, self.host, shape, now_ns)
+        self._guests = Guests(world.plan, shape, first_slot, world.latency_ns)
+        self._guests.causes = [NOBODY] * len(own)
+        self._engine.execute(own, now_ns)
+        self.reading.booted(self._guests)
+
+    def _run(self, commands: Sequence[Command], index: int, until_ns: int) -> int:
+        """Carry out commands up to the next cut; return the index of the next command."""
+        engine, guests = self._engine, self._guests
+        assert engine is not None
+        assert guests is not None
+        starts: list[int] = []
+        first = len(guests.causes)
+        at = index
+        while at < len(commands) and commands[at][0] < min(until_ns, self._watch_ns):
+            command = commands[at]
+            if command[1] in _CUTS:
+                break
+            starts.append(len(guests.causes) - first)
+            self._translate(command, guests)
+            at += 1
+        cut = at < len(commands) and commands[at][0] < min(until_ns, self._watch_ns)
+        to_ns = commands[at][0] if cut else min(until_ns, self._watch_ns)
+        rows = engine.execute(_array(guests.batch), to_ns)
+        guests.batch = []
+        panic = self.reading.rows(rows)
+        if self.reading.attempt_over:
+            self._watch_ns, self._attempt = NEVER, NOBODY
+        if panic is not None:
+            return self._after_panic(commands, index, starts, panic[0], panic[1] - first)
+        if cut:
+            self._cut(commands[at])
+            return at + 1
+        if to_ns == self._watch_ns:
+            self._bite(to_ns)
+        return at
+
+    def _after_panic(
+        self, commands: Sequence[Command], index: int, starts: list[int], time_ns: int, cause: int
+    ) -> int:
+        """Go down at ``time_ns``; return the index of the first command the host did not see."""
+        seen = index
+        for start in starts:
+            when_ns = commands[seen][0]
+            if when_ns > time_ns or (when_ns == time_ns and start > cause):
+                break
+            seen += 1
+        self._go_down(time_ns, Told.PANIC, NOBODY)
+        return seen
+
+    def _translate(self, command: Command, guests: Guests) -> None:
+        """Turn a command into the engine's."""
+        time_ns, do, _, ident, a, b, c, boot = command
+        if boot not in (ANY_BOOT, self._boot):
+            self._absent(command)
+        elif do == Do.PLACE:
+            guests.place(time_ns, ident, a)
+        elif do in _ENDS:
+            guests.leave(time_ns, ident, a)
+        elif do == Do.HOLD:
+            guests.hold(time_ns, ident, b, a)
+        elif do == Do.UNHOLD:
+            guests.unhold(time_ns, ident, b, a)
+        elif do == Do.OFFLINE:
+            self._attempt = ident
+            self._watch_ns = time_ns + c if c else NEVER
+            self.reading.attempt_begins(ident, a, b, time_ns)
+            guests.send(time_ns, Op.OFFLINE, ident, a, b, 0, cause=ident)
+        elif do == Do.SIGNAL:
+            if self._attempt // ATTEMPTS_PER_REQUEST == ident:
+                guests.send(time_ns, Op.STATUS, self._attempt, cause=self._attempt)
+                guests.send(time_ns, Op.SIGNAL)
+        elif do == Do.SAMPLE:
+            guests.send(time_ns, Op.SAMPLE, ident)
+        else:
+            raise ValueError(f"unknown command {do}")
+
+    # -- cuts -----------------------------------------------------------------------------------
+
+    def _cut(self, command: Command) -> None:
+        time_ns, do, _, request, _, _, _, boot = command
+        if do == Do.PROBE:
+            self._probe(time_ns, request)
+        elif boot == self._boot:
+            self._go_down(time_ns, Told.REBOOTED, request)
+
+    def _bite(self, now_ns: int) -> None:
+        """The watchdog runs out: reset the host if the removal still runs."""
+        attempt, self._watch_ns = self._attempt, NEVER
+        if self.running:
+            self._report_running(now_ns)
+            endless = self.reading.drop_attempt(now_ns)
+            self.reading.incident(now_ns, "reset", "watchdog", attempt // ATTEMPTS_PER_REQUEST)
+            self._go_down(now_ns, Told.RESET, attempt // ATTEMPTS_PER_REQUEST, int(endless))
+
+    def _report_running(self, now_ns: int) -> None:
+        """Have the engine say how far the running offline is."""
+        assert self._engine is not None
+        assert self._guests is not None
+        self._guests.send(now_ns, Op.STATUS, self._attempt, cause=self._attempt)
+        rows = self._engine.execute(_array(self._guests.batch), now_ns)
+        self._guests.batch = []
+        self.reading.rows(rows)
+
+    def _probe(self, now_ns: int, request: int) -> None:
+        """Offline the probe's block on a clone of this host, then forget the clone.
+
+        The clone lives on its own: nothing arrives or leaves there while the probe runs.
+        """
+        assert self._engine is not None
+        assert self._guests is not None
+        plan = self._world.plan
+        attempt = request * ATTEMPTS_PER_REQUEST
+        block = int(plan.requests.first_block[request])
+        count = int(plan.requests.nr_blocks[request])
+        end_ns = min(int(plan.requests.deadline_ns[request]), plan.horizon_ns)
+        probe = [
+            (now_ns, int(Op.OFFLINE), attempt, block, count, 0, 0, 0),
+            (end_ns, int(Op.STATUS), attempt, 0, 0, 0, 0, 0),
+        ]
+        clone = self._engine.clone()
+        rows = clone.execute(_array(probe), end_ns)
+        self.reading.probe(rows, request, attempt)
+
+    # -- down -----------------------------------------------------------------------------------
+
+    def _go_down(self, now_ns: int, told: Told, request: int, endless: int = 0) -> None:
+        """Lose everything and come back after a boot."""
+        away_ns = self._world.boot_time_ns(self.host, self._boot)
+        self.reading.drop_attempt(now_ns)
+        self.reading.report(now_ns, told, request, away_ns, endless)
+        self._boot += 1
+        self._up_ns = now_ns + away_ns
+        self._engine = self._guests = None
+        self._watch_ns, self._attempt = NEVER, NOBODY
+
+    def _absent(self, command: Command) -> None:
+        """A command for a host that is down, or that has been down since it was sent."""
+        time_ns, do, _, ident, a, _, _, _ = command
+        if do == Do.PLACE:
+            self.reading.report(time_ns, Told.NOT_PLACED, ident, a)
+        elif do == Do.PROBE:
+            down = int(OfflineReason.BAD_STATE), 0, -1, 1
+            self.reading.report(time_ns, Told.PROBED, ident, int(Errno.EINVAL), *down)
+
+
+def _array(commands: list[EngineCommand]) -> NDArray[np.int64]:
+    """Return commands as the engine takes them."""
+    return np.array(commands, np.int64).reshape(len(commands), 8)

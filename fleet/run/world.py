@@ -1,0 +1,83 @@
+"""Everything a host needs to know about its run, and nothing that changes while it runs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.draws import from_quantiles
+from engine.shape import HostShape
+from fleet.plan.draws import Purpose
+from fleet.plan.tables import Plan
+
+Int64 = NDArray[np.int64]
+EngineName = Literal["fast", "reference"]
+
+_ENGINES: dict[EngineName, tuple[str, str]] = {
+    "fast": ("engine.host", "Host"),
+    "reference": ("engine.reference.host", "ReferenceHost"),
+}
+
+
+class Engine(Protocol):
+    """The part of the engine contract that the fleet uses."""
+
+    @property
+    def offline_running(self) -> bool:
+        """Whether an offline has not returned yet."""
+        ...
+
+    def execute(self, commands: Int64, until_ns: int) -> Int64:
+        """Apply commands and advance; see ``docs/architecture.md``."""
+        ...
+
+    def clone(self) -> "Engine":
+        """Return an independent copy."""
+        ...
+
+
+@dataclass(frozen=True)
+class World:
+    """One arm and replication, as the hosts see it.
+
+    Attributes
+    ----------
+    plan : Plan
+    shapes : tuple of HostShape
+        Of every host under the arm's sizing.
+    table, costs : int64 arrays
+        The arm's decision table and the cost vector.
+    latency_ns : int
+        Reaction latency, the longest window.
+    boot_ns : tuple of int
+        Quantiles of the time a host needs to boot.
+    engine : str
+        ``fast`` or ``reference``.
+    """
+
+    plan: Plan
+    shapes: tuple[HostShape, ...]
+    table: Int64
+    costs: Int64
+    latency_ns: int
+    boot_ns: tuple[int, ...]
+    engine: EngineName = "fast"
+
+    @cached_property
+    def engine_class(self) -> Any:
+        """The engine's class."""
+        module, name = _ENGINES[self.engine]
+        return getattr(import_module(module), name)
+
+    def new_engine(self, host: int) -> Engine:
+        """Build a host as it is before anything has run on it."""
+        engine: Engine = self.engine_class(self.shapes[host], self.table, self.costs)
+        return engine
+
+    def boot_time_ns(self, host: int, number: int) -> int:
+        """Return how long the ``number``-th boot of a host takes, whatever made it boot."""
+        key = (self.plan.seed, self.plan.replication, host, Purpose.BOOT, number)
+        return from_quantiles(self.boot_ns, *key)
