@@ -108,11 +108,6 @@ def _yaml(id: str, old: str, new: str, line: str) -> Case:
     return Case(id, ["scenario", "check", "s.yaml"], line, files)
 
 
-def _set(id: str, value: str, line: str) -> Case:
-    """A fault in ``--set``."""
-    return Case(id, ["scenario", "check", "s.yaml", "--set", value], line, {"s.yaml": BASE})
-
-
 SYNTAX = [
     _yaml(
         "bracket left open",
@@ -460,43 +455,4 @@ RULES = [
     ),
 ]
 
-OVERRIDES = [
-    _set("set without value", "hosts.total", "--set: want path=value, got 'hosts.total'"),
-    _set("set to nothing", "hosts.total=", "--set hosts.total: needs a value (null unsets it)"),
-    _set("set negative", "hosts.total=-3", "--set hosts.total: must be at least 1, got -3"),
-    _set(
-        "set unknown field", "hosts.ttl=3", "--set hosts.ttl: unknown field (did you mean 'total'?)"
-    ),
-    _set(
-        "set past the end of a list",
-        "hosts.classes[7].memory=1GiB",
-        "--set hosts.classes[7].memory: the list hosts.classes has 2 entries (from 0)",
-    ),
-    _set("set below a value", "horizon.x=1", "--set horizon.x: horizon has no field 'x'"),
-    _set("set malformed path", "hosts..total=1", "--set: not a field path: 'hosts..total'"),
-    _set(
-        "set malformed YAML", "arms=[a", "--set arms: expected ',' or ']', but got '<stream end>'"
-    ),
-    _set(
-        "set list element",
-        "hosts.classes[1].memory=1TB",
-        "--set hosts.classes[1].memory: unknown unit 'TB' in size '1TB' (known: TiB, GiB, MiB, KiB)",
-    ),
-    _set(
-        "set whole section",
-        "removals={count: 1, blocks: 0}",
-        "--set removals removals.blocks: must be at least 1, got 0",
-    ),
-    _set(
-        "set beside classes",
-        "inventory=hosts.csv",
-        "s.yaml:5:3 hosts: give either `classes` or `inventory` (--set inventory=FILE)",
-    ),
-    _set(
-        "plan larger than memory",
-        "hosts.total=500000000",
-        "plan: needs about 114101.9 GiB of memory, … are available (500000000 hosts with 5859375 TiB, 600000060 workloads, 0 holds, 8 requests)",
-    ),
-]
-
-CASES = [*SYNTAX, *FIELDS, *RULES, *OVERRIDES]
+CASES = [*SYNTAX, *FIELDS, *RULES]

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from fleet.cli.app import main
+from tests.scenario import bad_sets
 from tests.scenario.bad_inputs import BASE, CASES, INVENTORY_BASE, TRACE_BASE, Case, check_case
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [*CASES, *bad_sets.CASES], ids=lambda case: case.id)
 def test_bad_input(
     case: Case,
     tmp_path: Path,
