@@ -46,6 +46,7 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         _remove_quietly(temp)
+        _remove_quietly(path)  # renamed, but the folder that says so may not be on the disk
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
 
 

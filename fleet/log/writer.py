@@ -169,6 +169,8 @@ def _array(field: pa.Field, values: Any) -> pa.Array:
     if isinstance(values, pa.Array):
         return values.cast(field.type)
     if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        if not pa.types.is_integer(field.type):
+            raise pa.ArrowTypeError(f"integers given for a column of type {field.type}")
         null = values == NULL if values.dtype == np.int64 else None
         if null is not None and null.any():
             return pa.array(values, mask=null).cast(field.type)

@@ -65,8 +65,10 @@ def _no_winner(base: Row, best: Row, change: Row | None, kind: str) -> str:
 def _winner(figures: Figures, kind: str, base: Row, best: Row, change: Row) -> str:
     told = units.interval(change["low"], change["high"], signed=True)
     done = {row["arm"]: row["offlined"] for row in figures["outcomes"][kind]}
+    lowest = min(row["hang_rate"] for row in figures["hang_rate"][kind])
+    word = "least" if best["hang_rate"] == lowest else "less often"
     head = (
-        f"{best['arm']} hangs least: {_hung(best, kind)} ({_sure(best)}) against "
+        f"{best['arm']} hangs {word}: {_hung(best, kind)} ({_sure(best)}) against "
         f"{base['hung']:,} ({units.percent(base['hang_rate'])}) under {base['arm']}, "
         f"{units.points(change['difference'])} points (95 % {told}); "
         f"{done[best['arm']]:,} went offline instead of {done[base['arm']]:,}"
