@@ -86,20 +86,18 @@ class ActorCrew:
 
     Parameters
     ----------
-    world : World
     squads : list of list of int
         Hosts of each actor (``divide``).
     notice : callable
         Takes one line when an actor is lost.
     """
 
-    def __init__(
-        self, world: World, squads: list[list[int]], notice: Callable[[str], None]
-    ) -> None:
+    def __init__(self, squads: list[list[int]], notice: Callable[[str], None]) -> None:
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        self._ray, self._world, self._notice = ray, ray.put(world), notice
+        self._ray, self._notice = ray, notice
+        self._world: Any = None
         self._loss = (RayActorError, OutOfMemoryError)
         options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0}
         self._actor = ray.remote(SquadActor).options(**options)
@@ -108,7 +106,6 @@ class ActorCrew:
         for member in self._members:
             member.handle = self._actor.remote()
         self._check_code()
-        self._call([(m, "begin", (m.hosts, self._world)) for m in self._members])
 
     def _check_code(self) -> None:
         """Refuse workers that would run other code than this process (InputError)."""
@@ -121,6 +118,14 @@ class ActorCrew:
             )
 
     # -- the face of a crew ---------------------------------------------------------------------
+
+    def begin(self, world: World) -> None:
+        """See ``coordinator.Crew``."""
+        self._world = self._ray.put(world)
+        for member in self._members:
+            member.log, member.losses = [], 0
+            member.running, member.waiting_rows = False, 0
+        self._call([(m, "begin", (m.hosts, self._world)) for m in self._members])
 
     @property
     def running(self) -> bool:

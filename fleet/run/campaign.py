@@ -136,6 +136,8 @@ class Campaign:
         first = self._choose(request)
         if act_ns >= removal.deadline_ns or first == NULL:
             return False
+        if act_ns >= desk.horizon_ns:
+            return True
         attempt = request * ATTEMPTS_PER_REQUEST + removal.attempts
         watched_ns = self._watchdog.timeout_ns if self._watchdog.mechanism == "reboot" else 0
         self._ledger.remove(removal.host, first, removal.nr_blocks)
@@ -198,6 +200,13 @@ class Campaign:
             self._reboot(now_ns, removal.host, request)
         else:
             self._next(now_ns, removal.host)
+
+    def not_begun(self, attempt: int) -> None:
+        """An OFFLINE came to a host that was down, or had been: it was no attempt."""
+        removal = self.of[attempt // ATTEMPTS_PER_REQUEST]
+        removal.attempts -= 1
+        if not removal.attempts:
+            removal.started_ns, removal.reason = NULL, OfflineReason.NONE
 
     @property
     def _retry_delay_ns(self) -> int:

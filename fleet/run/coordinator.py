@@ -6,14 +6,12 @@ every command of the window is known before it starts, hosts can run through it 
 its length never changes a byte. Windows in which nothing happens are skipped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from engine.shape import HostShape
-from fleet.plan.tables import Plan
 from fleet.run.campaign import Campaign
 from fleet.run.columns import Batch
 from fleet.run.desk import Desk, Priority
@@ -21,6 +19,7 @@ from fleet.run.ledger import Ledger
 from fleet.run.messages import ANY_BOOT, EVERY_HOST, Command, Do, Report, Told
 from fleet.run.placement import RULES
 from fleet.run.tenants import Fate, Tenants
+from fleet.run.world import World
 from fleet.scenario.models import Scenario
 
 FLUSH_ROWS = 50_000
@@ -38,6 +37,10 @@ class Crew(Protocol):
     @property
     def waiting_rows(self) -> int:
         """Rows not fetched yet."""
+        ...
+
+    def begin(self, world: World) -> None:
+        """Take up the hosts of a unit; whatever there was before is forgotten."""
         ...
 
     def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
@@ -67,10 +70,9 @@ class Coordinator:
 
     Parameters
     ----------
-    plan : Plan
     scenario : Scenario
-    shapes : sequence of HostShape
-        Of every host under this arm's sizing.
+    world : World
+        What the hosts of this unit know.
     crew : Crew
     sink : callable
         Takes fetched rows: ``sink(batches)``; together they are complete up to a time, so rows of
@@ -79,15 +81,15 @@ class Coordinator:
 
     def __init__(
         self,
-        plan: Plan,
+        world: World,
         scenario: Scenario,
-        shapes: Sequence[HostShape],
         crew: Crew,
         sink: Callable[[list[Batch]], None],
     ) -> None:
+        plan, self._world = world.plan, world
         self.plan, self._scenario, self._crew, self._sink = plan, scenario, crew, sink
         self.desk = Desk(scenario.reaction_latency_ns, plan.horizon_ns)
-        self.ledger = Ledger(plan.hosts, shapes)
+        self.ledger = Ledger(plan.hosts, world.shapes)
         rule = RULES[scenario.placement]
         self.tenants = Tenants(plan, self.ledger, self.desk, rule)
         self.campaign = Campaign(
@@ -96,6 +98,7 @@ class Coordinator:
 
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Run from time zero to the horizon; ``tell`` is called after each window."""
+        self._crew.begin(self._world)
         self._open()
         desk, crew, horizon_ns = self.desk, self._crew, self.plan.horizon_ns
         longest_ns = self._scenario.executor.window_ns or desk.latency_ns
@@ -113,6 +116,7 @@ class Coordinator:
                 self._sink(crew.collect(end_ns))
             tell(Progress(end_ns, len(self.campaign.of), len(self.tenants.of)))
             begin_ns = end_ns
+        desk.decide(horizon_ns)
         crew.finish(horizon_ns)
         self._sink(crew.collect(horizon_ns + 1))
         self.campaign.close()
@@ -163,6 +167,8 @@ class Coordinator:
             self.tenants.not_placed(now_ns, ident, a, Fate.HOST_RESET)
         elif told == Told.RETURNED:
             self.campaign.returned(now_ns, ident, a, b, c)
+        elif told == Told.NOT_BEGUN:
+            self.campaign.not_begun(ident)
         elif told == Told.RESET:
             self.campaign.host_reset(now_ns, ident, a, b)
         elif told == Told.PANIC:

@@ -11,7 +11,11 @@ from fleet.run.world import World
 class InlineCrew:
     """All hosts in this process (``--inline``)."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self) -> None:
+        self.running, self.waiting_rows = False, 0
+
+    def begin(self, world: World) -> None:
+        """See ``coordinator.Crew``."""
         self._squad = Squad(range(len(world.plan.hosts)), world)
         self.running, self.waiting_rows = False, 0
 
@@ -28,9 +32,6 @@ class InlineCrew:
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""
         self._squad.finish(horizon_ns)
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 def joined(batches: Iterable[Batch]) -> list[Batch]:

@@ -215,6 +215,8 @@ class Machine:
         time_ns, do, _, ident, a, _, _, _ = command
         if do == Do.PLACE:
             self.reading.report(time_ns, Told.NOT_PLACED, ident, a)
+        elif do == Do.OFFLINE:
+            self.reading.report(time_ns, Told.NOT_BEGUN, ident)
         elif do == Do.PROBE:
             down = int(OfflineReason.BAD_STATE), 0, -1, 1
             self.reading.report(time_ns, Told.PROBED, ident, int(Errno.EINVAL), *down)

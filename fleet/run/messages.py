@@ -51,6 +51,7 @@ class Told(IntEnum):
     RESET = 5  # id request, a ns until the host is back, b endless
     PANIC = 6  # id -1, a ns until the host is back
     REBOOTED = 7  # id request, a ns until the host is back
+    NOT_BEGUN = 8  # id attempt: the host was down when it came
 
 
 CANCELLABLE = frozenset({Do.END, Do.HOLD, Do.UNHOLD})

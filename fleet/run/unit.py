@@ -4,34 +4,43 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.costs import CostModel
+from engine.enums import MigrateReason
 from fleet.hosts.shape import host_shape
+from fleet.log.tables import SCHEMAS
 from fleet.log.writer import UnitWriter
 from fleet.plan.tables import Plan
 from fleet.run.book import write_book
 from fleet.run.campaign import Outcome
-from fleet.run.columns import Batch, named
+from fleet.run.columns import LEAD, Batch, named
 from fleet.run.coordinator import Coordinator, Crew, Progress
 from fleet.run.world import EngineName, World
 from fleet.scenario.models import Scenario
 from policies.arms import Arm
 
+REASON_COLUMN = LEAD + SCHEMAS["migrations"].names.index("reason")
+PAGES_COLUMN = LEAD + SCHEMAS["migrations"].names.index("pages")
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a unit came to, for the summary on the terminal.
+    """What a unit came to, for the summary on the terminal (the report reads the event log).
 
     Attributes
     ----------
+    requests, hung : int
+        All requests, and those that were stuck or reset.
     outcomes : dict
-        Removal and probe requests by (kind, outcome name).
-    resets, migrated_pages, pin_failures, oom_kills : int
+        Requests by outcome name.
     """
 
-    outcomes: dict[str, dict[str, int]]
-    resets: int
+    requests: int
+    hung: int
+    outcomes: dict[str, int]
     workloads: int
     pin_failures: int
     oom_kills: int
+    pin_pages: int
+    offline_pages: int
 
 
 def build_world(plan: Plan, scenario: Scenario, arm: Arm, engine: EngineName = "fast") -> World:
@@ -56,38 +65,44 @@ def run_unit(
     crew: Crew,
     writer: UnitWriter,
     tell: Callable[[Progress], None] = lambda _: None,
-) -> Coordinator:
+) -> Tally:
     """Run a unit from time zero to the horizon and hand all its rows to the writer.
 
-    The writer is not closed; the coordinator is returned for its ledgers and tallies.
+    The writer is not closed.
     """
+    moved = [0] * len(MigrateReason)
 
     def sink(batches: list[Batch]) -> None:
         for batch in batches:
-            writer.append(batch.table, batch.shard, named(batch.table, batch.rows))
+            columns = named(batch.table, batch.rows)
+            writer.append(batch.table, batch.shard, columns)
+            if batch.table == "migrations":
+                for reason in MigrateReason:
+                    pages = batch.rows[batch.rows[:, REASON_COLUMN] == reason, PAGES_COLUMN]
+                    moved[reason] += int(pages.sum())
 
-    coordinator = Coordinator(world.plan, scenario, world.shapes, crew, sink)
+    coordinator = Coordinator(world, scenario, crew, sink)
     coordinator.run(tell)
     write_book(coordinator, world, writer)
-    return coordinator
+    return tally(coordinator, moved)
 
 
-def tally(coordinator: Coordinator) -> Tally:
-    """Count what a finished unit came to."""
-    probes = coordinator.plan.requests.probe
-    names = {outcome: outcome.name.lower() for outcome in Outcome}
-    outcomes: dict[str, dict[str, int]] = {"removal": {}, "probe": {}}
-    removals = coordinator.campaign.of
-    for request in sorted(removals):
-        kind = outcomes["probe" if probes[request] else "removal"]
-        outcome = removals[request].outcome
-        assert outcome is not None
-        kind[names[outcome]] = kind.get(names[outcome], 0) + 1
+def tally(coordinator: Coordinator, moved: list[int]) -> Tally:
+    """Count what a finished unit came to; ``moved`` is pages per ``MigrateReason``."""
+    removals = coordinator.campaign.of.values()
     tenants = coordinator.tenants.of.values()
+    outcomes: dict[str, int] = {}
+    for outcome in Outcome:
+        count = sum(removal.outcome == outcome for removal in removals)
+        if count:
+            outcomes[outcome.name.lower()] = count
     return Tally(
-        outcomes,
-        sum(removal.reset for removal in removals.values()),
-        len(coordinator.tenants.of) + len(coordinator.tenants.rejected),
-        sum(tenant.pin_errno != 0 for tenant in tenants),
-        sum(tenant.oom_kills for tenant in tenants),
+        requests=len(removals),
+        hung=sum(removal.reset or removal.outcome == Outcome.STUCK for removal in removals),
+        outcomes=outcomes,
+        workloads=len(tenants) + len(coordinator.tenants.rejected),
+        pin_failures=sum(tenant.pin_errno != 0 for tenant in tenants),
+        oom_kills=sum(tenant.oom_kills for tenant in tenants),
+        pin_pages=moved[MigrateReason.LONGTERM_PIN],
+        offline_pages=moved[MigrateReason.MEMORY_HOTPLUG],
     )

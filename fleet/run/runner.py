@@ -1,0 +1,181 @@
+"""A whole run: from a scenario to a complete run folder, unit by unit."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.costs import CostModel
+from fleet.errors import RunError
+from fleet.log import paths, records
+from fleet.log.folder import RunFolder
+from fleet.log.records import Identity
+from fleet.plan.build import build_plan
+from fleet.plan.tables import Plan
+from fleet.run.coordinator import Crew
+from fleet.run.crews import InlineCrew
+from fleet.run.digest import code_digest
+from fleet.run.progress import Talk
+from fleet.run.unit import Tally, build_world, run_unit
+from fleet.run.world import EngineName
+from fleet.scenario.load import hash_input, resolve
+from fleet.scenario.models import Scenario
+from policies.arms import Arm, parse_arm
+
+RUNS = Path("runs")
+"""Where run folders go unless ``--out`` says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run; nothing here changes a byte of the events.
+
+    Attributes
+    ----------
+    out : Path or None
+        Run folder; by default ``runs/<name>-<hash8>``.
+    actors, hosts_per_actor : int or None
+        Ray actors, or hosts in each; by default one actor per CPU.
+    inline : bool
+        No Ray: all hosts in this process.
+    address : str or None
+        Ray cluster to use instead of an own one.
+    resume : bool
+        Go on with an interrupted run.
+    engine : str
+        ``fast``, or ``reference`` (tests).
+    """
+
+    out: Path | None = None
+    actors: int | None = None
+    hosts_per_actor: int | None = None
+    inline: bool = False
+    address: str | None = None
+    resume: bool = False
+    engine: EngineName = "fast"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A complete run: its folder, what its units came to, and whether it was complete before."""
+
+    path: Path
+    tallies: dict[tuple[str, int], Tally]
+    was_complete: bool
+
+
+def arms_of(scenario: Scenario) -> list[Arm]:
+    """Return the scenario's arms, composed under its profile."""
+    return [parse_arm(text, scenario.profile, scenario.sizing) for text in scenario.arms]
+
+
+def identity_of(scenario: Scenario) -> Identity:
+    """Return what makes two runs of this scenario the same run."""
+    arms = arms_of(scenario)
+    content = {
+        "scenario": hash_input(scenario).decode(),
+        "tables": {arm.name: arm.table().tolist() for arm in arms},
+        "sizings": {arm.name: arm.movable_millionths for arm in arms},
+        "costs": CostModel(scenario.costs).vector().tolist(),
+        "code": code_digest(),
+    }
+    names = tuple(arm.name for arm in arms)
+    return Identity(scenario.name, content, scenario.seed, names, scenario.replications)
+
+
+def simulate(scenario: Scenario, settings: Settings, talk: Talk) -> Finished:
+    """Run what is missing of a scenario and complete its folder.
+
+    Raises
+    ------
+    InputError
+        Bad inputs, a plan larger than memory, a folder that cannot be used, foreign workers.
+    RunError
+        A write failed, Ray did not start, an actor was lost again and again.
+    KeyboardInterrupt
+        The folder can be resumed; no process is left.
+    """
+    identity = identity_of(scenario)
+    plan = build_plan(scenario)
+    path = settings.out or RUNS / identity.folder_name
+    with RunFolder.open(path, identity, resolve(scenario), resume=settings.resume) as folder:
+        if not folder.complete:
+            _run_missing(scenario, settings, talk, folder, plan)
+            folder.finish()
+            return Finished(path, _tallies(path, identity), was_complete=False)
+        return Finished(path, _tallies(path, identity), was_complete=True)
+
+
+def _run_missing(
+    scenario: Scenario, settings: Settings, talk: Talk, folder: RunFolder, first: Plan
+) -> None:
+    """Run the missing units in order, all on one crew."""
+    plans = {first.replication: first}
+    arms = {arm.name: arm for arm in arms_of(scenario)}
+    _compile(settings, talk)
+    with _crew(scenario, settings, talk, len(first.hosts)) as crew:
+        for name, rep in folder.missing:
+            if rep not in plans:
+                plans[rep] = build_plan(scenario, rep, hosts=first.hosts)
+            plan = plans[rep]
+            label = name if scenario.replications == 1 else f"{name} rep {rep}"
+            talk.unit(label, plan.horizon_ns, len(plan.requests))
+            world = build_world(plan, scenario, arms[name], settings.engine)
+            writer = folder.unit(name, rep)
+            tally = run_unit(world, scenario, crew, writer, talk.tell)
+            folder.commit(writer, {"tally": asdict(tally)})
+
+
+def _compile(settings: Settings, talk: Talk) -> None:
+    """Have the kernels compiled before any worker needs them."""
+    if settings.engine == "fast":
+        from engine.host import compile_ahead
+
+        compile_ahead(talk.notice)
+
+
+@contextlib.contextmanager
+def _crew(scenario: Scenario, settings: Settings, talk: Talk, hosts: int) -> Iterator[Crew]:
+    """Hold whoever runs the hosts; an interrupt during the clean-up waits for it."""
+    if settings.inline:
+        yield InlineCrew()
+        return
+    from fleet.run.actors import ActorCrew, divide
+    from fleet.run.cluster import ray_session
+
+    own = settings.actors is None and settings.hosts_per_actor is None
+    actors = scenario.executor.actors if own else settings.actors
+    each = scenario.executor.hosts_per_actor if own else settings.hosts_per_actor
+    cpus = len(os.sched_getaffinity(0))
+    squads = divide(hosts, actors or cpus, each)
+    with ray_session(settings.address, max(cpus, 1)):
+        crew = ActorCrew(squads, talk.notice)
+        try:
+            yield crew
+        finally:
+            with _uninterrupted():
+                crew.close()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore further interrupts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tallies(path: Path, identity: Identity) -> dict[tuple[str, int], Tally]:
+    """Read what the units came to from their commit records."""
+    found = {}
+    for arm, rep in identity.units:
+        record = path / paths.commit_path(arm, rep)
+        commit = records.read_commit(record)
+        if commit is None or "tally" not in commit.info:
+            raise RunError(f"{record}: unreadable commit record")
+        found[arm, rep] = Tally(**commit.info["tally"])
+    return found
