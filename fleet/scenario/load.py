@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
@@ -98,7 +99,7 @@ def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:
     for section, name in FILE_FIELDS:
         held = data.get(str(section))
         if isinstance(held, dict) and isinstance(held.get(name), str) and held[name].strip():
-            held = {**held, name: str((folder / held[name]).resolve())}
+            held = {**held, name: os.path.abspath(folder / held[name])}
             data = {**data, str(section): held}
     return data
 
@@ -138,6 +139,8 @@ def _digests(scenario: Scenario, places: Places) -> Digests:
                     found[short] = hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as error:
                 raise places.error(path, f"{error.strerror}: {name}") from None
+            except ValueError:
+                raise places.error(path, f"not a file name: {name!r}") from None
         if known[short] not in (None, found[short]):
             raise places.error(("digests", short), "the file has changed since it was resolved")
     return Digests.model_validate({k: v for k, v in found.items() if v is not None})
