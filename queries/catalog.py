@@ -30,7 +30,9 @@ SCHEMA_VERSION = 1
 
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}
 _PARTITIONS = (("arm", pa.string()), ("rep", pa.int32()), ("shard", pa.int32()))
-_MACROS = (
+__QUERIES = ("SELECT", "EXPLAIN", "CALL", "MULTI")
+"""DuckDB's names of statements that may be run (PIVOT is MULTI)."""
+MACROS = (
     "zone_name(zone) AS 'node' || (zone // 3) || ' '"
     " || ['DMA32', 'Normal', 'Movable'][(zone % 3 + 1)::BIGINT]",
     "is_movable(zone) AS zone % 3 = 2",
@@ -38,6 +40,8 @@ _MACROS = (
     " WHEN 12 THEN 'ENOMEM' WHEN 14 THEN 'EFAULT' WHEN 16 THEN 'EBUSY' WHEN 22 THEN 'EINVAL'"
     " ELSE 'errno ' || errno END",
 )
+_QUERIES = ("SELECT", "EXPLAIN", "CALL", "MULTI")
+"""DuckDB's names of statements that may be run (PIVOT is MULTI)."""
 MACROS = ("zone_name(zone)", "is_movable(zone)", "errno_name(errno)")
 """What SQL may call besides DuckDB's own functions."""
 
@@ -105,7 +109,7 @@ class Catalog:
             No run there, an interrupted run without ``partial``, a record that cannot be read, a
             missing or resized event file, another schema version.
         """
-        runs = tuple(_open_run(Path(folder), partial=partial) for folder in folders)
+        runs = tuple(_trusted(Path(folder), partial=partial) for folder in folders)
         labels = [
             (run, arm, _label(run, arm, len(runs))) for run in runs for arm in run.run["arms"]
         ]
@@ -229,6 +233,9 @@ def _run(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise duckdb.InvalidInputException(f"one statement expected, {len(statements)} given")
+    kind = statements[0].type.name
+    if kind not in _QUERIES:
+        raise duckdb.InvalidInputException(f"only queries are run here, not {kind}")
     box: list[Any] = []
     done = threading.Event()
 
@@ -250,19 +257,30 @@ def _run(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
         raise
     if isinstance(box[0], BaseException):
         raise box[0]
-    if box[0] is None:
-        raise duckdb.InvalidInputException("only queries are run here; this returns no rows")
     return box[0]
 
 
-def _fetch(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table | None:
-    """Return the result, None when the statement has none."""
+def _fetch(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
+    """Return the whole result."""
     try:
         relation = connection.sql(sql, params=parameters or None)
     except (duckdb.BinderException, duckdb.CatalogException):
         connection.execute(sql, parameters)  # fails the same way, but says line and column
         raise
-    return None if relation is None else relation.to_arrow_table()
+    return relation.to_arrow_table()
+
+
+def _trusted(folder: Path, *, partial: bool) -> RunFiles:
+    """Open a run; records of another shape are a QueryError."""
+    try:
+        run = _open_run(folder, partial=partial)
+        for columns in run.run["tables"].values():
+            _schema(columns)
+        for file in run.files:
+            parse_part(file)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise QueryError(f"{folder}: unreadable records; fleet verify says more") from error
+    return run
 
 
 def _open_run(folder: Path, *, partial: bool) -> RunFiles:

@@ -76,7 +76,18 @@ class Commit:
 
 
 def to_bytes(record: Mapping[str, Any]) -> bytes:
-    """Return a record as the bytes that go to disk."""
+    """Return a record as the bytes that go to disk, sealed with the sha256 of its content."""
+    content = {key: value for key, value in record.items() if key != "seal"}
+    seal = sha256(_json(content))
+    return _json({**content, "seal": seal})
+
+
+def is_sealed(data: bytes, record: Mapping[str, Any]) -> bool:
+    """Return whether ``data``, read as ``record``, is exactly what ``to_bytes`` wrote."""
+    return to_bytes(record) == data
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -116,11 +127,12 @@ def commit_record(commit: Commit) -> dict[str, Any]:
 def read_commit(path: Path) -> Commit | None:
     """Read a commit record; None when it is unreadable or contradicts itself."""
     try:
-        data = json.loads(path.read_bytes())
+        raw = path.read_bytes()
+        data = json.loads(raw)
         files = tuple(FileRecord(**file) for file in data["files"])
         commit = Commit(data["arm"], data["rep"], files, data["info"])
-        whole = data["content_digest"] == content_digest(files) and data["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = is_sealed(raw, data) and data["content_digest"] == content_digest(files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return commit if whole else None
 

@@ -77,8 +77,11 @@ def verify_run(path: Path) -> Verification:
 
 def _read(path: Path, name: str, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        data = json.loads((path / name).read_bytes())
+        raw = (path / name).read_bytes()
+        data = json.loads(raw)
         if isinstance(data, dict):
+            if not records.is_sealed(raw, data):
+                problems.append(Problem(name, "its bytes were changed"))
             return data
         problems.append(Problem(name, "not a record"))
     except OSError as error:

@@ -9,10 +9,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
+
 from fleet.log.folder import RunFolder
 from fleet.log.records import Identity
 from fleet.log.tables import TABLES
 from fleet.log.writer import column_rows
+from queries.catalog import Catalog
 
 Row = dict[str, Any]
 Unit = dict[str, list[Row]]
@@ -53,6 +56,22 @@ def write_run(root: Path, units: dict[tuple[str, int], Unit] | None = None, **ch
             write_unit(folder, arm, rep, (units or make_units())[arm, rep])
         folder.finish()
     return path
+
+
+def memory_catalog(units: dict[tuple[str, int], Unit]) -> Catalog:
+    """Return the example as a catalog over tables in memory, without a run folder."""
+    columns = [pa.field("arm", pa.string()), pa.field("rep", pa.int32()),
+               pa.field("shard", pa.int32())]  # fmt: skip
+    views: dict[str, Any] = {
+        name: pa.Table.from_pylist(
+            [row | {"arm": arm, "rep": rep} for arm, rep, row in rows_of(units, name)],
+            pa.schema([*table.schema, *columns]),
+        )
+        for name, table in TABLES.items()
+    }
+    views["arms"] = pa.table({"position": range(len(ARMS)), "arm": ARMS})
+    views["units"] = pa.table({"arm": [a for a, _ in units], "rep": [r for _, r in units]})
+    return Catalog((), ARMS, {name: [] for name in TABLES}, views)
 
 
 def write_unit(folder: RunFolder, arm: str, rep: int, unit: Unit, **cut: int) -> None:

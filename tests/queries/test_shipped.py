@@ -1,0 +1,249 @@
+"""Headers say what the queries answer; answers do not depend on threads or file order."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from queries import reference
+from queries.catalog import MACROS, Catalog, QueryError
+from queries.shipped import FOLDER, Query, find, parse, shipped
+from tests.log.example import ARMS, make_units, memory_catalog, write_run
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+QUERIES = sorted(shipped())
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return Catalog.open([write_run(tmp_path_factory.mktemp("runs"))])
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """A run of the same arms in which nothing was logged."""
+    units = {key: {table: [] for table in unit} for key, unit in make_units().items()}
+    return Catalog.open([write_run(tmp_path_factory.mktemp("runs"), units)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_header_lists_the_columns_of_the_result(catalog: Catalog, name: str) -> None:
+    query = shipped()[name]
+    described = catalog.query(f"DESCRIBE {query.sql}", query.values({})).to_pylist()
+    assert [row["column_name"] for row in described] == [column.name for column in query.columns]
+    for row, column in zip(described, query.columns, strict=True):
+        assert row["column_type"] in ("BIGINT", "INTEGER", "DOUBLE", "VARCHAR"), column
+        if row["column_type"] == "DOUBLE":
+            assert column.unit in ("share", "flow-s"), column
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_header_lists_the_parameters_of_the_statement(name: str) -> None:
+    query = shipped()[name]
+    body = "\n".join(line for line in query.sql.splitlines() if not line.startswith("--"))
+    assert set(re.findall(r"\$(\w+)", body)) == {p.name for p in query.parameters}
+    for parameter in query.parameters:
+        assert parameter.value(str(parameter.default)) == parameter.default
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_an_answer_is_in_a_stated_order(name: str) -> None:
+    assert "\nORDER BY" in shipped()[name].sql.rsplit("FROM", 1)[-1]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_answers_do_not_depend_on_threads(catalog: Catalog, name: str) -> None:
+    query = shipped()[name]
+    first = query.run(catalog, threads=1)
+    for threads in (2, 4):
+        assert query.run(catalog, threads=threads).equals(first)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_answers_do_not_depend_on_the_order_of_files(catalog: Catalog, name: str) -> None:
+    expected = shipped()[name].run(catalog)
+    mixed = Catalog(catalog.runs, catalog.arms, catalog.columns)
+    for table, view in catalog._views.items():
+        mixed._views[table] = reordered(view) if hasattr(view, "files") else view
+    assert shipped()[name].run(mixed).equals(expected)
+
+
+def reordered(view: Any) -> Any:
+    """Return the same dataset with its files in reverse order."""
+    import pyarrow.dataset as ds
+
+    return ds.FileSystemDataset(
+        list(view.get_fragments())[::-1], view.schema, view.format, view.filesystem
+    )
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_an_empty_run_is_answered(empty: Catalog, name: str) -> None:
+    rows = shipped()[name].run(empty).to_pylist()
+    if rows:
+        assert list(dict.fromkeys(row["arm"] for row in rows)) == list(ARMS)
+
+
+def test_fixed_columns_of_hang_rate() -> None:
+    names = [column.name for column in shipped()["hang_rate"].columns]
+    assert names == ["arm", "requests", "hung", "hang_rate", "low", "high"]
+
+
+def test_zero_and_all_have_exact_ends(empty: Catalog) -> None:
+    units = make_units()
+    for (arm, _), unit in units.items():
+        for row in unit["requests"]:
+            row["reset"] = False
+            row["outcome"] = "stuck" if arm == ARMS[0] else "offlined"
+    rows = find("hang_rate").run(memory_catalog(units)).to_pylist()
+    assert (rows[0]["hang_rate"], rows[0]["high"]) == (1.0, 1.0)
+    assert (rows[1]["hang_rate"], rows[1]["low"]) == (0.0, 0.0)
+    assert rows[0]["low"] == pytest.approx(1 - rows[1]["high"])
+    none = find("hang_rate").run(empty).to_pylist()[0]
+    assert (none["requests"], none["hang_rate"], none["low"], none["high"]) == (0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("what", "column", "value"),
+    [
+        ("requests", "host", 77), ("requests", "first_block", 1), ("requests", "issued_ns", 1),
+        ("requests", "nr_blocks", 5), ("requests", "deadline_ns", 10**15),
+        ("workloads", "memory_pages", 1), ("workloads", "arrived_ns", 5),
+        ("requests", None, None), ("workloads", None, None),
+    ],
+)  # fmt: skip
+def test_pairing_sees_every_difference(what: str, column: str | None, value: int) -> None:
+    units = make_units()
+    rows = units[ARMS[1], 1][what]
+    if column is None:
+        del rows[4]
+    else:
+        rows[4][column] = value
+    found = find("pairing").run(memory_catalog(units)).to_pylist()
+    assert [(r["rep"], r["what"], r["id"]) for r in found] == [(1, what.removesuffix("s"), 4)]
+
+
+BREAKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "an attempt belongs to a request on its host": ("attempts", {"host": 5}),
+    "a blocker belongs to an attempt of its request": ("blockers", {"attempt": 99_999}),
+    "a pin belongs to a workload": ("pins", {"workload": 99}),
+    "pages moved = folios of their order, bytes = 4096 x pages": ("migrations", {"bytes": 1}),
+    "a command is about a request or workload of the plan": ("commands", {"request": 99}),
+    "a request counts its attempts": ("requests", {"attempts": 9}),
+    "nothing ends before it begins": ("attempts", {"end_ns": -1}),
+    "free and pinned pages fit into the zone": ("host_samples", {"free_pages": 10**6}),
+    "every row of a host lies in the shard of the host": ("host_samples", {"shard": 7}),
+    "an incident hits a workload of the plan": ("incidents", {"workload": 99}),
+}
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_conservation_sees(rule: str) -> None:
+    units = make_units()
+    table, change = BREAKS[rule]
+    rows = units[ARMS[2], 0][table]
+    victim = next(row for row in rows if all(row[k] != v for k, v in change.items()))
+    victim.update(change)
+    found = find("conservation").run(memory_catalog(units)).to_pylist()
+    assert (ARMS[2], 0, rule, 1) in [(r["arm"], r["rep"], r["rule"], r["rows"]) for r in found]
+
+
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [
+        ("requests", "a request has exactly one outcome"), ("workloads", "a workload has one row"),
+        ("attempts", "an attempt has one row"), ("hosts", "a host is listed once"),
+        ("incidents", "an incident has one row"), ("commands", "a command has one row"),
+        ("host_samples", "a zone is sampled once per host and time"),
+    ],
+)  # fmt: skip
+def test_conservation_sees_doubled_rows(table: str, rule: str) -> None:
+    units = make_units()
+    rows = units[ARMS[0], 1][table]
+    rows.append(dict(rows[0]))
+    found = find("conservation").run(memory_catalog(units)).to_pylist()
+    assert rule in [row["rule"] for row in found]
+
+
+def test_a_lost_cause_is_seen() -> None:
+    units = make_units()
+    for reason, rule in (
+        ("longterm_pin", "a migration at pin belongs to a pin"),
+        ("memory_hotplug", "a migration at offline belongs to an attempt"),
+    ):
+        rows = units[ARMS[1], 0]["migrations"]
+        next(row for row in rows if row["reason"] == reason)["cause"] = 999_999
+        found = find("conservation").run(memory_catalog(units)).to_pylist()
+        assert rule in [row["rule"] for row in found]
+
+
+def test_every_rule_of_conservation_is_tested() -> None:
+    rules = set(re.findall(r"'((?:an? |every |nothing |free |pages |what )[^']*)'",
+                           shipped()["conservation"].sql))  # fmt: skip
+    here = Path(__file__).read_text()
+    assert [rule for rule in sorted(rules) if here.count(f'"{rule}"') == 0] == []
+
+
+def test_what_went_offline_has_an_end() -> None:
+    units = make_units()
+    row = next(r for r in units[ARMS[0], 0]["requests"] if r["outcome"] == "offlined")
+    row["ended_ns"] = None
+    found = find("conservation").run(memory_catalog(units)).to_pylist()
+    assert "what went offline has an end and no errno" in [row["rule"] for row in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "reason"),
+    [
+        ("hang_rates", {}, "no query 'hang_rates'; did you mean hang_rate?"),
+        ("hang_rate", {"kinds": "all"}, "hang_rate: no parameter 'kinds'; it has kind"),
+        (
+            "hang_rate",
+            {"kind": "probes"},
+            "parameter kind: 'probes' is not one of all, removal, pr",
+        ),
+        ("guardrails", {"kind": "all"}, "guardrails: no parameter 'kind'; it has none"),
+        ("fleet_timeline", {"step_ns": "1h"}, "parameter step_ns: '1h' is not an integer"),
+        ("fleet_timeline", {"step_ns": "0"}, "parameter step_ns: must lie between 1 and"),
+        ("fleet_timeline", {"step_ns": str(2**63)}, "parameter step_ns: must lie between 1 and"),
+    ],
+)
+def test_wrong_questions(catalog: Catalog, name: str, given: dict[str, str], reason: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(reason)):
+        find(name).run(catalog, given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1", "-- name\nSELECT 1", "-- name\n-- Question: why\n-- Colums:\n--   a: b\n",
+        "-- name\n-- Question: why\n-- Columns:\n--   a\n",
+        "-- name\n-- Question: why\n-- Parameters:\n--   a text: b\n",
+    ],
+)  # fmt: skip
+def test_wrong_headers(text: str) -> None:
+    with pytest.raises(ValueError, match=r"header|line not understood"):
+        parse(text)
+
+
+def test_files_and_names_agree() -> None:
+    assert [path.stem for path in sorted(FOLDER.glob("*.sql"))] == QUERIES
+    assert all(isinstance(query, Query) for query in shipped().values())
+
+
+def test_macros_are_the_documented_ones(catalog: Catalog) -> None:
+    sql = "SELECT zone_name(z) AS n, is_movable(z) AS m FROM range(6) AS r(z) ORDER BY z"
+    names = ["DMA32", "Normal", "Movable"]
+    assert catalog.query(sql).to_pylist() == [
+        {"n": f"node{z // 3} {names[z % 3]}", "m": z % 3 == 2} for z in range(6)
+    ]
+    errnos = catalog.query("SELECT errno_name(e) AS n FROM (VALUES (0), (16), (99)) AS v(e)")
+    assert errnos["n"].to_pylist() == ["ok", "EBUSY", "errno 99"]
+    assert len(MACROS) == 3
+
+
+def test_reference_is_not_stale() -> None:
+    assert (DOCS / "queries.md").read_text(encoding="utf-8") == reference.queries_markdown(), (
+        "run: python -m queries.reference docs"
+    )
