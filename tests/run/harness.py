@@ -1,0 +1,85 @@
+"""Runs of small fleets, and what they leave behind."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from fleet.log.records import content_digest
+from fleet.log.writer import FileRecord, UnitWriter
+from fleet.plan.tables import Plan
+from fleet.run.columns import Batch
+from fleet.run.coordinator import Coordinator, Crew
+from fleet.run.crews import InlineCrew, joined
+from fleet.run.messages import EVERY_HOST, Command, Report
+from fleet.run.squad import Squad
+from fleet.run.unit import run_unit
+from fleet.run.world import World
+from fleet.scenario.models import Scenario
+from tests.run import small
+
+
+class ManySquads:
+    """A crew of several squads in this process: what actors do, without Ray."""
+
+    def __init__(self, squads: list[list[int]]) -> None:
+        self._hosts = squads
+        self.running, self.waiting_rows = False, 0
+
+    def begin(self, world: World) -> None:
+        self._squads = [Squad(hosts, world) for hosts in self._hosts]
+        self._state = [(False, 0)] * len(self._squads)
+
+    def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
+        reports: list[Report] = []
+        for i in reversed(range(len(self._squads))):  # answers come in any order
+            mine = [c for c in commands if c[2] == EVERY_HOST or c[2] in self._hosts[i]]
+            if mine or self._state[i][0]:
+                said, *state = self._squads[i].advance(mine, until_ns)
+                self._state[i] = (state[0], state[1])
+                reports += said
+        self.running = any(running for running, _ in self._state)
+        self.waiting_rows = sum(rows for _, rows in self._state)
+        return reports
+
+    def collect(self, until_ns: int) -> list[Batch]:
+        self._state = [(running, 0) for running, _ in self._state]
+        return joined(b for squad in self._squads for b in squad.collect(until_ns))
+
+    def finish(self, horizon_ns: int) -> None:
+        for squad in self._squads:
+            squad.finish(horizon_ns)
+
+
+def run_files(
+    folder: Path, world: World, scenario: Scenario, crew: Crew | None = None
+) -> list[FileRecord]:
+    """Run one unit and return the records of its files."""
+    writer = UnitWriter(folder, "arm", 0, part_rows=64, batch_rows=16)
+    run_unit(world, scenario, crew or InlineCrew(), writer)
+    return writer.close()
+
+
+def digests(files: list[FileRecord]) -> dict[str, str]:
+    """Path to sha256 of all files, and the content digest."""
+    return {f.path: f.sha256 for f in files} | {"content": content_digest(files)}
+
+
+def read_rows(folder: Path, files: list[FileRecord], table: str) -> list[dict[str, Any]]:
+    """Return all rows of a table, file after file."""
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        if file.path.split("/")[1] == table:
+            with pa.ipc.open_file(folder / file.path) as reader:
+                rows += reader.read_all().to_pylist()
+    return rows
+
+
+def coordinate(
+    plan: Plan, scenario: Scenario, world: World | None = None, crew: Crew | None = None
+) -> Coordinator:
+    """Run one unit without writing; return the coordinator for its books."""
+    known = world or small.world(plan, scenario)
+    coordinator = Coordinator(known, scenario, crew or InlineCrew(), lambda _: None)
+    coordinator.run()
+    return coordinator
