@@ -48,6 +48,10 @@ class _Facts:
         found = self.first("pin", "touch", "read", "hogfree", "hogmov")
         return found is not None and found.name == "pin"
 
+    def frees_at_random(self) -> bool:
+        """Whether a random share of a buffer is freed for good."""
+        return any(o.name == "freepat" and o.args[1] == "rand" for o in self.operations)
+
     def special_memory(self) -> bool:
         """Whether a buffer is neither 4 KiB nor THP anonymous memory."""
         return any(o.name == "alloc" and o.args[2] not in ("4k", "thp") for o in self.operations)
@@ -56,10 +60,10 @@ class _Facts:
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     # placement histories
     ("steady", lambda f: f.has("steady")),
-    ("churn", lambda f: f.has("churn")),
     ("cache", lambda f: f.has("cacheread", "filewrite")),
     ("interleaved", lambda f: f.has("alt", "par")),
-    ("replacement", lambda f: any(o.name == "freepat" and o.args[1] == "rand" for o in f.operations)),
+    ("replacement", _Facts.frees_at_random),
+    ("churn", lambda f: f.has("churn")),
     ("many-cpus", lambda f: f.nodes == 1 and f.has("runs") and f.cpus > 1),
     ("two-node", lambda f: f.nodes > 1 or f.has("nodefree", "cpu", "mpol")),
     ("lifo", lambda f: f.has("overlap", "release")),

@@ -14,10 +14,16 @@ FATES = ("finished", "oom-killed", "kernel-panic", "stuck")
 
 
 class CaseError(InputError):
-    """A line that cannot be read or replayed: ``file:line field: reason`` in one line."""
+    """A line that cannot be read or replayed: ``file:line field: reason`` in one line.
 
-    def __init__(self, where: str, field: str, reason: str) -> None:
+    ``name`` and ``kernel`` are those of the line where they are known, for selection only.
+    """
+
+    def __init__(
+        self, where: str, field: str, reason: str, *, name: str = "", kernel: str = ""
+    ) -> None:
         super().__init__(reason, field=field, where=where)
+        self.name, self.kernel = name, kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +186,5 @@ def read(path: Path) -> Iterator[Case | CaseError]:
         except CaseError as error:
             if not isinstance(error.__cause__, OperationError):
                 raise
+            error.name, error.kernel = row["case"], row["kernel"]
             yield error

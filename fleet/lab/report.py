@@ -91,12 +91,12 @@ def _one(
     names: Sequence[str],
 ) -> Outcome | CaseError | None:
     """Replay one case; its error when it cannot be, None when it is not selected."""
-    if isinstance(item, CaseError):
-        return item
     if kernels and item.kernel not in kernels:
         return None
     if names and not any(fnmatchcase(item.name, pattern) for pattern in names):
         return None
+    if isinstance(item, CaseError):
+        return item
     table = table_of(item.kernel)
     if table is None:
         return CaseError(item.where, "kernel", f"no profile for kernel {item.kernel!r} yet")
