@@ -30,9 +30,7 @@ SCHEMA_VERSION = 1
 
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}
 _PARTITIONS = (("arm", pa.string()), ("rep", pa.int32()), ("shard", pa.int32()))
-__QUERIES = ("SELECT", "EXPLAIN", "CALL", "MULTI")
-"""DuckDB's names of statements that may be run (PIVOT is MULTI)."""
-MACROS = (
+_MACROS = (
     "zone_name(zone) AS 'node' || (zone // 3) || ' '"
     " || ['DMA32', 'Normal', 'Movable'][(zone % 3 + 1)::BIGINT]",
     "is_movable(zone) AS zone % 3 = 2",
