@@ -19,9 +19,7 @@ _ENV = {
     "NUMBA_NUM_THREADS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -40,6 +38,7 @@ def ray_session(address: str | None, cpus: int) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray
 
+    _silence()
     if ray.is_initialized():
         yield
         return
@@ -54,6 +53,18 @@ def ray_session(address: str | None, cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _silence() -> None:
+    """Keep Ray's own words about lost workers off stdout: we say one line ourselves.
+
+    Ray 2.60 prints them from a thread of the driver whatever ``log_to_driver`` says, and offers
+    no switch; where the private function is gone, nothing is changed.
+    """
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _start(ray: object, cpus: int) -> None:

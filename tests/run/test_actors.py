@@ -1,0 +1,131 @@
+"""The same bytes from Ray actors, also when one is killed; and from a cluster of two nodes."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.errors import InputError
+from fleet.run import actors
+from fleet.run.actors import ActorCrew, divide
+from fleet.run.cluster import ray_session
+from tests.run import small
+from tests.run.harness import digests, run_files
+
+HOSTS = 16
+
+
+def test_hosts_are_divided_by_shards() -> None:
+    assert divide(200, 2) == [[*range(64), *range(128, 192)], [*range(64, 128), *range(192, 200)]]
+    assert divide(10, 4) == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]], "fewer shards than actors"
+    assert divide(3, 8) == [[0], [1], [2]]
+    assert divide(5, 2, 2) == [[0, 1], [2, 3], [4]]
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[None]:
+    """One cluster of two raylets for all tests here, used through its address."""
+    from ray.cluster_utils import Cluster
+
+    args = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=args)
+    cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    try:
+        with ray_session(cluster.address, 2):
+            yield
+    finally:
+        cluster.shutdown()
+
+
+def world_of() -> tuple[Any, Any]:
+    scenario = small.scenario(samples="60s")
+    return small.world(small.busy_plan(), scenario, "pin-in-place+timeout-5s"), scenario
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return digests(run_files(tmp_path_factory.mktemp("inline"), *world_of()))
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    "squads",
+    [divide(HOSTS, 1), divide(HOSTS, 2), divide(HOSTS, 4), divide(HOSTS, 0, 1)],
+    ids=["one", "two", "four", "one host each"],
+)
+@pytest.mark.usefixtures("session")
+def test_actors_never_change_a_byte(
+    squads: list[list[int]], expected: dict[str, str], tmp_path: Path
+) -> None:
+    lost: list[str] = []
+    crew = ActorCrew(squads, lost.append)
+    try:
+        assert digests(run_files(tmp_path, *world_of(), crew)) == expected
+    finally:
+        crew.close()
+    assert lost == []
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_killed_actors_are_repeated(
+    expected: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    import ray
+
+    monkeypatch.setattr("fleet.run.coordinator.FLUSH_ROWS", 100)
+    lost: list[str] = []
+    crew = ActorCrew(divide(HOSTS, 2), lost.append)
+    plain, calls = crew.advance, 0
+
+    def advance(commands: Any, until_ns: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (30, 90):
+            handle = crew._members[calls == 90].handle
+            pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
+            os.kill(pid, signal.SIGKILL)
+        return plain(commands, until_ns)
+
+    monkeypatch.setattr(crew, "advance", advance)
+    try:
+        assert digests(run_files(tmp_path, *world_of(), crew)) == expected
+    finally:
+        crew.close()
+    assert lost == [
+        "an actor was lost; repeating hosts 0 to 7 from their commands",
+        "an actor was lost; repeating hosts 8 to 15 from their commands",
+    ]
+    assert capfd.readouterr().err == "", "no foreign lines"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_a_worker_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actors, "code_digest", lambda: "another")
+    with pytest.raises(InputError, match="other code"):
+        ActorCrew(divide(HOSTS, 1), print)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_hosts_run_on_both_nodes() -> None:
+    import ray
+
+    crew = ActorCrew(divide(HOSTS, 0, 2), print)
+    try:
+        nodes = {
+            ray.get(
+                m.handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id())
+            )
+            for m in crew._members
+        }
+    finally:
+        crew.close()
+    assert len(nodes) == 2
