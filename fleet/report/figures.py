@@ -80,5 +80,5 @@ def _check_pairing(catalog: Catalog) -> None:
         "fleet query pairing lists them)"
     )
     where = ", ".join(str(run.path) for run in catalog.runs)
-    error: type[FleetError | InputError] = RunError if len(catalog.runs) == 1 else InputError
+    error: type[FleetError | InputError] = InputError if len(catalog.runs) > 1 else RunError
     raise error(f"{where}: {reason}")

@@ -214,7 +214,7 @@ def _pair_texts(row: Row, letters: dict[str, str]) -> list[str]:
 
 def _notes(figures: Figures) -> Iterator[str]:
     if figures["kinds"]:
-        yield "hung: stuck at the deadline, or host reset by a watchdog; intervals of rates: Wilson."
+        yield "hung: stuck at the deadline, or host reset by a watchdog; their intervals: Wilson."
         yield (
             "time to offline: over all requests with a known end; refused and hung ones count as "
             "later than the deadline."

@@ -1,0 +1,155 @@
+"""A report: pairing first, every number from a shipped query, a verdict that is earned."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.errors import InputError, RunError
+from fleet.report.figures import BY_KIND, PLAIN, collect
+from fleet.report.terminal import print_report
+from fleet.report.verdict import verdict
+from queries.catalog import Catalog
+from queries.shipped import find, shipped
+from tests.log.example import ARMS, Unit, make_units, memory_catalog, write_run
+
+Units = dict[tuple[str, int], Unit]
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    return collect(memory_catalog(make_units()))
+
+
+def test_every_number_is_a_shipped_querys(figures: dict[str, Any]) -> None:
+    catalog = memory_catalog(make_units())
+    for name in (*BY_KIND, "migration_cost"):
+        for kind in ("probe", "removal"):
+            assert figures[name][kind] == find(name).run(catalog, {"kind": kind}).to_pylist()
+    for name in PLAIN:
+        assert figures[name] == find(name).run(catalog).to_pylist()
+    for row, whole in zip(
+        find("paired_probes").run(catalog).to_pylist(), figures["paired_probes"], strict=True
+    ):
+        assert row.items() <= whole.items()
+        assert set(whole) - set(row) == {"low", "high", "p_value"}
+    fields = {"runs", "arms", "baseline", "kinds", "removals_by_replication"}
+    assert set(figures) - fields <= set(shipped())
+
+
+def test_every_number_on_screen_is_in_the_figures(
+    figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_report(figures)
+    told = capsys.readouterr().out
+    rows = {line.strip().split("  ")[0]: line for line in told.splitlines()}
+    for kind in ("probe", "removal"):
+        for row in figures["hang_rate"][kind]:
+            assert f"{row['requests']:,}" in told
+            assert f"{row['hung']:,}" in told
+    assert rows["flow-seconds lost"].split()[-3:] == [
+        f"{row['flow_seconds_lost']:,.0f}" for row in figures["workload_impact"]
+    ]
+    assert rows["OOM kills"].split()[-3:] == [
+        str(row["oom_kills"]) for row in figures["guardrails"]
+    ]
+    assert told.splitlines()[1] == verdict(figures)
+    assert max(map(len, told.splitlines())) < 320
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize("what", ["requests", "workloads"])
+def test_without_pairing_no_number_is_printed(what: str) -> None:
+    units = make_units()
+    del units[ARMS[2], 0][what][3]
+    with pytest.raises(RunError, match="did not get the same demands") as caught:
+        collect(memory_catalog(units))
+    told = str(caught.value)
+    assert f"{what.removesuffix('s')} 3 of replication 0 is in 2 of 3 arms" in told
+    assert "\n" not in told
+
+
+def test_runs_of_other_demands_are_not_compared(tmp_path: Path) -> None:
+    units = make_units()
+    for unit in units.values():
+        unit["requests"][0]["issued_ns"] += 1
+    folders = [write_run(tmp_path), write_run(tmp_path, units, name="other")]
+    with pytest.raises(InputError, match="did not get the same demands"):
+        collect(Catalog.open(folders))
+
+
+def test_runs_of_the_same_demands_are(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path), write_run(tmp_path, name="other")]
+    figures = collect(Catalog.open(folders))
+    assert len(figures["arms"]) == 6
+    same = figures["paired_probes"][2]
+    assert (same["arm_a"], same["arm_b"]) == (figures["arms"][0], figures["arms"][3])
+    assert (same["only_a"], same["only_b"], same["difference"]) == (0, 0, 0.0)
+
+
+def outcome(units: Units, decide: Callable[[int, int, str], str]) -> dict[str, Any]:
+    """Return the figures of the example with outcomes decided by (arm, request, kind)."""
+    for (arm, _), unit in units.items():
+        for row in unit["requests"]:
+            row["reset"] = False
+            row["outcome"] = decide(ARMS.index(arm), row["request"], row["kind"])
+    return collect(memory_catalog(units))
+
+
+def test_verdict_when_an_arm_stops_the_hangs() -> None:
+    told = verdict(outcome(make_units(), lambda arm, _, __: ("stuck", "offlined", "refused")[arm]))
+    assert told.startswith(
+        f"{ARMS[1]} hangs least: 0 of 60 probes (below 5.00 %) against 60 (100 %) under {ARMS[0]}, "
+        "-100 points (95 % -100 to -100); 60 went offline instead of 0; price: "
+    )
+    assert "22.8 MiB more migrated at pin, 2 failed pins fewer, 1 OOM kill fewer." in told
+
+
+def test_verdict_when_nothing_hangs() -> None:
+    told = verdict(outcome(make_units(), lambda *_: "offlined"))
+    assert told == "No probe hung under any arm: each rate is below 5.00 %."
+
+
+def test_verdict_when_the_baseline_is_best() -> None:
+    told = verdict(outcome(make_units(), lambda arm, _, __: ("offlined", "stuck", "stuck")[arm]))
+    assert told == f"No arm hangs less than {ARMS[0]}: 0 of 60 probes (below 5.00 %)."
+
+
+def test_verdict_when_it_is_not_decided() -> None:
+    def decide(arm: int, request: int, _: str) -> str:
+        return "stuck" if request == 0 or (arm == 0 and request == 1) else "offlined"
+
+    told = verdict(outcome(make_units(), decide))
+    assert told.startswith(f"Not decided: {ARMS[1]} has fewest, 2 of 60 probes against 4 under ")
+
+
+def test_verdict_without_probes_goes_by_replications() -> None:
+    units = make_units()
+    for unit in units.values():
+        unit["requests"] = [row for row in unit["requests"] if row["kind"] == "removal"]
+    told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
+    assert told.startswith(f"{ARMS[1]} hangs least: 0 of 20 removals (below 15.0 %) against 20 ")
+    for unit in units.values():
+        unit["requests"] = []
+    assert verdict(collect(memory_catalog(units))).startswith("Nothing was asked of the hosts")
+
+
+def test_verdict_of_one_replication_of_removals_says_what_it_needs() -> None:
+    units = {key: unit for key, unit in make_units().items() if key[1] == 0}
+    for unit in units.values():
+        unit["requests"] = [row for row in unit["requests"] if row["kind"] == "removal"]
+    told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
+    assert told.startswith("Not decided: ")
+    assert told.endswith("but an interval needs two replications.")
+
+
+def test_an_empty_run_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    units = {key: {table: [] for table in unit} for key, unit in make_units().items()}
+    print_report(collect(memory_catalog(units)))  # type: ignore[arg-type]
+    assert "Nothing was asked of the hosts" in capsys.readouterr().out
+
+
+def test_figures_are_json(figures: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
