@@ -4,7 +4,7 @@ from typing import Any
 
 from fleet.errors import FleetError, InputError, RunError
 from fleet.report.show import plain
-from fleet.report.statistics import by_replication, paired
+from fleet.report.statistics import paired, removals
 from queries.catalog import Catalog
 from queries.shipped import find
 
@@ -45,8 +45,8 @@ def collect(catalog: Catalog) -> Figures:
     for name in PLAIN:
         figures[name] = _ask(catalog, name)
     figures["paired_probes"] = [paired(row) for row in _ask(catalog, "paired_probes")]
-    replications = _ask(catalog, "hang_rate_by_replication", "removal")
-    figures["removals_by_replication"] = by_replication(list(catalog.arms), replications)
+    each = _ask(catalog, "hang_rate_by_replication", "removal")
+    figures["paired_removals"] = removals(list(catalog.arms), rates["removal"], each)
     return figures
 
 

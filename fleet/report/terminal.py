@@ -181,23 +181,25 @@ def _print_pairs(figures: Figures, letters: dict[str, str]) -> None:
             heads, [_pair_texts(row, letters) for row in rows], [False] + [True] * 8,
             title="Same probes under two arms: hang rate of the second minus the first",
         )  # fmt: skip
-    rows = figures["removals_by_replication"]
+    rows = figures["paired_removals"]
     if rows:
-        texts = [
-            [
-                f"{letters[row['arm_a']]} -> {letters[row['arm_b']]}",
-                units.count(row["replications"]),
-                units.points(row["difference"]),
-                units.interval(row["low"], row["high"], signed=True),
-            ]
-            for row in rows
-        ]
+        heads = ["pair", "points", "95 % interval", "replications", "mean", "95 % interval"]
         print()
         print_table(
-            ["pair", "replications", "points", "95 % interval"], texts,
-            [False, True, True, True],
-            title="Removals by replication: hang rate of the second minus the first",
+            heads, [_removal_texts(row, letters) for row in rows], [False] + [True] * 5,
+            title="Removals: hang rate of the second minus the first",
         )  # fmt: skip
+
+
+def _removal_texts(row: Row, letters: dict[str, str]) -> list[str]:
+    return [
+        f"{letters[row['arm_a']]} -> {letters[row['arm_b']]}",
+        units.points(row["difference"]),
+        units.interval(row["low"], row["high"], signed=True),
+        units.count(row["replications"]),
+        units.points(row["mean"]),
+        units.interval(row["mean_low"], row["mean_high"], signed=True),
+    ]
 
 
 def _pair_texts(row: Row, letters: dict[str, str]) -> list[str]:
@@ -223,5 +225,10 @@ def _notes(figures: Figures) -> Iterator[str]:
         yield (
             "paired differences: Student's t on errors clustered by host; exact p: McNemar, takes "
             "probes as independent; no discordant probe: bound 3/n."
+        )
+    if figures["paired_removals"]:
+        yield (
+            "removals: first interval Newcombe's, takes requests as independent; second Student's "
+            "t over replications."
         )
     yield "Every number: fleet query (blocked_by, hang_rate, outcomes, migration_cost, ...)."

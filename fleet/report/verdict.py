@@ -43,11 +43,16 @@ def _best(figures: Figures, kind: str, rows: list[Row]) -> Row:
 
 
 def _change(figures: Figures, kind: str, arm: str) -> Row | None:
-    """Return the comparison of ``arm`` with the baseline when it has an interval."""
-    name = "paired_probes" if kind == "probe" else "removals_by_replication"
-    for row in figures[name]:
-        if row["arm_a"] == figures["baseline"] and row["arm_b"] == arm and row["low"] is not None:
-            return dict(row)
+    """Return the comparison of ``arm`` with the baseline when it has an interval.
+
+    Removals are compared by replication when there are at least three that differ.
+    """
+    for row in figures["paired_probes" if kind == "probe" else "paired_removals"]:
+        if row["arm_a"] == figures["baseline"] and row["arm_b"] == arm:
+            if kind == "removal" and row["replications"] >= 3 and row["mean_low"] is not None:
+                means = {"difference": "mean", "low": "mean_low", "high": "mean_high"}
+                return {name: row[source] for name, source in means.items()}
+            return dict(row) if row["low"] is not None else None
     return None
 
 
@@ -56,8 +61,7 @@ def _no_winner(base: Row, best: Row, change: Row | None, kind: str) -> str:
         return f"No arm hangs less than {base['arm']}: {_hung(base, kind)} ({_sure(base)})."
     seen = f"{best['arm']} has fewest, {_hung(best, kind)} against {base['hung']:,}"
     if change is None:
-        need = "two replications" if kind == "removal" else "probes on two hosts"
-        return f"Not decided: {seen} under {base['arm']}, but an interval needs {need}."
+        return f"Not decided: {seen} under {base['arm']}, but all are on one host."
     told = units.interval(change["low"], change["high"], signed=True)
     return f"Not decided: {seen} under {base['arm']}, 95 % interval {told} points."
 

@@ -35,7 +35,7 @@ def test_every_number_is_a_shipped_querys(figures: dict[str, Any]) -> None:
     ):
         assert row.items() <= whole.items()
         assert set(whole) - set(row) == {"low", "high", "p_value"}
-    fields = {"runs", "arms", "baseline", "kinds", "removals_by_replication"}
+    fields = {"runs", "arms", "baseline", "kinds", "paired_removals"}
     assert set(figures) - fields <= set(shipped())
 
 
@@ -126,9 +126,7 @@ def test_verdict_when_it_is_not_decided() -> None:
 
 
 def test_verdict_without_probes_goes_by_replications() -> None:
-    units = make_units()
-    for unit in units.values():
-        unit["requests"] = [row for row in unit["requests"] if row["kind"] == "removal"]
+    units = removals_only()
     told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
     assert told.startswith(f"{ARMS[1]} hangs least: 0 of 20 removals (below 15.0 %) against 20 ")
     for unit in units.values():
@@ -136,13 +134,35 @@ def test_verdict_without_probes_goes_by_replications() -> None:
     assert verdict(collect(memory_catalog(units))).startswith("Nothing was asked of the hosts")
 
 
-def test_verdict_of_one_replication_of_removals_says_what_it_needs() -> None:
-    units = {key: unit for key, unit in make_units().items() if key[1] == 0}
+def test_verdict_by_replications_needs_three_that_differ() -> None:
+    def figures(mean_low: float | None, replications: int) -> dict[str, Any]:
+        found = outcome(removals_only(), lambda arm, *_: ("stuck", "offlined", "stuck")[arm])
+        found["paired_removals"][0] |= {
+            "replications": replications, "mean": -0.5, "mean_low": mean_low, "mean_high": 0.1,
+        }  # fmt: skip
+        return found
+
+    assert verdict(figures(-0.9, 3)).startswith("Not decided: ")
+    for found in (figures(-0.9, 2), figures(None, 3)):
+        assert verdict(found).startswith(f"{ARMS[1]} hangs least: ")
+
+
+def removals_only() -> Units:
+    units = make_units()
     for unit in units.values():
         unit["requests"] = [row for row in unit["requests"] if row["kind"] == "removal"]
+    return units
+
+
+def test_verdict_of_probes_on_one_host() -> None:
+    units = make_units()
+    for unit in units.values():
+        for row in unit["requests"]:
+            row["host"] = 2
     told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
-    assert told.startswith("Not decided: ")
-    assert told.endswith("but an interval needs two replications.")
+    assert told.endswith(
+        "0 of 60 probes against 60 under " + ARMS[0] + ", but all are on one host."
+    )
 
 
 def test_an_empty_run_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

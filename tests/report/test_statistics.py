@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from fleet.report.statistics import by_replication, paired
+from fleet.report.statistics import paired, removals
 
 
 def row(only_a: int, only_b: int, pairs: int = 100, hosts: int = 10, **more: object) -> dict:
@@ -70,18 +70,40 @@ def rates(arm: str, *values: float | None) -> list[dict]:
     return [{"arm": arm, "rep": rep, "hang_rate": v} for rep, v in enumerate(values)]
 
 
+def whole(arm: str, hung: int, n: int) -> dict:
+    """A row of ``hang_rate`` with its Wilson interval, by the textbook form."""
+    z = 1.959963984540054
+    p = hung / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return {"arm": arm, "requests": n, "hung": hung, "hang_rate": p, "low": middle - half,
+            "high": middle + half}  # fmt: skip
+
+
+def test_newcombes_published_example() -> None:
+    """56/70 - 48/80 = 0.2 with interval 0.0524 to 0.3339: Newcombe (1998), table II, method 10."""
+    (found,) = removals(["b", "a"], [whole("b", 48, 80), whole("a", 56, 70)], [])
+    assert found["difference"] == pytest.approx(0.2)
+    assert round(found["low"], 4) == 0.0524
+    assert round(found["high"], 4) == 0.3339
+    assert found["mean"] is None
+
+
 def test_replications_are_compared_one_by_one() -> None:
     rows = rates("a", 0.1, 0.2, 0.3) + rates("b", 0.2, 0.4, None) + rates("c", 0.1, 0.1, 0.1)
-    found = by_replication(["a", "b", "c"], rows)
+    all_of = [whole(arm, 1, 10) for arm in "abc"]
+    found = removals(["a", "b", "c"], all_of, rows)
     assert [(r["arm_a"], r["arm_b"], r["replications"]) for r in found] == [
         ("a", "b", 2), ("a", "c", 3), ("b", "c", 2)
     ]  # fmt: skip
-    assert found[1]["difference"] == pytest.approx(-0.1)
+    assert found[1]["mean"] == pytest.approx(-0.1)
     # mean -0.1, standard deviation 0.1, t(0.975, 2) = 4.3026527
-    assert found[1]["high"] == pytest.approx(-0.1 + 4.3026527 * 0.1 / sqrt(3))
+    assert found[1]["mean_high"] == pytest.approx(-0.1 + 4.3026527 * 0.1 / sqrt(3))
 
 
-def test_one_replication_has_no_interval() -> None:
-    (found,) = by_replication(["a", "b"], rates("a", 0.5) + rates("b", 0.25))
-    assert (found["difference"], found["low"], found["high"]) == (-0.25, None, None)
-    assert by_replication(["a", "b"], rates("a", None) + rates("b", 0.1)) == []
+def test_without_scatter_there_is_no_interval_of_the_mean() -> None:
+    all_of = [whole("a", 5, 10), whole("b", 2, 10)]
+    for values in ((0.5,), (0.5, 0.5, 0.5)):
+        (found,) = removals(["a", "b"], all_of, rates("a", *values) + rates("b", *values))
+        assert (found["mean"], found["mean_low"], found["mean_high"]) == (0.0, None, None)
+    assert removals(["a", "b"], [*all_of[:1], {"arm": "b", "requests": 0}], []) == []
