@@ -237,8 +237,13 @@ class Memory(Allocator):
         return any(pfn >= 0 and self.owner[pfn].held for pfn in pages)
 
     def _free(self, slot: int, first: int, count: int, cpu: int) -> Errno:
-        """FREE: MADV_DONTNEED. EBUSY when a page of the range is held."""
+        """FREE: MADV_DONTNEED. EBUSY when a page of the range is held.
+
+        A hugetlb range must be of whole folios (mm/madvise.c ``madvise_dontneed_free_valid_vma``).
+        """
         if not self._range_ok(slot, first, count):
+            return Errno.EINVAL
+        if self.area_of[slot].kind == AreaKind.HUGETLB and (first | count) % self.pb_pages:
             return Errno.EINVAL
         if self._held_in(slot, first, count):
             return Errno.EBUSY

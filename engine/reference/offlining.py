@@ -79,7 +79,9 @@ class Offlining(Pinning):
     offline: Offline | None = None
 
     def _online(self, first: int, count: int, kind: int) -> Errno:
-        """ONLINE: give offline blocks to a zone of their node."""
+        """ONLINE: give offline blocks to a zone of their node; EAGAIN while an offline runs."""
+        if self.offline is not None:
+            return Errno.EAGAIN
         if first < 0 or count <= 0 or first + count > self.shape.nr_blocks or kind not in (1, 2, 0):
             return Errno.EINVAL
         if any(self.block_zone[b] != -1 for b in range(first, first + count)):
@@ -178,7 +180,8 @@ class Offlining(Pinning):
         if self._gives_up(off):
             return
         cost = self.costs[Cost.PASS_FIXED]
-        cost += self.costs[Cost.PASS_SCAN_PAGEBLOCK] * ((end - off.cursor) >> self.pbo)
+        pageblocks = (end >> self.pbo) - (off.cursor >> self.pbo)
+        cost += self.costs[Cost.PASS_SCAN_PAGEBLOCK] * pageblocks
         off.step_ns += cost
         off.passes += 1
         self.counters[Counter.OFFLINE_PASSES] += 1

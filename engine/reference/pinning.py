@@ -143,6 +143,8 @@ class Pinning(Migration):
         if pin not in self.pin_of:
             return Errno.EINVAL
         taken = self.pin_of.pop(pin)
+        if not taken.count:  # a hold of the zero page outlives the unmapping of its area
+            return Errno.OK
         pages = self.area_of[taken.area].pages
         seen: set[int] = set()
         for i in range(taken.first, taken.first + taken.count):
