@@ -121,9 +121,7 @@ def test_hosts_run_on_both_nodes() -> None:
     crew = ActorCrew(divide(HOSTS, 0, 2), print)
     try:
         nodes = {
-            ray.get(
-                m.handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id())
-            )
+            ray.get(m.handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
             for m in crew._members
         }
     finally:
