@@ -1,12 +1,14 @@
 """Bad input to every command (``bad_input.txt``): exit 2, one line on stderr, nothing written."""
 
 import ast
+import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
+from fleet.cli.app import main
 from tests.log.example import write_run
 from tests.scenario.bad_inputs import Case, check_case
 
@@ -72,6 +74,16 @@ def test_an_interrupted_run_is_refused_unless_partial(
     (tmp_path / "runs" / run.name / "manifest.json").unlink()
     line = f"runs/{run.name}: interrupted run; --partial takes what is finished"
     check_case(Case("interrupted", ["query", "hang_rate"], line), tmp_path, monkeypatch, capsys)
+
+
+def test_a_plan_larger_than_memory_is_refused_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "quickstart", "--set", "hosts.total=90000000"]) == 2
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"plan: needs about [0-9.]+ GiB of memory, [0-9.]+ GiB are .*\n", err)
+    assert (out, list(tmp_path.iterdir())) == ("", [])
 
 
 def test_there_are_at_least_sixty_cases_all_different() -> None:

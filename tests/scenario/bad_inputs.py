@@ -88,6 +88,7 @@ def check_case(
     """Run one case in ``folder`` and assert all that must hold of bad input."""
     for name, content in case.files.items():
         data = content.encode() if isinstance(content, str) else content
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
     before = sorted(folder.rglob("*"))
     monkeypatch.chdir(folder)
