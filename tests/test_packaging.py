@@ -52,6 +52,12 @@ def test_readme_has_exactly_two_commands() -> None:
     assert all("-c requirements.lock" in block for block in blocks)
 
 
+def test_readme_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_every_console_script_and_package_exists() -> None:
     assert PROJECT["scripts"] == {"fleet": "fleet.cli.app:main"}
     for name in ("engine", "fleet", "policies", "queries"):
