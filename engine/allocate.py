@@ -1,0 +1,392 @@
+"""Where a request finds memory: zonelists, watermarks, reclaim, the OOM killer.
+
+Rules and sources as in ``engine.reference.allocator``. The request stands in the RQ_ registers.
+Requests for many base pages are served in pieces, with the same result as page by page.
+"""
+
+from engine.elements import (
+    block_pb,
+    count_of,
+    is_hole,
+    isolated,
+    length,
+    locate,
+    make_hole,
+    nxt,
+    split_first,
+)
+from engine.emit import new_row
+from engine.enums import Cost, Counter, Incident, Row
+from engine.freelist import smallest, take_huge, take_pages
+from engine.kernel import kernel
+from engine.memory import ANON, THP, block_of, count_used, exit_process, free_pages_of
+from engine.percpu import pcp_list, pcp_refill, pcp_take
+from engine.state import (
+    AR_FILES,
+    AR_HEAD,
+    AR_KIND,
+    AR_PAGES,
+    AR_PRESENT,
+    AR_PROC,
+    BK_ISO,
+    BK_ZONE,
+    COSTS,
+    COUNTERS,
+    D_LEFT,
+    FL_COUNT,
+    G_BUSY,
+    G_KILLED,
+    G_LPOS,
+    G_NFILES,
+    G_NNODES,
+    G_PANIC,
+    NIL,
+    PR_CPU,
+    PR_IMMUNE,
+    PR_RSS,
+    RQ_CPU,
+    RQ_HIGHEST,
+    RQ_MARK,
+    RQ_MASK,
+    RQ_MT,
+    RQ_OOM,
+    RQ_PROC,
+    RQ_START,
+    RQ_WAKES,
+    T_LATENCY,
+    T_RECLAIMED,
+    Z_FILE,
+    Z_FREE,
+    Z_HIGH,
+    Z_LOW,
+    Z_MANAGED,
+    Z_MIN,
+    Z_PCPOFF,
+)
+from engine.watermark import pcp_batch, reserve
+
+MOVABLE_KIND, NORMAL_KIND = 2, 1
+UNMOVABLE, MOVABLE = 0, 1
+KINDS = 3
+ALL_NODES = (1 << 62) - 1
+CLUSTER = 32
+STALL, WAKE = int(Counter.ALLOCSTALL), int(Counter.KSWAPD_WAKE)
+STEAL, OOMS = int(Counter.PGSTEAL), int(Counter.OOM_KILL)
+RECLAIM_COST, OOM_COST = int(Cost.RECLAIM_4K), int(Cost.OOM_KILL)
+INCIDENT = int(Row.INCIDENT)
+KILL, PANIC = int(Incident.OOM_KILL), int(Incident.PANIC)
+
+
+@kernel
+def request(h, start, mask, movable, cpu, proc, may_oom):
+    """Set the request: nodes of ``mask`` from ``start`` upwards and around."""
+    h.g[RQ_START] = start
+    h.g[RQ_MASK] = mask
+    h.g[RQ_HIGHEST] = MOVABLE_KIND if movable else NORMAL_KIND
+    h.g[RQ_MT] = MOVABLE if movable else UNMOVABLE
+    h.g[RQ_CPU] = cpu
+    h.g[RQ_PROC] = proc
+    h.g[RQ_OOM] = may_oom
+    h.g[D_LEFT] = 0
+
+
+@kernel
+def stopped(h):
+    """Whether the requester was killed or the host panicked."""
+    return h.g[G_KILLED] or h.g[G_PANIC]
+
+
+@kernel
+def zone_in_list(h, k):
+    """k-th place of the zonelist as a zone id, or -1 when it is not in it."""
+    kinds = h.g[RQ_HIGHEST] + 1
+    node = (h.g[RQ_START] + k // kinds) % h.g[G_NNODES]
+    if not (h.g[RQ_MASK] >> node) & 1:
+        return -1
+    z = node * KINDS + h.g[RQ_HIGHEST] - k % kinds
+    return z if h.zone[z, Z_MANAGED] > 0 else -1
+
+
+@kernel
+def list_places(h):
+    """Places of the zonelist."""
+    return (h.g[RQ_HIGHEST] + 1) * h.g[G_NNODES]
+
+
+@kernel
+def spare(h, z, mark):
+    """Pages of a zone above a mark and its reserve."""
+    return h.zone[z, Z_FREE] - h.zone[z, mark] - reserve(h, z, h.g[RQ_HIGHEST])
+
+
+@kernel
+def watermark_ok(h, z, order, mark):
+    """__zone_watermark_ok; for a huge request a large enough chunk must exist, too."""
+    if order == 0:
+        return spare(h, z, mark) > 0
+    if spare(h, z, mark) - ((1 << order) - 1) <= 0:
+        return False
+    for mt in range(3):
+        if smallest(h, z, mt, order) >= 0:
+            return True
+    return False
+
+
+@kernel
+def has_room(h, order):
+    """Whether an allocation down to the min marks would succeed without reclaim."""
+    for k in range(list_places(h)):
+        z = zone_in_list(h, k)
+        if z >= 0 and watermark_ok(h, z, order, Z_MIN):
+            return True
+    return False
+
+
+@kernel
+def pick_zone(h, mark):
+    """First zone of the list above a mark for a base page, or -1."""
+    for k in range(list_places(h)):
+        z = zone_in_list(h, k)
+        if z >= 0 and spare(h, z, mark) > 0:
+            return z
+    return -1
+
+
+@kernel
+def find_zone(h):
+    """Zone for the next base page; wakes kswapd, reclaims, OOM-kills as needed.
+
+    Returns -1 when there is none (or the host stopped). RQ_MARK tells which mark it passed.
+    """
+    while True:
+        h.g[RQ_WAKES] = 0
+        z = pick_zone(h, Z_LOW)
+        if z >= 0:
+            h.g[RQ_MARK] = Z_LOW
+            return z
+        if wake_kswapds(h):
+            continue
+        z = pick_zone(h, Z_MIN)
+        if z >= 0:
+            h.g[RQ_MARK] = Z_MIN
+            return z
+        h.g[COUNTERS + STALL] += 1
+        if direct_reclaim(h):
+            continue
+        if not h.g[RQ_OOM]:
+            return -1
+        oom_kill(h)
+        if stopped(h):
+            return -1
+
+
+@kernel
+def take_piece(h, z, n):
+    """Up to n base pages of zone z as a loose element, as order-0 requests in a row get them."""
+    mt = h.g[RQ_MT]
+    over = spare(h, z, h.g[RQ_MARK])
+    if h.zone[z, Z_PCPOFF] or mt > MOVABLE:
+        return woken(h, take_pages(h, z, mt, min(n, over)))
+    if h.g[D_LEFT] > 0:
+        ref = take_pages(h, z, mt, min(n, h.g[D_LEFT]))
+        h.g[D_LEFT] -= length(h, ref)
+        return woken(h, ref)
+    i = pcp_list(h, h.g[RQ_CPU], z, mt)
+    if h.fl[i, FL_COUNT] > 0:
+        return woken(h, -2 - pcp_take(h, z, i, n))
+    batch = pcp_batch(h, z)
+    through = min(n // batch, (over - 1) // batch) * batch
+    if through > 0:  # whole batches that pass straight through the empty list
+        ref = take_pages(h, z, mt, through)
+        h.g[D_LEFT] = through - length(h, ref)
+        return woken(h, ref)
+    pcp_refill(h, z, i, mt, batch)
+    if h.fl[i, FL_COUNT] == 0:
+        return NIL
+    return woken(h, -2 - pcp_take(h, z, i, 1))
+
+
+@kernel
+def woken(h, ref):
+    """Every further page below the low marks would have woken kswapd again."""
+    if h.g[RQ_WAKES] and ref != NIL:
+        h.g[COUNTERS + WAKE] += h.g[RQ_WAKES] * (length(h, ref) - 1)
+    return ref
+
+
+@kernel
+def alloc_huge(h, order):
+    """A pageblock for a huge folio, or NIL."""
+    for mark in (Z_LOW, Z_MIN):
+        for k in range(list_places(h)):
+            z = zone_in_list(h, k)
+            if z >= 0 and watermark_ok(h, z, order, mark):
+                pb = take_huge(h, z, h.g[RQ_MT])
+                if pb != NIL:
+                    return pb
+    return NIL
+
+
+# -- reclaim --------------------------------------------------------------------------------------
+
+
+@kernel
+def eligible(h, z, node, zone):
+    """Whether a zone may be reclaimed from: exactly ``zone``, or any of the request on ``node``."""
+    if zone >= 0:
+        return z == zone
+    return z // KINDS == node and z % KINDS <= h.g[RQ_HIGHEST]
+
+
+@kernel
+def reclaim(h, node, zone, pages, to_high):
+    """Drop clean page cache, oldest first.
+
+    Stops after ``pages``, or (``to_high``) when an eligible zone is at its high mark. Returns the
+    pages dropped.
+    """
+    dropped = 0
+    for i in range(h.g[G_NFILES]):
+        a = h.slot[i, AR_FILES]
+        if a == h.g[G_BUSY]:
+            continue
+        ref = h.slot[a, AR_HEAD]
+        pos = 0
+        while ref != NIL:
+            size = length(h, ref)
+            if is_hole(h, ref) or count_of(h, ref) != 0 or isolated(h, ref):
+                pos += size
+                ref = nxt(h, ref)
+                continue
+            b = block_of(h, block_pb(h, ref))
+            z = h.blk[b, BK_ZONE]
+            if not eligible(h, z, node, zone):
+                pos += size
+                ref = nxt(h, ref)
+                continue
+            k = size
+            if to_high:
+                if not h.blk[b, BK_ISO]:
+                    k = min(k, h.zone[z, Z_HIGH] - h.zone[z, Z_FREE])
+            else:
+                k = min(k, pages - dropped)
+            if k <= 0:
+                return dropped
+            drop_cache(h, a, ref, k)
+            dropped += k
+            if to_high and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH] and not h.blk[b, BK_ISO]:
+                return dropped
+            pos += k
+            ref = locate(h, a, pos) if pos < h.slot[a, AR_PAGES] else NIL
+            if ref != NIL and is_hole(h, ref):
+                pos = h.g[G_LPOS] + length(h, ref)
+                ref = nxt(h, ref)
+    return dropped
+
+
+@kernel
+def drop_cache(h, a, ref, k):
+    """Free the first k pages of a cache element straight to the buddy."""
+    ref = split_first(h, ref, k)
+    pb = block_pb(h, ref)
+    make_hole(h, a, ref)
+    count_used(h, a, pb, -k)
+    free_pages_of(h, ref, -1)
+    h.g[COUNTERS + STEAL] += k
+    h.g[T_RECLAIMED] += k
+    h.g[T_LATENCY] += k * h.g[COSTS + RECLAIM_COST]
+
+
+@kernel
+def balanced(h, node):
+    """Whether an allowed zone of a node is at its high mark."""
+    for kind in range(h.g[RQ_HIGHEST] + 1):
+        z = node * KINDS + kind
+        if h.zone[z, Z_MANAGED] > 0 and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH]:
+            return True
+    return False
+
+
+@kernel
+def cache_on(h, node):
+    """Page cache a node could give back to the request, pages."""
+    pages = 0
+    for kind in range(h.g[RQ_HIGHEST] + 1):
+        pages += h.zone[node * KINDS + kind, Z_FILE]
+    return pages
+
+
+@kernel
+def in_list(h, node):
+    """Whether the zonelist has a zone of this node."""
+    if not (h.g[RQ_MASK] >> node) & 1:
+        return False
+    for kind in range(h.g[RQ_HIGHEST] + 1):
+        if h.zone[node * KINDS + kind, Z_MANAGED] > 0:
+            return True
+    return False
+
+
+@kernel
+def wake_kswapds(h):
+    """Each node of the zonelist reclaims until one allowed zone is at its high mark."""
+    dropped = 0
+    wakes = 0
+    for k in range(h.g[G_NNODES]):
+        node = (h.g[RQ_START] + k) % h.g[G_NNODES]
+        if not in_list(h, node) or balanced(h, node):
+            continue
+        wakes += 1
+        if cache_on(h, node):
+            dropped += reclaim(h, node, -1, 0, True)
+    h.g[COUNTERS + WAKE] += wakes
+    h.g[RQ_WAKES] = wakes
+    return dropped
+
+
+@kernel
+def direct_reclaim(h):
+    """try_to_free_pages: a cluster from the first node that has something."""
+    for k in range(h.g[G_NNODES]):
+        node = (h.g[RQ_START] + k) % h.g[G_NNODES]
+        if not in_list(h, node) or not cache_on(h, node):
+            continue
+        dropped = reclaim(h, node, -1, CLUSTER, False)
+        if dropped:
+            return dropped
+    return 0
+
+
+# -- OOM ------------------------------------------------------------------------------------------
+
+
+@kernel
+def oom_kill(h):
+    """Kill the largest killable process; ties go to the lowest slot; panic without one."""
+    for p in range(len(h.slot)):
+        h.slot[p, PR_RSS] = 0
+    for a in range(len(h.slot)):
+        if h.slot[a, AR_KIND] == ANON or h.slot[a, AR_KIND] == THP:
+            h.slot[h.slot[a, AR_PROC], PR_RSS] += h.slot[a, AR_PRESENT]
+    victim, rss = -1, 0
+    for p in range(len(h.slot)):
+        if h.slot[p, PR_CPU] >= 0 and not h.slot[p, PR_IMMUNE] and h.slot[p, PR_RSS] > rss:
+            victim, rss = p, h.slot[p, PR_RSS]
+    if victim < 0:
+        h.g[G_PANIC] = 1
+        n = new_row(h, INCIDENT)
+        h.rows[n, 3] = PANIC
+        h.rows[n, 4] = -1
+        h.rows[n, 5] = h.g[RQ_PROC]
+        return
+    h.g[COUNTERS + OOMS] += 1
+    h.g[T_LATENCY] += h.g[COSTS + OOM_COST]
+    n = new_row(h, INCIDENT)
+    h.rows[n, 3] = KILL
+    h.rows[n, 4] = victim
+    h.rows[n, 5] = h.g[RQ_PROC]
+    h.rows[n, 6] = rss
+    requester = h.g[RQ_PROC]
+    exit_process(h, victim)
+    if victim == requester:
+        h.g[G_KILLED] = 1

@@ -1,0 +1,171 @@
+"""BLOCKER rows: what keeps a memory block from going offline, told run by run."""
+
+from engine.elements import block_pb, count_of, is_folio, length, prv
+from engine.emit import new_row
+from engine.enums import BlockerClass, OfflineReason, Row
+from engine.fault import path_of
+from engine.kernel import kernel
+from engine.memory import HUGETLB, KERNEL
+from engine.state import (
+    AR_KIND,
+    BK_RESERVED,
+    BK_ZONE,
+    DESC,
+    FOLIO,
+    G_BLOCK_PBS,
+    G_NROWS,
+    G_PBO,
+    NIL,
+    O_ATTEMPT,
+    O_NOROOM,
+    PB_AUX,
+    PB_OWN,
+    PIN_BITS,
+    PIN_MASK,
+    PN_AREA,
+    PN_COUNT,
+    PN_FIRST,
+    PS_STATE,
+    R_ALLOC,
+    RN_BNEXT,
+    RN_OWN,
+    RS_FLAG,
+    RS_START,
+    RS_STATE,
+    SPLIT,
+    UNIFORM,
+)
+
+BLOCKER_ROWS = 32
+BLOCKER = int(Row.BLOCKER)
+UNMOVABLE_REASON = int(OfflineReason.UNMOVABLE)
+LONGTERM_PIN, SHORT_REFERENCE = int(BlockerClass.LONGTERM_PIN), int(BlockerClass.SHORT_REFERENCE)
+NO_ROOM, SHUTTLE = int(BlockerClass.NO_ROOM), int(BlockerClass.HUGETLB_SHUTTLE)
+KERNEL_ZONE_PIN = int(BlockerClass.KERNEL_ZONE_PIN)
+UNMOVABLE = int(BlockerClass.UNMOVABLE)
+
+
+@kernel
+def index_of(h, ref):
+    """Virtual index of an element, by walking to the head of its area."""
+    index = 0
+    ref = prv(h, ref)
+    while ref != NIL:
+        index += length(h, ref)
+        ref = prv(h, ref)
+    return index
+
+
+@kernel
+def pin_over(h, a, index, pages):
+    """Lowest pin number that covers one of the pages, or -1."""
+    for q in range(len(h.slot)):
+        if h.slot[q, PN_AREA] == a and h.slot[q, PN_FIRST] < index + pages:
+            if index < h.slot[q, PN_FIRST] + h.slot[q, PN_COUNT]:
+                return q
+    return -1
+
+
+@kernel
+def class_of(h, b, a, count, reason):
+    """Blocker class of pages with these pins and references."""
+    if reason == UNMOVABLE_REASON:
+        return UNMOVABLE
+    if count & PIN_MASK:
+        return LONGTERM_PIN if h.blk[b, BK_ZONE] % 3 == 2 else KERNEL_ZONE_PIN
+    if count >> PIN_BITS:
+        return SHORT_REFERENCE
+    if a >= 0 and h.slot[a, AR_KIND] == HUGETLB and not h.g[O_NOROOM]:
+        return SHUTTLE
+    return NO_ROOM
+
+
+@kernel
+def add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin):
+    """Extend the last row, or add one. False when the attempt's rows are used up."""
+    n = h.g[G_NROWS] - 1
+    if n >= start:
+        if (
+            h.rows[n, 6] + h.rows[n, 7] == pfn
+            and h.rows[n, 5] == cls
+            and h.rows[n, 8] == a
+            and h.rows[n, 9] == (count & PIN_MASK)
+            and h.rows[n, 10] == (count >> PIN_BITS)
+            and h.rows[n, 11] == path
+            and h.rows[n, 13] == pin
+        ):
+            h.rows[n, 7] += pages
+            return True
+    if n + 1 - start >= BLOCKER_ROWS:
+        return False
+    n = new_row(h, BLOCKER)
+    h.rows[n, 3] = h.g[O_ATTEMPT]
+    h.rows[n, 4] = b
+    h.rows[n, 5] = cls
+    h.rows[n, 6] = pfn
+    h.rows[n, 7] = pages
+    h.rows[n, 8] = a
+    h.rows[n, 9] = count & PIN_MASK
+    h.rows[n, 10] = count >> PIN_BITS
+    h.rows[n, 11] = path
+    h.rows[n, 12] = h.blk[b, BK_ZONE]
+    h.rows[n, 13] = pin
+    return True
+
+
+@kernel
+def add_element(h, start, b, ref, reason):
+    """BLOCKER rows of one element, page by page only where pins overlap it."""
+    pb = block_pb(h, ref)
+    pfn = pb << h.g[G_PBO]
+    count = count_of(h, ref)
+    pages = length(h, ref)
+    if ref >= 0:
+        a = h.pb[ref, PB_OWN]
+    else:
+        a = h.run[-2 - ref, RN_OWN]
+        pfn += h.runs[-2 - ref, RS_START]
+    huge = is_folio(h, ref)
+    cls = class_of(h, b, a, count, reason)
+    path = path_of(h, a, huge) if h.slot[a, AR_KIND] != KERNEL else 0
+    if not count or huge:
+        pin = pin_over(h, a, index_of(h, ref), pages) if count else -1
+        return add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin)
+    down = ref < NIL and (h.runs[-2 - ref, RS_FLAG] & DESC) != 0
+    index = index_of(h, ref)
+    for i in range(pages):
+        pin = pin_over(h, a, index + (pages - 1 - i if down else i), 1)
+        if not add_blocker(h, start, b, cls, pfn + i, 1, a, count, path, pin):
+            return False
+    return True
+
+
+@kernel
+def wanted(h, a, reason):
+    """Whether pages of this owner are reported for this reason."""
+    if a < 0:
+        return False
+    return reason != UNMOVABLE_REASON or h.slot[a, AR_KIND] == KERNEL
+
+
+@kernel
+def emit_blockers(h, b, reason):
+    """BLOCKER rows of a block, ascending; neighbours with the same story are one row."""
+    start = h.g[G_NROWS]
+    first = b * h.g[G_BLOCK_PBS]
+    if reason == UNMOVABLE_REASON and h.blk[b, BK_RESERVED]:
+        pfn = first << h.g[G_PBO]
+        add_blocker(h, start, b, UNMOVABLE, pfn, 1, -1, 0, 0, -1)
+        return
+    for pb in range(first, first + h.g[G_BLOCK_PBS]):
+        state = h.pbs[pb, PS_STATE]
+        if state == UNIFORM or state == FOLIO:
+            if wanted(h, h.pb[pb, PB_OWN], reason) and not add_element(h, start, b, pb, reason):
+                return
+        elif state == SPLIT:
+            r = h.pb[pb, PB_AUX]
+            while r != NIL:
+                if h.runs[r, RS_STATE] == R_ALLOC and wanted(h, h.run[r, RN_OWN], reason):
+                    if not add_element(h, start, b, -2 - r, reason):
+                        return
+                r = h.run[r, RN_BNEXT]

@@ -1,0 +1,280 @@
+"""The compiled main loop: commands in, steps of a running offline in between, rows out."""
+
+from engine.allocate import reclaim
+from engine.draw_kernel import below
+from engine.emit import clear_tally, new_row, rows_needed
+from engine.enums import Errno, Op, Row
+from engine.fault import grow_pool, read, touch
+from engine.freelist import fl, link, note_range, set_max_chunk, unlink
+from engine.kernel import entry, kernel
+from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
+from engine.migrate import migrate
+from engine.offline import add_block, offline, online, signal, status, step
+from engine.pin import hold, pin
+from engine.state import (
+    BK_FILE,
+    BK_KERNEL,
+    BK_NODE,
+    BK_PINNED,
+    BK_RESERVED,
+    BK_USED,
+    BK_ZONE,
+    FL_HEAD,
+    FL_TAIL,
+    G_CAUSE,
+    G_ERROR,
+    G_KILLED,
+    G_MAXO,
+    G_NBLOCKS,
+    G_NCMD,
+    G_NOW,
+    G_NRANGES,
+    G_NROWS,
+    G_NZONES,
+    G_PANIC,
+    G_PERM,
+    G_RUNS,
+    NIL,
+    O_ENDLESS,
+    O_ON,
+    O_RINGN,
+    O_STEP,
+    PB_AUX,
+    PB_NEXT,
+    PB_PREV,
+    PS_STATE,
+    T_CALLS,
+    T_PAGES,
+    Z_FREE,
+    Z_MANAGED,
+    Z_MIN,
+    Z_PRESENT,
+)
+from engine.watermark import set_watermarks
+
+OK, EINVAL = 0, int(Errno.EINVAL)
+EINTR, ENOMEM = int(Errno.EINTR), int(Errno.ENOMEM)
+SPAWN, MAP, TOUCH, READ = int(Op.SPAWN), int(Op.MAP), int(Op.TOUCH), int(Op.READ)
+FREE, UNMAP, EXIT, PIN = int(Op.FREE), int(Op.UNMAP), int(Op.EXIT), int(Op.PIN)
+UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(Op.OFFLINE)
+SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
+MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
+RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
+
+
+@entry
+def populate_blocks(h, kinds):
+    """Put all memory that is online at start into the free lists; ``kinds`` per block."""
+    for b in range(h.g[G_NBLOCKS]):
+        if kinds[b] >= 0:
+            start_block(h, b, kinds)
+    set_watermarks(h)
+
+
+@kernel
+def start_block(h, b, kinds):
+    """Add one boot block; neighbours become one row of maximal chunks in the free list."""
+    z = h.blk[b, BK_NODE] * 3 + kinds[b]
+    add_block(h, b, z)
+    n = h.g[G_NRANGES]
+    if n < 2 or b == 0 or h.blk[b - 1, BK_ZONE] != z or h.blk[b, BK_RESERVED]:
+        return
+    last, before = h.small[n - 1], h.small[n - 2]
+    i = fl(h, z, 1, h.g[G_MAXO])
+    if before + 2 * h.pb[before, PB_AUX] != last or h.fl[i, FL_TAIL] != last:
+        return
+    if h.pb[last, PB_PREV] != before:
+        return
+    unlink(h, z, h.g[G_MAXO], last)
+    row = h.pb[last, PB_AUX]
+    note_range(h, last, NIL)
+    h.pbs[last, PS_STATE] = 0
+    h.pb[before, PB_AUX] += row
+
+
+@kernel
+def sample(h, number):
+    """SAMPLE: one row per zone with memory."""
+    for z in range(h.g[G_NZONES]):
+        if h.zone[z, Z_PRESENT] == 0:
+            continue
+        n = new_row(h, SAMPLE_ROW)
+        h.rows[n, 3] = number
+        h.rows[n, 4] = z
+        h.rows[n, 5] = h.zone[z, Z_MANAGED]
+        h.rows[n, 6] = h.zone[z, Z_FREE]
+        h.rows[n, 7] = h.zone[z, Z_MIN]
+        used = 0
+        for b in range(h.g[G_NBLOCKS]):
+            if h.blk[b, BK_ZONE] != z:
+                continue
+            used += h.blk[b, BK_USED]
+            h.rows[n, 8] += h.blk[b, BK_PINNED]
+            h.rows[n, 9] += h.blk[b, BK_FILE]
+            h.rows[n, 11] += h.blk[b, BK_KERNEL]
+            h.rows[n, 12] += 1
+            h.rows[n, 13] += 1 if h.blk[b, BK_PINNED] else 0
+        h.rows[n, 10] = used - h.rows[n, 9] - h.rows[n, 11]
+    return OK
+
+
+@kernel
+def shuffle(h, key):
+    """SHUFFLE: permute the max-order free lists by key (mm/shuffle.c)."""
+    order = h.g[G_MAXO]
+    for z in range(h.g[G_NZONES]):
+        for mt in range(4):
+            shuffle_list(h, z, mt, order, key)
+    return OK
+
+
+@kernel
+def shuffle_list(h, z, mt, order, key):
+    """Fisher-Yates on one list: chunks are numbered in list order, then linked anew."""
+    i = fl(h, z, mt, order)
+    n = 0
+    head = h.fl[i, FL_HEAD]
+    while head != NIL:  # rows of chunks become single ones
+        following = h.pb[head, PB_NEXT]
+        row = h.pb[head, PB_AUX]
+        if row > 1:
+            note_range(h, head, NIL)
+        for k in range(row):
+            h.small[h.g[G_PERM] + n] = head + 2 * k
+            n += 1
+        head = following
+    h.fl[i, FL_HEAD] = NIL
+    h.fl[i, FL_TAIL] = NIL
+    for k in range(n - 1, 0, -1):
+        j = below(k + 1, key, z, mt, k)
+        a = h.small[h.g[G_PERM] + k]
+        h.small[h.g[G_PERM] + k] = h.small[h.g[G_PERM] + j]
+        h.small[h.g[G_PERM] + j] = a
+    for k in range(n):
+        set_max_chunk(h, h.small[h.g[G_PERM] + k], 1)
+        link(h, z, mt, order, h.small[h.g[G_PERM] + k], True)
+
+
+@kernel
+def apply(h, commands, i):
+    """Run one command; returns its errno."""
+    op = commands[i, 1]
+    a0, a1, a2 = commands[i, 2], commands[i, 3], commands[i, 4]
+    a3, a4, a5 = commands[i, 5], commands[i, 6], commands[i, 7]
+    if op == TOUCH:
+        return touch(h, a0, a1, a2, a3, a4)
+    if op == PIN:
+        return pin(h, a0, a1, a2, a3, a4, a5)
+    if op == EXIT:
+        if not proc_ok(h, a0):
+            return EINVAL
+        exit_process(h, a0)
+        return OK
+    if op == SPAWN:
+        return spawn(h, a0, a1, a2)
+    if op == MAP:
+        return map_area(h, a0, a1, a2, a3, a4)
+    if op == READ:
+        return read(h, a0, a1, a2)
+    if op == FREE:
+        return free_range(h, a0, a1, a2, a3)
+    if op == UNMAP:
+        return unmap(h, a0)
+    if op == UNPIN:
+        return unpin(h, a0)
+    if op == HOLD:
+        return hold(h, a0, a1, a2, a3)
+    return apply_rare(h, op, a0, a1, a2, a3)
+
+
+@kernel
+def apply_rare(h, op, a0, a1, a2, a3):
+    """The commands that concern the host as a whole."""
+    if op == ONLINE:
+        return online(h, a0, a1, a2)
+    if op == OFFLINE:
+        return offline(h, a0, a1, a2, a3)
+    if op == SIGNAL:
+        return signal(h)
+    if op == STATUS:
+        return status(h, a0)
+    if op == RECLAIM:
+        if not 0 <= a0 < h.g[G_NZONES] or a1 < 0:
+            return EINVAL
+        h.g[T_PAGES] = reclaim(h, -1, a0, a1, False)
+        return OK
+    if op == MIGRATE:
+        return migrate(h, a0, a1, a2, a3)
+    if op == SAMPLE:
+        return sample(h, a0)
+    if op == SHUFFLE:
+        return shuffle(h, a0)
+    if op == POOL:
+        return grow_pool(h, a0, a1)
+    return EINVAL
+
+
+@kernel
+def command(h, commands, i):
+    """Run one command and emit its RESULT row."""
+    h.g[G_CAUSE] = h.g[G_NCMD]
+    h.g[G_NCMD] += 1
+    clear_tally(h)
+    op = commands[i, 1]
+    errno = EINVAL
+    if not h.g[G_PANIC]:
+        if h.g[O_ON]:
+            h.g[O_RINGN] = 0
+            if op != SAMPLE and op != STATUS:
+                h.g[O_ENDLESS] = 0
+        errno = apply(h, commands, i)
+        if h.g[G_PANIC]:
+            errno = ENOMEM
+            h.g[O_ON] = 0
+        elif h.g[G_KILLED]:
+            errno = EINTR
+        h.g[G_KILLED] = 0
+    n = new_row(h, RESULT)
+    h.rows[n, 3] = op
+    h.rows[n, 4] = commands[i, 2]
+    h.rows[n, 5] = errno
+    for k in range(T_PAGES, T_CALLS + 1):
+        h.rows[n, 6 + k - T_PAGES] = h.g[k]
+
+
+@kernel
+def short_of_space(h):
+    """Whether the next command or step might not find rows or run records (G_ERROR: did not)."""
+    runs = h.g[G_RUNS]
+    if len(h.runs) - runs < 1024 + 8 * runs + runs // 2:
+        return 1
+    if len(h.rows) - h.g[G_NROWS] < rows_needed(h):
+        return 2
+    return 0
+
+
+@entry
+def run(h, commands, i, until_ns):
+    """Apply commands from index i on, then advance to ``until_ns``.
+
+    Returns the index of the next command. G_ERROR tells why it stopped early: 1 run records,
+    2 rows; 0 when all is done (the index is then one past the last command).
+    """
+    n = len(commands)
+    h.g[O_RINGN] = 0
+    while True:
+        h.g[G_ERROR] = short_of_space(h)
+        if h.g[G_ERROR]:
+            return i
+        limit = commands[i, 0] if i < n else until_ns
+        if h.g[O_ON] and h.g[O_STEP] < limit:
+            step(h, limit)
+        elif i < n:
+            h.g[G_NOW] = commands[i, 0]
+            command(h, commands, i)
+            i += 1
+        else:
+            h.g[G_NOW] = max(h.g[G_NOW], until_ns)
+            return n + 1
+        if h.g[G_ERROR]:
+            return -1

@@ -1,0 +1,217 @@
+"""Faults: populating a range with base pages, huge folios, pool folios.
+
+Rules as in ``engine.reference.memory``.
+"""
+
+from engine.allocate import ALL_NODES, alloc_huge, find_zone, request, take_piece
+from engine.elements import block_pb, is_hole, is_zero, length, locate, zero_range
+from engine.enums import Cell, Cost, Counter, Errno
+from engine.kernel import kernel
+from engine.memory import (
+    ANON,
+    FILE,
+    HUGETLB,
+    KERNEL,
+    THP,
+    attach,
+    block_of,
+    cpu_of,
+    pool_put,
+    pool_take,
+    range_ok,
+)
+from engine.state import (
+    A_TOUCHED,
+    ACC_TOUCHED,
+    AR_HINT,
+    AR_KIND,
+    AR_PROC,
+    COSTS,
+    COUNTERS,
+    CPUS,
+    FOLIO,
+    G_LPOS,
+    G_NNODES,
+    G_PBO,
+    G_PBP,
+    G_PINNING,
+    NIL,
+    PS_STATE,
+    T_FALLBACK,
+    T_FAULTED,
+    T_LATENCY,
+    T_PAGES,
+    T_THP,
+    TABLE,
+)
+
+OK, EINVAL = 0, int(Errno.EINVAL)
+EFAULT, ENOMEM = int(Errno.EFAULT), int(Errno.ENOMEM)
+FLAG_ANON, FLAG_THP = int(Cell.FAULT_FLAG_ANON), int(Cell.FAULT_FLAG_THP)
+FLAG_FILE, FLAG_HUGETLB = int(Cell.FAULT_FLAG_FILE), int(Cell.FAULT_FLAG_HUGETLB)
+HINTS = int(Cell.HINT_HONOURED)
+FAULT_4K, FAULT_2M = int(Cost.FAULT_4K), int(Cost.FAULT_2M)
+PGFAULT = int(Counter.PGFAULT)
+THP_ALLOC, THP_FALLBACK = int(Counter.THP_FAULT_ALLOC), int(Counter.THP_FAULT_FALLBACK)
+HUGETLB_FAULT = int(Counter.HUGETLB_FAULT)
+PATH_ANON, PATH_THP, PATH_FILE, PATH_HUGETLB = 0, 1, 2, 3
+PINNED, FAULTED, MIGRATED, FAILED, LATENCY = range(5)
+
+
+@kernel
+def path_of(h, a, huge):
+    """Fault path of an area's pages; base pages of a THP area count as ANON."""
+    kind = h.slot[a, AR_KIND]
+    if kind == FILE:
+        return PATH_FILE
+    if kind == HUGETLB:
+        return PATH_HUGETLB
+    return PATH_THP if kind == THP and huge else PATH_ANON
+
+
+@kernel
+def note_pin(h, a, pb, huge, column, pages, latency_ns):
+    """Add pages to the PIN row of (block, path)."""
+    cell = block_of(h, pb) * 4 + path_of(h, a, huge)
+    if not (h.acc[cell, 0] or h.acc[cell, 1] or h.acc[cell, 2] or h.acc[cell, 3]):
+        h.acc[h.g[A_TOUCHED], ACC_TOUCHED] = cell
+        h.g[A_TOUCHED] += 1
+    h.acc[cell, column] += pages
+    h.acc[cell, LATENCY] += latency_ns
+
+
+@kernel
+def count_fault(h, a, pb, pages, huge):
+    """Account a fault."""
+    cost = h.g[COSTS + FAULT_2M] if huge else pages * h.g[COSTS + FAULT_4K]
+    h.g[T_FAULTED] += pages
+    h.g[T_LATENCY] += cost
+    if h.g[G_PINNING]:
+        note_pin(h, a, pb, huge, FAULTED, pages, cost)
+
+
+@kernel
+def ask(h, a, cpu, node, flagged):
+    """Request of a fault: zonelist of the CPU's node or a stated one."""
+    home = h.small[CPUS + cpu] if node < 0 else node
+    movable = h.slot[a, AR_KIND] != KERNEL and not flagged
+    request(h, home, ALL_NODES, movable, cpu, h.slot[a, AR_PROC], True)
+
+
+@kernel
+def populate_base(h, a, index, stop, cpu, node, flagged):
+    """Fault base pages into [index, stop), which are all holes. False when the host stopped."""
+    ask(h, a, cpu, node, flagged)
+    while index < stop:
+        z = find_zone(h)
+        if z < 0:
+            return False
+        ref = take_piece(h, z, stop - index)
+        pages, pb = length(h, ref), block_pb(h, ref)
+        attach(h, a, index, ref)
+        h.g[COUNTERS + PGFAULT] += pages
+        count_fault(h, a, pb, pages, False)
+        index += pages
+    return True
+
+
+@kernel
+def populate_huge(h, a, chunk, cpu, node, flagged):
+    """Fault a huge folio in at an aligned chunk. False: fall back."""
+    ask(h, a, cpu, node, flagged)
+    pb = alloc_huge(h, h.g[G_PBO])
+    if pb == NIL:
+        h.g[COUNTERS + THP_FALLBACK] += 1
+        h.g[T_FALLBACK] += 1
+        return False
+    h.pbs[pb, PS_STATE] = FOLIO
+    attach(h, a, chunk, pb)
+    h.g[COUNTERS + PGFAULT] += 1
+    h.g[COUNTERS + THP_ALLOC] += 1
+    h.g[T_THP] += 1
+    count_fault(h, a, pb, h.g[G_PBP], True)
+    return True
+
+
+@kernel
+def populate(h, a, first, count, cpu, node, pinning):
+    """Write-fault every page of a range that is not present. Returns an errno."""
+    kind = h.slot[a, AR_KIND]
+    if kind == HUGETLB:
+        return populate_hugetlb(h, a, first, count, cpu, pinning)
+    hinted = h.slot[a, AR_HINT] and h.g[TABLE + HINTS]
+    flag_base = hinted or (pinning and h.g[TABLE + FLAG_FILE if kind == FILE else FLAG_ANON])
+    flag_huge = hinted or (pinning and h.g[TABLE + FLAG_THP])
+    pbp = h.g[G_PBP]
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        pos = h.g[G_LPOS]
+        stop = pos + length(h, ref)
+        if not is_hole(h, ref):
+            index = stop
+            continue
+        chunk = index - index % pbp
+        if kind == THP and pos <= chunk and chunk + pbp <= stop and not is_zero(h, ref):
+            if populate_huge(h, a, chunk, cpu, node, flag_huge):
+                index = chunk + pbp
+                continue
+        stop = min(end, stop)
+        if kind == THP:
+            stop = min(stop, chunk + pbp)
+        if not populate_base(h, a, index, stop, cpu, node, flag_base):
+            return OK
+        index = stop
+    return OK
+
+
+@kernel
+def populate_hugetlb(h, a, first, count, cpu, pinning):
+    """Take pool folios for absent chunks; EFAULT when the pool has none."""
+    pbp = h.g[G_PBP]
+    flagged = pinning and h.g[TABLE + FLAG_HUGETLB] != 0
+    chunk = first - first % pbp
+    while chunk < first + count:
+        if is_hole(h, locate(h, a, chunk)):
+            pb = pool_take(h, h.small[CPUS + cpu], ALL_NODES, flagged)
+            if pb == NIL:
+                return EFAULT
+            h.pbs[pb, PS_STATE] = FOLIO
+            attach(h, a, chunk, pb)
+            h.g[COUNTERS + HUGETLB_FAULT] += 1
+            count_fault(h, a, pb, pbp, True)
+        chunk += pbp
+    return OK
+
+
+@kernel
+def touch(h, a, first, count, cpu, node):
+    """TOUCH."""
+    if not range_ok(h, a, first, count) or node >= h.g[G_NNODES]:
+        return EINVAL
+    h.g[T_PAGES] = count
+    return populate(h, a, first, count, cpu_of(h, a, cpu), node, False)
+
+
+@kernel
+def read(h, a, first, count):
+    """READ: untouched pages of anonymous areas become the zero page."""
+    if not range_ok(h, a, first, count) or h.slot[a, AR_KIND] not in (ANON, THP):
+        return EINVAL
+    h.g[T_PAGES] = zero_range(h, a, first, count)
+    return OK
+
+
+@kernel
+def grow_pool(h, node, folios):
+    """POOL: write nr_hugepages of a node; ENOMEM when it falls short (what fits stays)."""
+    if not 0 <= node < h.g[G_NNODES] or folios <= 0:
+        return EINVAL
+    for _ in range(folios):
+        request(h, node, 1 << node, True, 0, -1, False)
+        pb = alloc_huge(h, h.g[G_PBO])
+        if pb == NIL:
+            return ENOMEM
+        pool_put(h, pb)
+        h.g[T_PAGES] += h.g[G_PBP]
+    return OK

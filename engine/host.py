@@ -1,0 +1,392 @@
+"""The fast host: arrays, compiled commands, and its state as arrays."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.dispatch import populate_blocks, run
+from engine.enums import NR_CELLS, NR_COSTS, Op
+from engine.kernel import compile_kernels
+from engine.shape import HostShape
+from engine.state import (
+    AR_HEAD,
+    AR_KIND,
+    BK_FILE,
+    BK_ISO,
+    BK_KERNEL,
+    BK_PINNED,
+    BK_RESERVED,
+    BK_USED,
+    BK_ZONE,
+    COUNTERS,
+    DESC,
+    FL_HEAD,
+    FOLIO,
+    FREE,
+    G_BLOCK_PBS,
+    G_ERROR,
+    G_MAXO,
+    G_NCMD,
+    G_NNODES,
+    G_NOW,
+    G_NROWS,
+    G_NZONES,
+    G_PBO,
+    G_PBP,
+    G_PCP,
+    G_PERM,
+    G_RUNS,
+    G_RUNTOP,
+    ISOLATED,
+    NIL,
+    NR_GLOBALS,
+    O_ON,
+    PB_AUX,
+    PB_NEXT,
+    PIN_BITS,
+    PIN_MASK,
+    PS_FLAG,
+    PS_STATE,
+    R_HOLE,
+    RN_CNT,
+    RN_NEXT,
+    RN_PB,
+    RS_FLAG,
+    RS_LEN,
+    RS_START,
+    RS_STATE,
+    SCRATCH,
+    SPLIT,
+    UNIFORM,
+    Z_FREE,
+    Z_HIGH,
+    Z_ISO,
+    Z_LOW,
+    Z_MANAGED,
+    Z_MIN,
+    Z_PCP,
+    Z_POOL,
+    Z_PRESENT,
+    ZERO,
+    H,
+    empty_slots,
+    fresh,
+    resized,
+    scratch,
+)
+
+Int64 = NDArray[np.int64]
+RUNS_SHORT, ROWS_SHORT = 1, 2
+
+
+class EngineError(RuntimeError):
+    """The host ran out of an internal resource in the middle of a command."""
+
+
+class Host:
+    """A host on pageblocks and runs; equals ``ReferenceHost`` on every row and counter.
+
+    Parameters
+    ----------
+    shape : HostShape
+        Memory blocks, nodes, CPUs.
+    table : int64[NR_CELLS]
+        Decision table (``engine.table``).
+    costs : int64[NR_COSTS]
+        Costs in ns (``engine.costs``).
+    """
+
+    __slots__ = ("_h", "shape")
+
+    def __init__(self, shape: HostShape, table: Int64, costs: Int64) -> None:
+        compile_ahead()
+        self.shape = shape
+        self._h = fresh(shape, table, costs)
+        populate_blocks(self._h, np.array(shape.block_zone, np.int32))
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def execute(self, commands: Int64, until_ns: int) -> Int64:
+        """Apply commands in order, then advance to ``until_ns``.
+
+        Parameters
+        ----------
+        commands : int64[n, 8]
+            ``time_ns, op, a0..a5`` (``engine.enums.Op``), times not decreasing.
+        until_ns : int
+            Steps of a running offline that start before this time are run.
+
+        Returns
+        -------
+        int64[m, 18]
+            Result rows (``engine.rows``) in the order of their making.
+
+        Raises
+        ------
+        ValueError
+            When times go back.
+        EngineError
+            When a single command needs more run records than could be foreseen.
+        """
+        commands = np.ascontiguousarray(commands, np.int64)
+        self._check_times(commands)
+        self._make_slots(commands)
+        g = self._h.g
+        g[G_NROWS] = 0
+        i = 0
+        while True:
+            i = run(self._h, commands, i, until_ns)
+            if i < 0:
+                raise EngineError("run records exhausted within one command")
+            if i > len(commands):
+                break
+            self._grow(int(g[G_ERROR]))
+        return self._h.rows[: g[G_NROWS]].copy()
+
+    def _check_times(self, commands: Int64) -> None:
+        """Times must not go back."""
+        if not len(commands):
+            return
+        times = commands[:, 0]
+        g = self._h.g
+        if g[G_NCMD] and times[0] < g[G_NOW]:
+            raise ValueError(f"command at {times[0]} ns, host is at {g[G_NOW]} ns")
+        if (times[1:] < times[:-1]).any():
+            raise ValueError("commands are not in order of time")
+
+    def _make_slots(self, commands: Int64) -> None:
+        """Grow the tables of areas, processes and pins to the slots named."""
+        if not len(commands):
+            return
+        op, a0 = commands[:, 1], commands[:, 2]
+        named = a0[np.isin(op, (Op.MAP, Op.SPAWN, Op.PIN, Op.HOLD))]
+        top, slot = int(named.max()) if len(named) else -1, self._h.slot
+        if top >= len(slot):
+            larger = empty_slots(max(2 * len(slot), top + 1))
+            larger[: len(slot)] = slot
+            self._h = self._h._replace(slot=larger)
+        if (op == Op.SHUFFLE).any():
+            size = int(self._h.g[G_PERM]) + len(self._h.pbs) // 2 + 1
+            self._h = self._h._replace(small=resized(self._h.small, size))
+
+    def _grow(self, why: int) -> None:
+        """Give the host more run records or rows."""
+        h = self._h
+        if why == RUNS_SHORT:
+            size = max(2 * len(h.runs), 2048 + 10 * self.nr_runs)
+            self._h = h._replace(run=resized(h.run, size), runs=resized(h.runs, size))
+        else:
+            rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
+            rows[: len(h.rows)] = h.rows
+            self._h = h._replace(rows=rows)
+
+    # -- state --------------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> Int64:
+        """int64[NR_COUNTERS], see ``engine.enums.Counter``."""
+        return self._h.g[COUNTERS:NR_GLOBALS]
+
+    @property
+    def now_ns(self) -> int:
+        """Time up to which the host is advanced."""
+        return int(self._h.g[G_NOW])
+
+    @property
+    def offline_running(self) -> bool:
+        """Whether an offline has not returned yet."""
+        return bool(self._h.g[O_ON])
+
+    @property
+    def nr_runs(self) -> int:
+        """Run records in use."""
+        return int(self._h.g[G_RUNS])
+
+    def zones(self) -> Int64:
+        """int64[nr_zones, 8]: managed, free, min, low, high, present, pcp, isolated (pages)."""
+        columns = [Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO]
+        return self._h.zone[:, columns].copy()
+
+    def blocks(self) -> Int64:
+        """int64[nr_blocks, 7]: zone, isolated, free, used, pinned, file, kernel.
+
+        Zone -1: offline, -2: hole. Pages; ``free`` counts what is in free lists, isolated
+        pages too, but not those in per-CPU lists.
+        """
+        h = self._h
+        out = np.zeros((self.shape.nr_blocks, 7), np.int64)
+        out[:, 0], out[:, 1] = h.blk[:, BK_ZONE], h.blk[:, BK_ISO]
+        online = h.blk[:, BK_ZONE] >= 0
+        per_block = int(h.g[G_BLOCK_PBS])
+        managed = (per_block - h.blk[:, BK_RESERVED].astype(np.int64)) * int(h.g[G_PBP])
+        pcp = np.zeros(self.shape.nr_blocks, np.int64)
+        for zone in range(int(h.g[G_NZONES])):
+            for cpu in range(len(self.shape.cpu_node)):
+                np.add.at(pcp, self.pcp(cpu, zone) // self.shape.block_pages, 1)
+        out[:, 2] = np.where(online, managed - h.blk[:, BK_USED] - pcp, 0)
+        out[:, 3:] = h.blk[:, [BK_USED, BK_PINNED, BK_FILE, BK_KERNEL]]
+        return out
+
+    def area(self, slot: int) -> Int64:
+        """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
+
+        pfn -1: absent, -2: zero page (step 0); step +1 or -1: direction of the pfns of base pages;
+        step 2: one huge folio.
+        """
+        h, index = self._h, 0
+        out: list[list[int]] = []
+        ref = int(h.slot[slot, AR_HEAD])
+        while ref != NIL:
+            first, pages, step = self._extent(ref)
+            _append(out, index, pages, first, step)
+            index += pages
+            ref = self._next(ref)
+        return np.array(out, np.int64).reshape(-1, 4)
+
+    def _extent(self, ref: int) -> tuple[int, int, int]:
+        """First pfn in virtual order, pages and step of an element."""
+        h = self._h
+        pbo, pbp = int(h.g[G_PBO]), int(h.g[G_PBP])
+        if ref >= 0:
+            return ref << pbo, pbp, 2 if h.pbs[ref, PS_STATE] == FOLIO else 1
+        r = -2 - ref
+        if h.runs[r, RS_STATE] == R_HOLE:
+            return (-2 if h.runs[r, RS_FLAG] & ZERO else -1), int(h.run[r, RN_CNT]), 0
+        first, pages = (
+            (int(h.run[r, RN_PB]) << pbo) + int(h.runs[r, RS_START]),
+            int(h.runs[r, RS_LEN]),
+        )
+        if h.runs[r, RS_FLAG] & DESC:
+            return first + pages - 1, pages, -1
+        return first, pages, 1
+
+    def _next(self, ref: int) -> int:
+        """Successor of an element in its list."""
+        h = self._h
+        return int(h.pb[ref, PB_NEXT] if ref >= 0 else h.run[-2 - ref, RN_NEXT])
+
+    def free_list(self, zid: int, mt: int, order: int) -> Int64:
+        """int64[k]: pfns of a free list, head first."""
+        h = self._h
+        pbo, top = int(h.g[G_PBO]), int(h.g[G_MAXO])
+        out: list[int] = []
+        ref = int(h.fl[(zid * 4 + mt) * (top + 1) + order, FL_HEAD])
+        while ref != NIL:
+            if ref >= 0:
+                row = int(h.pb[ref, PB_AUX]) if order == top else 1
+                out += [(ref + 2 * k) << pbo for k in range(row)]
+                ref = int(h.pb[ref, PB_NEXT])
+            else:
+                r = -2 - ref
+                out.append((int(h.run[r, RN_PB]) << pbo) + int(h.runs[r, RS_START]))
+                ref = int(h.run[r, RN_NEXT])
+        return np.array(out, np.int64)
+
+    def pcp(self, cpu: int, zid: int) -> Int64:
+        """int64[k]: pages of a CPU's lists (UNMOVABLE, then MOVABLE), next taken first."""
+        h, out = self._h, []
+        for t in range(2):
+            i = int(h.g[G_PCP]) + (cpu * int(h.g[G_NZONES]) + zid) * 2 + t
+            ref = int(h.fl[i, FL_HEAD])
+            while ref != NIL:
+                first, pages, step = self._extent(ref)
+                out += [first + step * k for k in range(pages)]
+                ref = self._next(ref)
+        return np.array(out, np.int64)
+
+    def pages(self) -> Int64:
+        """int64[n, 7]: folios ascending: pfn, order, area, index, pins, refs, isolated."""
+        h, out = self._h, []
+        pbo = int(h.g[G_PBO])
+        for slot in np.flatnonzero(h.slot[:, AR_KIND] >= 0).tolist():
+            index, ref = 0, int(h.slot[slot, AR_HEAD])
+            while ref != NIL:
+                first, pages, step = self._extent(ref)
+                count = int(h.pb[ref, PB_AUX] if ref >= 0 else h.run[-2 - ref, RN_CNT])
+                flag = int(h.pbs[ref, PS_FLAG] if ref >= 0 else h.runs[-2 - ref, RS_FLAG])
+                story = [count & PIN_MASK, count >> PIN_BITS, int(flag & ISOLATED > 0)]
+                if step == 2:
+                    out.append([first, pbo, slot, index, *story])
+                elif step:
+                    out += [[first + step * k, 0, slot, index + k, *story] for k in range(pages)]
+                index += pages
+                ref = self._next(ref)
+        for node in range(int(h.g[G_NNODES])):
+            pb = int(h.zone[node * 3, Z_POOL])
+            while pb != NIL:
+                out.append([pb << pbo, pbo, -1, 0, 0, 0, 0])
+                pb = int(h.pb[pb, PB_NEXT])
+        return np.array(sorted(out), np.int64).reshape(-1, 7)
+
+    def fragments(self) -> dict[str, int]:
+        """Counts of pageblocks by state and of run records, and the bytes both take."""
+        h = self._h
+        states = {"free": FREE, "uniform": UNIFORM, "folio": FOLIO, "split": SPLIT}
+        out = {name: int((h.pbs[:, PS_STATE] == value).sum()) for name, value in states.items()}
+        out["runs"] = self.nr_runs
+        out["pageblock_bytes"] = h.pb[:1].nbytes + h.pbs[:1].nbytes
+        out["run_bytes"] = h.run[:1].nbytes + h.runs[:1].nbytes
+        return out
+
+    def clone(self) -> "Host":
+        """An independent copy; only what is in use is copied of the run records."""
+        other = Host.__new__(Host)
+        other.shape = self.shape
+        h = self._h
+        top = int(h.g[G_RUNTOP])
+        new: dict[str, np.ndarray] = {}
+        for name, array in _fields(h):
+            if name in SCRATCH:
+                copy = array
+            elif name in ("run", "runs"):
+                copy = np.empty_like(array)
+                copy[:top] = array[:top]
+            else:
+                copy = array.copy()
+            new[name] = copy
+        other._h = H(**new)
+        return other
+
+
+def _fields(h: H) -> list[tuple[str, np.ndarray]]:
+    """Names and arrays of a host."""
+    return list(zip(h._fields, h, strict=True))
+
+
+def _append(out: list[list[int]], index: int, pages: int, pfn: int, step: int) -> None:
+    """Add an extent, joined to the last one where that continues it."""
+    if out:
+        last = out[-1]
+        hole = step == 0 and last[2] == pfn
+        base = step in (1, -1) and last[3] in (1, -1)
+        if hole:
+            last[1] += pages
+            return
+        if base:
+            for direction in (1, -1):
+                one = (last[1] == 1 or last[3] == direction) and (pages == 1 or step == direction)
+                if one and pfn == last[2] + direction * last[1]:
+                    last[1] += pages
+                    last[3] = direction
+                    return
+    out.append([index, pages, pfn, 1 if pages == 1 and step == -1 else step])
+
+
+def compile_ahead(announce: Callable[[str], None] = lambda _: None) -> None:
+    """Load the kernels, or compile them if the cache lacks them: ``announce`` then gets a line."""
+    import numba
+
+    arrays = [numba.typeof(array) for array in fresh(_TINY, _NO_TABLE, _NO_COSTS)]
+    types = {
+        "h": numba.types.NamedTuple(arrays, H),
+        "commands": numba.int64[:, ::1],
+        "kinds": numba.int32[::1],
+    }
+    compile_kernels(types, announce)
+
+
+_TINY = HostShape(2, 16, (0,), (2,), (0,), (0,))
+_NO_TABLE, _NO_COSTS = np.zeros(NR_CELLS, np.int64), np.zeros(NR_COSTS, np.int64)
+
+__all__ = ["EngineError", "Host", "compile_ahead"]

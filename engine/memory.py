@@ -1,0 +1,485 @@
+"""Areas and processes of a fast host: attaching, freeing, exit, unpinning, the hugetlb pool.
+
+Rules as in ``engine.reference.memory``.
+"""
+
+from engine.elements import (
+    block_pb,
+    chain_insert_before,
+    chain_replace,
+    count_of,
+    cut_out,
+    drop_run,
+    is_folio,
+    is_hole,
+    join_around,
+    length,
+    locate,
+    make_hole,
+    new_hole,
+    nxt,
+    put_in_hole,
+    set_count,
+    unzero_range,
+    whole_again,
+)
+from engine.enums import AreaKind, Cell, Cost, Counter, Errno
+from engine.freelist import free_pb
+from engine.kernel import kernel
+from engine.percpu import free_base, whole_run
+from engine.state import (
+    AR_FILES,
+    AR_HEAD,
+    AR_HINT,
+    AR_HINTPOS,
+    AR_HINTREF,
+    AR_KIND,
+    AR_PAGES,
+    AR_PRESENT,
+    AR_PROC,
+    AR_SEQ,
+    AR_TAIL,
+    BK_FILE,
+    BK_ISO,
+    BK_KERNEL,
+    BK_NODE,
+    BK_PINNED,
+    BK_USED,
+    BK_ZONE,
+    COSTS,
+    COUNTERS,
+    DESC,
+    FOLIO,
+    G_AREASEQ,
+    G_BLOCK_PBS,
+    G_LPOS,
+    G_NCPUS,
+    G_NFILES,
+    G_NNODES,
+    G_PBP,
+    NIL,
+    PB_AUX,
+    PB_NEXT,
+    PB_OWN,
+    PIN_BITS,
+    PIN_MASK,
+    PN_AREA,
+    PN_COUNT,
+    PN_FIRST,
+    PN_LONG,
+    PR_CPU,
+    PR_IMMUNE,
+    PS_FLAG,
+    PS_STATE,
+    R_ALLOC,
+    R_LOOSE,
+    RN_CNT,
+    RN_OWN,
+    RS_FLAG,
+    RS_STATE,
+    T_LATENCY,
+    T_PAGES,
+    TABLE,
+    UNIFORM,
+    UNUSED,
+    Z_FILE,
+    Z_PCPOFF,
+    Z_POOL,
+)
+
+ANON, THP, FILE, KERNEL, HUGETLB = range(5)
+OK, EINVAL, EBUSY, EFAULT = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.EFAULT)
+RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
+FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
+UNPIN_4K, UNPIN_2M = int(Cost.UNPIN_4K), int(Cost.UNPIN_2M)
+ISOLATED_UNPINNABLE = int(Cell.ISOLATED_UNPINNABLE)
+KINDS = len(AreaKind)
+
+
+@kernel
+def block_of(h, pb):
+    """Memory block of a pageblock."""
+    return pb // h.g[G_BLOCK_PBS]
+
+
+@kernel
+def area_ok(h, a):
+    """Whether an area slot is mapped."""
+    return 0 <= a < len(h.slot) and h.slot[a, AR_KIND] >= 0
+
+
+@kernel
+def range_ok(h, a, first, count):
+    """Whether [first, first + count) lies in a mapped area."""
+    return area_ok(h, a) and first >= 0 and count > 0 and first + count <= h.slot[a, AR_PAGES]
+
+
+@kernel
+def proc_ok(h, p):
+    """Whether a process slot is alive."""
+    return 0 <= p < len(h.slot) and h.slot[p, PR_CPU] >= 0
+
+
+@kernel
+def cpu_of(h, a, cpu):
+    """The CPU a command runs on: its own, or the process's."""
+    if 0 <= cpu < h.g[G_NCPUS]:
+        return cpu
+    return h.slot[h.slot[a, AR_PROC], PR_CPU]
+
+
+# -- accounting -----------------------------------------------------------------------------------
+
+
+@kernel
+def count_used(h, a, pb, pages):
+    """Account pages that an area gains (negative: loses) in a pageblock."""
+    b = block_of(h, pb)
+    h.blk[b, BK_USED] += pages
+    if a < 0:
+        return
+    h.slot[a, AR_PRESENT] += pages
+    if h.slot[a, AR_KIND] == FILE:
+        h.blk[b, BK_FILE] += pages
+        h.zone[h.blk[b, BK_ZONE], Z_FILE] += pages
+    elif h.slot[a, AR_KIND] == KERNEL:
+        h.blk[b, BK_KERNEL] += pages
+
+
+@kernel
+def change_count(h, ref, value):
+    """Set pins and references of an element, and the block's pinned pages."""
+    was, now = count_of(h, ref) & PIN_MASK, value & PIN_MASK
+    if (was == 0) != (now == 0):
+        pages = length(h, ref)
+        h.blk[block_of(h, block_pb(h, ref)), BK_PINNED] += pages if now else -pages
+    set_count(h, ref, value)
+
+
+@kernel
+def claim(h, a, ref):
+    """Make a loose element belong to an area."""
+    if ref >= 0:
+        h.pb[ref, PB_OWN] = a
+        h.pb[ref, PB_AUX] = 0
+        h.pbs[ref, PS_FLAG] = 0
+    else:
+        r = -2 - ref
+        h.runs[r, RS_STATE] = R_ALLOC
+        h.run[r, RN_OWN] = a
+        h.run[r, RN_CNT] = 0
+        h.runs[r, RS_FLAG] &= DESC
+    count_used(h, a, block_pb(h, ref), length(h, ref))
+
+
+@kernel
+def attach(h, a, index, ref):
+    """Map a loose element at a virtual index that is a hole."""
+    claim(h, a, ref)
+    put_in_hole(h, a, index, ref)
+    if ref < NIL:
+        ref = join_around(h, a, ref)
+        if ref < NIL:
+            whole_again(h, a, ref)
+
+
+# -- freeing --------------------------------------------------------------------------------------
+
+
+@kernel
+def split_folio(h, pb):
+    """Huge folio -> base pages in place (not held); stays listed if it was."""
+    h.pbs[pb, PS_STATE] = UNIFORM
+
+
+@kernel
+def free_element(h, a, ref, cpu):
+    """Free a present element that is no longer in its area's chain."""
+    pages = length(h, ref)
+    pb = block_pb(h, ref)
+    count_used(h, a, pb, -pages)
+    if is_folio(h, ref):
+        h.g[T_LATENCY] += h.g[COSTS + FREE_2M]
+        if h.slot[a, AR_KIND] == HUGETLB:
+            pool_put(h, pb)
+        else:
+            h.pbs[pb, PS_FLAG] = 0
+            free_pb(h, pb)
+        return
+    h.g[T_LATENCY] += pages * h.g[COSTS + FREE_4K]
+    free_pages_of(h, ref, cpu)
+
+
+@kernel
+def free_pages_of(h, ref, cpu):
+    """Free the base pages of a loose element in virtual order."""
+    if ref >= 0:
+        b = block_of(h, ref)
+        h.pbs[ref, PS_FLAG] = 0
+        if cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]:
+            h.pbs[ref, PS_STATE] = UNUSED
+            free_pb(h, ref)
+            return
+        free_base(h, whole_run(h, ref), cpu, True)
+        return
+    r = -2 - ref
+    h.runs[r, RS_STATE] = R_LOOSE
+    free_base(h, r, cpu, not h.runs[r, RS_FLAG] & DESC)
+
+
+@kernel
+def held_in(h, a, first, count):
+    """Whether any page of a range is pinned or referenced."""
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        if not is_hole(h, ref) and count_of(h, ref) != 0:
+            return True
+        index = h.g[G_LPOS] + length(h, ref)
+    return False
+
+
+@kernel
+def release_range(h, a, first, count, cpu):
+    """Unmap and free the pages of a range, ascending; nothing in it is held."""
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        pos = h.g[G_LPOS]
+        stop = min(end, pos + length(h, ref))
+        if is_hole(h, ref):
+            index = stop
+            continue
+        if is_folio(h, ref):
+            if index > pos or stop < pos + h.g[G_PBP]:
+                split_folio(h, ref)
+                continue
+        else:
+            ref = cut_out(h, a, index, stop)
+        make_hole(h, a, ref)
+        free_element(h, a, ref, cpu)
+        index = stop
+
+
+@kernel
+def release_area(h, a, cpu):
+    """Free everything of an area and forget it."""
+    h.g[T_PAGES] += h.slot[a, AR_PAGES]
+    ref = h.slot[a, AR_HEAD]
+    while ref != NIL:
+        following = nxt(h, ref)
+        if is_hole(h, ref):
+            drop_run(h, -2 - ref)
+        else:
+            free_element(h, a, ref, cpu)
+        ref = following
+    forget_area(h, a)
+
+
+@kernel
+def forget_area(h, a):
+    """Make an area slot free again."""
+    if h.slot[a, AR_KIND] == FILE:
+        n = h.g[G_NFILES]
+        k = 0
+        for i in range(n):
+            if h.slot[i, AR_FILES] != a:
+                h.slot[k, AR_FILES] = h.slot[i, AR_FILES]
+                k += 1
+        h.g[G_NFILES] = k
+    h.slot[a, AR_KIND] = -1
+    h.slot[a, AR_HEAD] = NIL
+    h.slot[a, AR_TAIL] = NIL
+    h.slot[a, AR_HINTREF] = NIL
+
+
+# -- commands -------------------------------------------------------------------------------------
+
+
+@kernel
+def spawn(h, p, cpu, immune):
+    """SPAWN."""
+    if p < 0 or proc_ok(h, p) or not 0 <= cpu < h.g[G_NCPUS]:
+        return EINVAL
+    h.slot[p, PR_CPU] = cpu
+    h.slot[p, PR_IMMUNE] = 1 if immune else 0
+    return OK
+
+
+@kernel
+def map_area(h, a, p, kind, pages, hinted):
+    """MAP."""
+    if a < 0 or area_ok(h, a) or not proc_ok(h, p) or pages <= 0 or not 0 <= kind < KINDS:
+        return EINVAL
+    if kind == HUGETLB and pages % h.g[G_PBP]:
+        return EINVAL
+    h.slot[a, AR_KIND] = kind
+    h.slot[a, AR_HINT] = 1 if hinted else 0
+    h.slot[a, AR_PROC] = p
+    h.slot[a, AR_PAGES] = pages
+    h.slot[a, AR_PRESENT] = 0
+    h.slot[a, AR_SEQ] = h.g[G_AREASEQ]
+    h.g[G_AREASEQ] += 1
+    h.slot[a, AR_HEAD] = NIL
+    h.slot[a, AR_TAIL] = NIL
+    h.slot[a, AR_HINTREF] = NIL
+    h.slot[a, AR_HINTPOS] = 0
+    left = pages
+    while left > 0:  # a hole's length is an int32
+        k = min(left, 1 << 30)
+        chain_insert_before(h, a, NIL, new_hole(h, k, False))
+        left -= k
+    if kind == FILE:
+        h.slot[h.g[G_NFILES], AR_FILES] = a
+        h.g[G_NFILES] += 1
+    return OK
+
+
+@kernel
+def free_range(h, a, first, count, cpu):
+    """FREE: MADV_DONTNEED."""
+    if not range_ok(h, a, first, count):
+        return EINVAL
+    if h.slot[a, AR_KIND] == HUGETLB and (first | count) % h.g[G_PBP]:
+        return EINVAL
+    if held_in(h, a, first, count):
+        return EBUSY
+    h.g[T_PAGES] = count
+    release_range(h, a, first, count, cpu_of(h, a, cpu))
+    unzero_range(h, a, first, count)
+    return OK
+
+
+@kernel
+def unmap(h, a):
+    """UNMAP."""
+    if not area_ok(h, a):
+        return EINVAL
+    if held_in(h, a, 0, h.slot[a, AR_PAGES]):
+        return EBUSY
+    release_area(h, a, h.slot[h.slot[a, AR_PROC], PR_CPU])
+    return OK
+
+
+@kernel
+def exit_process(h, p):
+    """EXIT: pins of the process's areas, then the areas, in slot order."""
+    for q in range(len(h.slot)):
+        if area_ok(h, h.slot[q, PN_AREA]) and h.slot[h.slot[q, PN_AREA], AR_PROC] == p:
+            unpin(h, q)
+    for a in range(len(h.slot)):
+        if h.slot[a, AR_KIND] >= 0 and h.slot[a, AR_PROC] == p:
+            release_area(h, a, h.slot[p, PR_CPU])
+    h.slot[p, PR_CPU] = NIL
+
+
+@kernel
+def unpin(h, q):
+    """UNPIN: release what PIN or HOLD took."""
+    if not 0 <= q < len(h.slot) or h.slot[q, PN_AREA] < 0:
+        return EINVAL
+    a, first, count, longterm = (
+        h.slot[q, PN_AREA],
+        h.slot[q, PN_FIRST],
+        h.slot[q, PN_COUNT],
+        h.slot[q, PN_LONG],
+    )
+    h.slot[q, PN_AREA] = NIL
+    if not count:  # a hold of the zero page outlives the unmapping of its area
+        return OK
+    change_range(h, a, first, count, longterm, -1)
+    if longterm:
+        h.g[COUNTERS + RELEASED] += count
+    h.g[T_PAGES] += count
+    return OK
+
+
+@kernel
+def change_range(h, a, first, count, longterm, sign):
+    """Add (or take) one pin or reference on each page of a range; all of it is present."""
+    unit = 1 if longterm else 1 << PIN_BITS
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        pos = h.g[G_LPOS]
+        stop = min(end, pos + length(h, ref))
+        if is_folio(h, ref):
+            change_count(h, ref, count_of(h, ref) + sign * unit * (stop - index))
+            if longterm and sign < 0:
+                h.g[T_LATENCY] += h.g[COSTS + UNPIN_2M]
+        else:
+            ref = cut_out(h, a, index, stop)
+            change_count(h, ref, count_of(h, ref) + sign * unit)
+            if longterm and sign < 0:
+                h.g[T_LATENCY] += h.g[COSTS + UNPIN_4K] * (stop - index)
+            if ref < NIL:
+                ref = join_around(h, a, ref)
+                if ref < NIL:
+                    whole_again(h, a, ref)
+        index = stop
+
+
+# -- hugetlb pool ---------------------------------------------------------------------------------
+
+
+@kernel
+def pool_put(h, pb):
+    """enqueue_huge_page: the freed folio is the next one taken on its node."""
+    node = h.blk[block_of(h, pb), BK_NODE]
+    h.pbs[pb, PS_STATE] = FOLIO
+    h.pbs[pb, PS_FLAG] = 0
+    h.pb[pb, PB_OWN] = NIL
+    h.pb[pb, PB_AUX] = 0
+    h.pb[pb, PB_NEXT] = h.zone[(node) * 3, Z_POOL]
+    h.zone[(node) * 3, Z_POOL] = pb
+    count_used(h, NIL, pb, h.g[G_PBP])
+
+
+@kernel
+def pool_remove(h, pb):
+    """Take a folio out of its node's pool."""
+    node = h.blk[block_of(h, pb), BK_NODE]
+    if h.zone[(node) * 3, Z_POOL] == pb:
+        h.zone[(node) * 3, Z_POOL] = h.pb[pb, PB_NEXT]
+    else:
+        q = h.zone[(node) * 3, Z_POOL]
+        while h.pb[q, PB_NEXT] != pb:
+            q = h.pb[q, PB_NEXT]
+        h.pb[q, PB_NEXT] = h.pb[pb, PB_NEXT]
+    count_used(h, NIL, pb, -h.g[G_PBP])
+
+
+@kernel
+def unpinnable(h, pb):
+    """Whether a long-term pin must not take pages of this pageblock."""
+    b = block_of(h, pb)
+    if h.blk[b, BK_ZONE] % 3 == 2:
+        return True
+    return h.blk[b, BK_ISO] != 0 and h.g[TABLE + ISOLATED_UNPINNABLE] != 0
+
+
+@kernel
+def pool_take(h, start, mask, pinnable):
+    """dequeue_huge_page_nodemask: a free folio from the first node that has one, or NIL."""
+    n = h.g[G_NNODES]
+    for k in range(n):
+        node = (start + k) % n
+        if not (mask >> node) & 1:
+            continue
+        pb = h.zone[(node) * 3, Z_POOL]
+        while pb != NIL:
+            if not (pinnable and unpinnable(h, pb)):
+                pool_remove(h, pb)
+                return pb
+            pb = h.pb[pb, PB_NEXT]
+    return NIL
+
+
+@kernel
+def replace_folio(h, a, old, new):
+    """Move a huge folio's content to another pageblock; ``old`` is on no list afterwards."""
+    h.pbs[new, PS_STATE] = FOLIO
+    claim(h, a, new)
+    chain_replace(h, a, old, new)
+    count_used(h, a, old, -h.g[G_PBP])
+    h.pbs[old, PS_FLAG] = 0

@@ -1,0 +1,446 @@
+"""migrate_pages on elements: where folios go, and what happens to those that cannot.
+
+Rules and sources as in ``engine.reference.migration``. The call stands in the M_ registers.
+"""
+
+from engine.allocate import (
+    ALL_NODES,
+    alloc_huge,
+    find_zone,
+    has_room,
+    request,
+    stopped,
+    take_piece,
+)
+from engine.elements import (
+    block_pb,
+    chain_replace,
+    count_of,
+    cut_out,
+    is_folio,
+    is_hole,
+    isolated,
+    join_around,
+    length,
+    locate,
+    split_first,
+    split_low,
+    whole_again,
+)
+from engine.emit import add_move, emit_moves
+from engine.enums import Cell, Cost, Counter, Errno, MigrateReason
+from engine.fault import MIGRATED, note_pin
+from engine.freelist import free_pb
+from engine.kernel import kernel
+from engine.memory import (
+    HUGETLB,
+    KERNEL,
+    block_of,
+    claim,
+    count_used,
+    pool_put,
+    pool_take,
+    range_ok,
+    replace_folio,
+    split_folio,
+)
+from engine.percpu import free_base, whole_run
+from engine.state import (
+    AR_KIND,
+    AR_PROC,
+    BK_ISO,
+    BK_NODE,
+    BK_ZONE,
+    COSTS,
+    COUNTERS,
+    DESC,
+    G_LPOS,
+    G_NNODES,
+    G_PBO,
+    G_PBP,
+    G_PINNING,
+    M_ABORT,
+    M_AGAIN2,
+    M_AGAIN4,
+    M_AGAINT,
+    M_CPU,
+    M_FAILED,
+    M_FOLIOS,
+    M_HUGETLB,
+    M_LATENCY,
+    M_MOVED,
+    M_NODE,
+    M_PROC,
+    M_SPLIT,
+    M_TARGET,
+    NIL,
+    PR_CPU,
+    PS_FLAG,
+    PS_STATE,
+    R_LOOSE,
+    RN_BNEXT,
+    RN_OWN,
+    RQ_MT,
+    RS_FLAG,
+    RS_STATE,
+    T_FAILED,
+    T_LATENCY,
+    T_MIGRATED,
+    T_PAGES,
+    TABLE,
+    UNUSED,
+    Z_PCPOFF,
+    Z_PRESENT,
+)
+
+PIN, OFFLINE, NODE = 0, 1, 2
+KINDS, MOVABLE_KIND, MOVABLE = 3, 2, 1
+OK, EINVAL, EBUSY = 0, int(Errno.EINVAL), int(Errno.EBUSY)
+SUCCESS, FAIL = int(Counter.PGMIGRATE_SUCCESS), int(Counter.PGMIGRATE_FAIL)
+THP_SUCCESS, THP_FAIL = int(Counter.THP_MIGRATION_SUCCESS), int(Counter.THP_MIGRATION_FAIL)
+THP_SPLIT, CALLS = int(Counter.THP_MIGRATION_SPLIT), int(Counter.MIGRATE_PAGES_CALLS)
+MOVE_4K, MOVE_2M = int(Cost.MIGRATE_4K), int(Cost.MIGRATE_2M)
+FAIL_4K, FAIL_2M = int(Cost.MIGRATE_FAIL_4K), int(Cost.MIGRATE_FAIL_2M)
+THP_FAIL_PAGES, TRIES = int(Cell.THP_FAIL_PAGES), int(Cell.MIGRATE_TRIES)
+SYSCALL = int(MigrateReason.SYSCALL)
+
+
+@kernel
+def begin_call(h, target, cpu, proc, node):
+    """Start a migrate_pages call."""
+    h.g[M_TARGET] = target
+    h.g[M_CPU] = cpu
+    h.g[M_PROC] = proc
+    h.g[M_NODE] = node
+    for i in range(M_MOVED, M_AGAINT + 1):
+        h.g[i] = 0
+    h.g[COUNTERS + CALLS] += 1
+
+
+@kernel
+def target_start(h, pb):
+    """First node a folio may move to."""
+    if h.g[M_TARGET] == NODE:
+        return h.g[M_NODE]
+    return h.blk[block_of(h, pb), BK_NODE]
+
+
+@kernel
+def target_mask(h, pb):
+    """Nodes a folio may move to."""
+    if h.g[M_TARGET] == NODE:
+        return 1 << h.g[M_NODE]
+    if h.g[M_TARGET] == PIN:
+        return ALL_NODES
+    own = h.blk[block_of(h, pb), BK_NODE]
+    mask = 0
+    for node in range(h.g[G_NNODES]):
+        present = 0
+        for kind in range(KINDS):
+            present += h.zone[node * KINDS + kind, Z_PRESENT]
+        if present and node != own:
+            mask |= 1 << node
+    return mask if mask else 1 << own
+
+
+@kernel
+def ask_target(h, pb, huge):
+    """Set the request for a folio's target."""
+    target = h.g[M_TARGET]
+    if target == PIN:
+        movable = False
+    elif target == NODE:
+        movable = True
+    else:
+        movable = huge or h.blk[block_of(h, pb), BK_ZONE] % KINDS == MOVABLE_KIND
+    start, mask = target_start(h, pb), target_mask(h, pb)
+    request(h, start, mask, movable, h.g[M_CPU], h.g[M_PROC], target == PIN)
+    if target != PIN:
+        h.g[RQ_MT] = MOVABLE
+
+
+@kernel
+def moves_table(h):
+    """Which moves table the call counts in: the command's or the offline's."""
+    return 1 if h.g[M_TARGET] == OFFLINE else 0
+
+
+@kernel
+def count_moved(h, a, zone_from, pb, huge, pages):
+    """Account pages that arrived in pageblock ``pb``."""
+    cost = h.g[COSTS + MOVE_2M] if huge else pages * h.g[COSTS + MOVE_4K]
+    h.g[M_LATENCY] += cost
+    h.g[M_MOVED] += pages
+    if h.slot[a, AR_KIND] == HUGETLB:
+        h.g[M_HUGETLB] += pages
+    elif huge:
+        h.g[COUNTERS + THP_SUCCESS] += 1
+    folios = 1 if huge else pages
+    zone_to = h.blk[block_of(h, pb), BK_ZONE]
+    add_move(h, moves_table(h), zone_from, zone_to, huge, folios, pages, cost)
+    h.g[COUNTERS + SUCCESS] += pages
+    h.g[T_MIGRATED] += pages
+    if h.g[G_PINNING]:
+        note_pin(h, a, pb, huge, MIGRATED, pages, cost)
+
+
+@kernel
+def count_failed(h, a, huge, folios):
+    """Account folios the call gives up on, as vmstat does."""
+    pages = folios * (h.g[G_PBP] if huge else 1)
+    h.g[M_FOLIOS] += folios
+    h.g[M_FAILED] += pages
+    h.g[T_FAILED] += pages
+    h.g[COUNTERS + FAIL] += folios * (h.g[TABLE + THP_FAIL_PAGES] if huge else 1)
+    if huge and h.slot[a, AR_KIND] != HUGETLB:
+        h.g[COUNTERS + THP_FAIL] += folios
+
+
+@kernel
+def again(h, a, huge, folios):
+    """Folios that somebody holds: -EAGAIN, to be tried once more."""
+    h.g[M_LATENCY] += folios * (h.g[COSTS + FAIL_2M] if huge else h.g[COSTS + FAIL_4K])
+    if not huge:
+        h.g[M_AGAIN4] += folios
+    elif h.slot[a, AR_KIND] == HUGETLB:
+        h.g[M_AGAIN2] += folios
+    else:
+        h.g[M_AGAINT] += folios
+
+
+@kernel
+def abort_call(h, a, huge):
+    """No target: the call ends here."""
+    count_failed(h, a, huge, 1)
+    h.g[M_ABORT] = 1
+
+
+@kernel
+def try_held_base(h, a, ref):
+    """A held base element: room decides between EAGAIN and the end of the call."""
+    pb = block_pb(h, ref)
+    ask_target(h, pb, False)
+    left = length(h, ref)
+    while left > 0:
+        if has_room(h, 0):
+            again(h, a, False, left)
+            return
+        z = find_zone(h)
+        if z < 0:
+            if not stopped(h):
+                abort_call(h, a, False)
+            return
+        piece = take_piece(h, z, 1)
+        if piece >= 0:
+            h.pbs[piece, PS_STATE] = UNUSED
+            free_pb(h, piece)
+        else:
+            free_base(h, -2 - piece, -1, True)
+        again(h, a, False, 1)
+        left -= 1
+
+
+@kernel
+def free_source(h, ref, upwards):
+    """Free a migrated-from base element: to the CPU's list, or directly for an offline."""
+    cpu = -1 if h.g[M_TARGET] == OFFLINE else h.g[M_CPU]
+    if ref >= 0:
+        b = block_of(h, ref)
+        h.pbs[ref, PS_FLAG] = 0
+        if cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]:
+            h.pbs[ref, PS_STATE] = UNUSED
+            free_pb(h, ref)
+            return
+        free_base(h, whole_run(h, ref), cpu, upwards)
+        return
+    r = -2 - ref
+    h.runs[r, RS_STATE] = R_LOOSE
+    free_base(h, r, cpu, upwards)
+
+
+@kernel
+def move_base(h, a, ref, low_first):
+    """Migrate a base element that nobody holds, piece by piece.
+
+    ``low_first``: pages go in pfn order (a block is emptied), else in virtual order.
+    """
+    left = length(h, ref)
+    pb = block_pb(h, ref)
+    zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    ask_target(h, pb, False)
+    while left > 0:
+        z = find_zone(h)
+        if z < 0:
+            if not stopped(h):
+                abort_call(h, a, False)
+            return
+        new = take_piece(h, z, left)
+        k = length(h, new)
+        part, rest = ref, NIL
+        if k < left:
+            part, rest = cut_for_move(h, ref, k, low_first)
+        down = part < NIL and (h.runs[-2 - part, RS_FLAG] & DESC) != 0
+        claim(h, a, new)
+        if new < NIL and low_first and down:
+            h.runs[-2 - new, RS_FLAG] ^= DESC
+        chain_replace(h, a, part, new)
+        count_used(h, a, pb, -k)
+        free_source(h, part, low_first or not down)
+        count_moved(h, a, zone_from, block_pb(h, new), False, k)
+        if new >= 0 and low_first and down:
+            turn_around(h, a, new)
+        elif new < NIL:
+            new = join_around(h, a, new)
+            if new < NIL:
+                whole_again(h, a, new)
+        ref = rest
+        left -= k
+
+
+@kernel
+def turn_around(h, a, pb):
+    """A uniform pageblock whose pages are mapped in descending order."""
+    r = whole_run(h, pb)
+    h.run[r, RN_OWN] = a
+    h.runs[r, RS_STATE] = 2
+    h.runs[r, RS_FLAG] = DESC
+    chain_replace(h, a, pb, -2 - r)
+
+
+@kernel
+def cut_for_move(h, ref, k, low_first):
+    """Cut k pages off an element in the order of the move; returns (part, rest)."""
+    if ref >= 0 or low_first or not h.runs[-2 - ref, RS_FLAG] & DESC:
+        part = split_low(h, ref, k)
+        return part, -2 - h.run[-2 - part, RN_BNEXT]
+    part = split_first(h, ref, k)
+    return part, ref
+
+
+@kernel
+def move_huge(h, a, pb, low_first):
+    """Migrate a huge folio that nobody holds; splits a THP that finds no target."""
+    if h.slot[a, AR_KIND] == HUGETLB:
+        if not move_hugetlb(h, a, pb):
+            abort_call(h, a, True)
+        return
+    ask_target(h, pb, True)
+    new = alloc_huge(h, h.g[G_PBO])
+    if new == NIL:
+        h.g[COUNTERS + THP_SPLIT] += 1
+        h.g[M_SPLIT] += 1
+        split_folio(h, pb)
+        move_base(h, a, pb, low_first)
+        return
+    zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    replace_folio(h, a, pb, new)
+    h.pbs[pb, PS_STATE] = UNUSED
+    free_pb(h, pb)
+    count_moved(h, a, zone_from, new, True, h.g[G_PBP])
+
+
+@kernel
+def move_hugetlb(h, a, pb):
+    """Move a hugetlb folio to a pool folio, or a fresh one. False: no target."""
+    start, mask = target_start(h, pb), target_mask(h, pb)
+    pinning = h.g[M_TARGET] == PIN
+    zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    new = pool_take(h, start, mask, pinning)
+    if new != NIL:
+        replace_folio(h, a, pb, new)
+        pool_put(h, pb)
+        count_moved(h, a, zone_from, new, True, h.g[G_PBP])
+        return True
+    if pinning:
+        request(h, start, 1 << start, False, h.g[M_CPU], h.g[M_PROC], False)
+    else:
+        ask_target(h, pb, True)
+    new = alloc_huge(h, h.g[G_PBO])
+    if new == NIL:
+        return False
+    replace_folio(h, a, pb, new)
+    h.pbs[pb, PS_STATE] = UNUSED
+    free_pb(h, pb)
+    count_moved(h, a, zone_from, new, True, h.g[G_PBP])
+    return True
+
+
+@kernel
+def try_element(h, a, ref, low_first):
+    """One try of every folio of an element."""
+    huge = is_folio(h, ref)
+    if count_of(h, ref) == 0:
+        if huge:
+            move_huge(h, a, ref, low_first)
+        else:
+            move_base(h, a, ref, low_first)
+        return
+    if not huge:
+        try_held_base(h, a, ref)
+        return
+    if h.slot[a, AR_KIND] != HUGETLB:
+        ask_target(h, ref, True)
+        if not has_room(h, h.g[G_PBO]):
+            abort_call(h, a, True)
+            return
+    again(h, a, True, 1)
+
+
+@kernel
+def end_call(h):
+    """Count what stayed held after the last try as failed (unless the call was cut short)."""
+    if h.g[M_ABORT]:
+        return
+    if h.g[M_AGAIN4]:
+        count_failed(h, NIL, False, h.g[M_AGAIN4])
+    huge = h.g[M_AGAIN2] + h.g[M_AGAINT]
+    if huge:
+        pages = huge * h.g[G_PBP]
+        h.g[M_FOLIOS] += huge
+        h.g[M_FAILED] += pages
+        h.g[T_FAILED] += pages
+        h.g[COUNTERS + FAIL] += huge * h.g[TABLE + THP_FAIL_PAGES]
+        h.g[COUNTERS + THP_FAIL] += h.g[M_AGAINT]
+
+
+@kernel
+def finish_now(h):
+    """The other tries of a call at one instant: what was held is held on every try."""
+    if not h.g[M_ABORT]:
+        tries = h.g[TABLE + TRIES] - 1
+        h.g[M_LATENCY] += tries * h.g[M_AGAIN4] * h.g[COSTS + FAIL_4K]
+        h.g[M_LATENCY] += tries * (h.g[M_AGAIN2] + h.g[M_AGAINT]) * h.g[COSTS + FAIL_2M]
+    end_call(h)
+    h.g[T_LATENCY] += h.g[M_LATENCY]
+
+
+@kernel
+def left_behind(h):
+    """Whether a finished call left folios where they were."""
+    return h.g[M_ABORT] or h.g[M_AGAIN4] or h.g[M_AGAIN2] or h.g[M_AGAINT]
+
+
+@kernel
+def migrate(h, a, first, count, node):
+    """MIGRATE: move_pages of a range to a node."""
+    if not range_ok(h, a, first, count) or not 0 <= node < h.g[G_NNODES]:
+        return EINVAL
+    if h.slot[a, AR_KIND] == KERNEL:
+        return EINVAL
+    begin_call(h, NODE, h.slot[h.slot[a, AR_PROC], PR_CPU], h.slot[a, AR_PROC], node)
+    index, end = first, first + count
+    while index < end and not h.g[M_ABORT]:
+        ref = locate(h, a, index)
+        pos = h.g[G_LPOS]
+        stop = pos + length(h, ref)
+        if not is_hole(h, ref) and not isolated(h, ref):
+            if h.blk[block_of(h, block_pb(h, ref)), BK_NODE] != node:
+                if not is_folio(h, ref):
+                    stop = min(end, stop)
+                    ref = cut_out(h, a, index, stop)
+                try_element(h, a, ref, False)
+        index = stop
+    finish_now(h)
+    emit_moves(h, 0, SYSCALL, a)
+    h.g[T_PAGES] = count
+    return EBUSY if left_behind(h) else OK

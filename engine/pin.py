@@ -1,0 +1,324 @@
+"""Pins: the GUP chain from a long-term pin down to faults and migration.
+
+Rules and sources as in ``engine.reference.pinning``.
+"""
+
+from engine.allocate import stopped
+from engine.elements import (
+    block_pb,
+    count_of,
+    cut_out,
+    is_folio,
+    is_hole,
+    isolated,
+    join_around,
+    length,
+    locate,
+    whole_again,
+    zero_range,
+)
+from engine.emit import emit_moves, new_row
+from engine.enums import (
+    Cell,
+    Cost,
+    Counter,
+    Errno,
+    Incident,
+    MigrateReason,
+    PinFailure,
+    Pinner,
+    Row,
+)
+from engine.fault import FAILED, PINNED, note_pin, populate
+from engine.kernel import kernel
+from engine.memory import (
+    ANON,
+    HUGETLB,
+    KERNEL,
+    THP,
+    area_ok,
+    block_of,
+    change_count,
+    change_range,
+    cpu_of,
+    range_ok,
+    unpin,
+    unpinnable,
+)
+from engine.migrate import PIN, begin_call, finish_now, left_behind, try_element
+from engine.state import (
+    A_TOUCHED,
+    ACC_TOUCHED,
+    AR_KIND,
+    AR_PROC,
+    BK_ZONE,
+    COSTS,
+    COUNTERS,
+    G_BUSY,
+    G_LPOS,
+    G_PANIC,
+    G_PBP,
+    G_PINNING,
+    M_ABORT,
+    NIL,
+    PN_AREA,
+    PN_COUNT,
+    PN_FIRST,
+    PN_LONG,
+    T_CALLS,
+    T_LATENCY,
+    T_PAGES,
+    TABLE,
+)
+
+OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
+EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
+MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
+FAILURE, IN_PLACE = int(Cell.PIN_FAILURE), int(PinFailure.PIN_IN_PLACE)
+VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
+HUGETLB_MIGRATES = int(Cell.HUGETLB_PIN_MIGRATES)
+ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)
+PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
+PIN_ROW, INCIDENT, PIN_FAILED = int(Row.PIN), int(Row.INCIDENT), int(Incident.PIN_FAILED)
+LONGTERM = int(MigrateReason.LONGTERM_PIN)
+MOVABLE_KIND = 2
+
+
+@kernel
+def pin(h, q, a, first, count, pinner, cpu):
+    """PIN: a FOLL_LONGTERM pin of a range for a device."""
+    if q < 0 or h.slot[q, PN_AREA] >= 0 or not range_ok(h, a, first, count):
+        return EINVAL
+    if h.slot[a, AR_KIND] == KERNEL:
+        return EFAULT
+    h.slot[q, PN_AREA] = a
+    h.slot[q, PN_FIRST] = first
+    h.slot[q, PN_COUNT] = 0
+    h.slot[q, PN_LONG] = 1
+    cpu = cpu_of(h, a, cpu)
+    unit = h.g[TABLE + VFIO_PAGES] if pinner == VFIO else count
+    h.g[T_CALLS] = (count + unit - 1) // unit
+    h.g[T_LATENCY] += h.g[T_CALLS] * h.g[COSTS + PIN_CALL]
+    if not (h.g[TABLE + MIGRATES] or h.g[TABLE + DENIED]):
+        unit = count
+    h.g[G_PINNING] = 1
+    h.g[G_BUSY] = a
+    errno = OK
+    done = 0
+    while done < count and errno == OK:
+        size = min(unit, count - done)
+        errno = pin_call(h, a, first + done, size, cpu)
+        if errno == OK:
+            done += size
+            if h.slot[q, PN_AREA] == a:
+                h.slot[q, PN_COUNT] = done
+    h.g[G_PINNING] = 0
+    h.g[G_BUSY] = NIL
+    if errno != OK and not stopped(h):
+        unpin(h, q)
+    h.g[T_PAGES] = 0 if errno != OK else count
+    if h.g[G_PANIC]:
+        drop_pin(h)
+        return errno
+    emit_pin(h, q, a, errno)
+    emit_moves(h, 0, LONGTERM, q)
+    return errno
+
+
+@kernel
+def drop_pin(h):
+    """Forget what a PIN did that a panic ended."""
+    for i in range(h.g[A_TOUCHED]):
+        for c in range(5):
+            h.acc[h.acc[i, ACC_TOUCHED], c] = 0
+    h.g[A_TOUCHED] = 0
+
+
+@kernel
+def pin_call(h, a, first, count, cpu):
+    """One GUP call: fault, check and migrate, take the pins."""
+    errno = populate(h, a, first, count, cpu, -1, True)
+    if stopped(h):
+        return EINTR
+    if errno == OK:
+        errno = check_and_migrate(h, a, first, count, cpu)
+    if errno != OK:
+        return errno
+    take_pins(h, a, first, count)
+    return OK
+
+
+@kernel
+def any_unpinnable(h, a, first, count, movable_only):
+    """Whether a range has a page that a long-term pin must not take."""
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        if not is_hole(h, ref):
+            pb = block_pb(h, ref)
+            if unpinnable(h, pb):
+                if not movable_only or h.blk[block_of(h, pb), BK_ZONE] % 3 == MOVABLE_KIND:
+                    return True
+        index = h.g[G_LPOS] + length(h, ref)
+    return False
+
+
+@kernel
+def check_and_migrate(h, a, first, count, cpu):
+    """check_and_migrate_movable_pages of one call."""
+    if not any_unpinnable(h, a, first, count, False):
+        return OK
+    if h.g[TABLE + DENIED] and any_unpinnable(h, a, first, count, True):
+        return EBUSY
+    if not h.g[TABLE + MIGRATES]:
+        return OK
+    h.g[COUNTERS + ACQUIRED] += count
+    h.g[COUNTERS + RELEASED] += count
+    if h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + HUGETLB_MIGRATES]:
+        return ENOMEM
+    begin_call(h, PIN, cpu, h.slot[a, AR_PROC], 0)
+    lost = move_unpinnable(h, a, first, count)
+    if stopped(h):
+        return EINTR
+    finish_now(h)
+    note_stayed(h, a, first, count)
+    if not (left_behind(h) or lost) or h.g[TABLE + FAILURE] == IN_PLACE:
+        return OK
+    return ENOMEM
+
+
+@kernel
+def move_unpinnable(h, a, first, count):
+    """Try to migrate every unpinnable folio of a range; returns how many were not to be had."""
+    lost = 0
+    index, end = first, first + count
+    while index < end and not h.g[M_ABORT]:
+        ref = locate(h, a, index)
+        stop = h.g[G_LPOS] + length(h, ref)
+        if is_hole(h, ref) or not unpinnable(h, block_pb(h, ref)):
+            index = stop
+            continue
+        if isolated(h, ref):
+            lost += 1
+            index = stop
+            continue
+        if not is_folio(h, ref):
+            stop = min(end, stop)
+            ref = cut_out(h, a, index, stop)
+        try_element(h, a, ref, False)
+        if stopped(h):
+            return lost
+        index = stop
+    return lost
+
+
+@kernel
+def note_stayed(h, a, first, count):
+    """Note per block the folios that could not be moved."""
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        pos = h.g[G_LPOS]
+        stop = pos + length(h, ref)
+        if not is_hole(h, ref) and unpinnable(h, block_pb(h, ref)):
+            huge = is_folio(h, ref)
+            pages = h.g[G_PBP] if huge else min(end, stop) - index
+            note_pin(h, a, block_pb(h, ref), huge, FAILED, pages, 0)
+        index = stop
+
+
+@kernel
+def take_pins(h, a, first, count):
+    """Add a pin to each page; a huge folio counts its pinned sub-pages."""
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        stop = min(end, h.g[G_LPOS] + length(h, ref))
+        pages = stop - index
+        huge = is_folio(h, ref)
+        pb = block_pb(h, ref)
+        if huge:
+            cost = h.g[COSTS + PIN_2M]
+            change_count(h, ref, count_of(h, ref) + pages)
+        else:
+            cost = pages * h.g[COSTS + PIN_4K]
+            ref = cut_out(h, a, index, stop)
+            change_count(h, ref, count_of(h, ref) + 1)
+            if ref < NIL:
+                ref = join_around(h, a, ref)
+                if ref < NIL:
+                    whole_again(h, a, ref)
+        h.g[T_LATENCY] += cost
+        note_pin(h, a, pb, huge, PINNED, pages, cost)
+        index = stop
+    h.g[COUNTERS + ACQUIRED] += count
+
+
+@kernel
+def emit_pin(h, q, a, errno):
+    """One PIN row per (block, path), ascending; an incident when it failed."""
+    n = h.g[A_TOUCHED]
+    for i in range(1, n):
+        cell = h.acc[i, ACC_TOUCHED]
+        k = i
+        while k > 0 and h.acc[k - 1, ACC_TOUCHED] > cell:
+            h.acc[k, ACC_TOUCHED] = h.acc[k - 1, ACC_TOUCHED]
+            k -= 1
+        h.acc[k, ACC_TOUCHED] = cell
+    for i in range(n):
+        cell = h.acc[i, ACC_TOUCHED]
+        row = new_row(h, PIN_ROW)
+        h.rows[row, 3] = q
+        h.rows[row, 4] = a
+        h.rows[row, 5] = errno
+        h.rows[row, 6] = h.blk[cell // 4, BK_ZONE]
+        h.rows[row, 7] = cell // 4
+        h.rows[row, 8] = cell % 4
+        for c in range(5):
+            h.rows[row, 9 + c] = h.acc[cell, c]
+            h.acc[cell, c] = 0
+        if errno != OK:
+            h.rows[row, 9] = 0
+    h.g[A_TOUCHED] = 0
+    if errno != OK:
+        row = new_row(h, INCIDENT)
+        h.rows[row, 3] = PIN_FAILED
+        h.rows[row, 4] = h.slot[a, AR_PROC] if area_ok(h, a) else -1
+        h.rows[row, 5] = q
+
+
+@kernel
+def hold(h, q, a, first, count):
+    """HOLD: references without FOLL_LONGTERM."""
+    if q < 0 or h.slot[q, PN_AREA] >= 0 or not range_ok(h, a, first, count):
+        return EINVAL
+    if h.slot[a, AR_KIND] == KERNEL:
+        return EFAULT
+    present = present_in(h, a, first, count)
+    anonymous = h.slot[a, AR_KIND] == ANON or h.slot[a, AR_KIND] == THP
+    if present not in (0, count) or (present == 0 and not anonymous):
+        return EFAULT
+    h.slot[q, PN_AREA] = a
+    h.slot[q, PN_FIRST] = first
+    h.slot[q, PN_COUNT] = present
+    h.slot[q, PN_LONG] = 0
+    if present:
+        change_range(h, a, first, count, 0, 1)
+    else:
+        zero_range(h, a, first, count)
+    h.g[T_PAGES] = count
+    return OK
+
+
+@kernel
+def present_in(h, a, first, count):
+    """Present pages of a range."""
+    pages = 0
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        stop = min(end, h.g[G_LPOS] + length(h, ref))
+        if not is_hole(h, ref):
+            pages += stop - index
+        index = stop
+    return pages

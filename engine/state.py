@@ -1,0 +1,190 @@
+"""The arrays of a fast host and the names of their columns.
+
+A host is one namedtuple of arrays. Everything is a small integer, so that a pageblock costs
+20 bytes and memory that was never touched costs nothing (arrays start as untouched zero pages
+of the operating system, and zero means "never used"). Few arrays of many columns, because every
+compiled function takes them all: compile time grows with their number.
+
+References to elements are int32: ``ref >= 0`` is a pageblock, ``ref <= -2`` the run ``-2 - ref``,
+``-1`` (NIL) nothing.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.enums import NR_CELLS, NR_COSTS, NR_COUNTERS
+from engine.rows import NR_COLUMNS
+from engine.shape import HostShape
+
+Int8 = NDArray[np.int8]
+Int16 = NDArray[np.int16]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+
+NIL = -1
+
+# pageblock states
+UNUSED = 0  # never used, or the tail of a larger free chunk
+FREE = 1  # head of a free chunk of pageblock or maximal order
+UNIFORM = 2  # base pages of one area, ascending
+FOLIO = 3  # one huge folio
+SPLIT = 4  # anything else: runs
+RESERVED = 5
+
+# run states (FREE as above)
+R_UNUSED = 0
+R_ALLOC = 2
+R_PCP = 3
+R_HOLE = 4
+R_LOOSE = 5  # taken from one list, not yet on another
+
+# flags of runs and pageblocks
+DESC = 1  # virtual order is descending pfns (runs), chunk of maximal order (free pageblocks)
+ISOLATED = 2  # listed by a running migrate_pages call
+ZERO = 4  # hole: mapped to the zero page
+MAXORDER = 1
+
+PIN_BITS = 18
+PIN_MASK = (1 << PIN_BITS) - 1
+"""A count holds pins in its low 18 bits and short references above (13 bits)."""
+
+RANGES = 1024
+RING = 8
+
+# columns of zone
+(
+    Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO, Z_PCPOFF, Z_FILE, Z_POOL,
+    NR_ZONE_COLUMNS,
+) = range(12)  # fmt: skip
+"""Z_POOL of a node's first zone: first free hugetlb folio of the node."""
+
+# columns of fl: free lists, then per-CPU lists
+FL_HEAD, FL_TAIL, FL_COUNT = range(3)
+
+# columns of blk: memory blocks
+(
+    BK_ZONE, BK_ISO, BK_NODE, BK_RESERVED, BK_USED, BK_PINNED, BK_FILE, BK_KERNEL, NR_BK,
+) = range(9)  # fmt: skip
+
+# columns of pb and pbs: pageblocks
+PB_OWN, PB_PREV, PB_NEXT, PB_AUX = range(4)
+"""PB_AUX: pins and references; first run; free maximal chunks in a row."""
+PS_STATE, PS_MT, PS_FLAG, PS_LIST = range(4)
+"""PS_MT: migratetype ^ 1, so that zero is MOVABLE. PS_LIST: type of the list a chunk is on."""
+
+# columns of run and runs: runs of pages, holes
+RN_PB, RN_OWN, RN_PREV, RN_NEXT, RN_BNEXT, RN_CNT = range(6)
+"""RN_CNT: pins and references; length of a hole."""
+RS_STATE, RS_FLAG, RS_ORDER, RS_LIST, RS_START, RS_LEN = range(6)
+
+# columns of slot: area, process and pin of that number; the n-th FILE area
+(
+    AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
+    AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES, NR_SLOT,
+) = range(19)  # fmt: skip
+EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, PR_CPU, PN_AREA)
+"""Columns where -1 means none."""
+
+ACC_TOUCHED = 5
+
+# globals
+(
+    G_PBO, G_PBP, G_MAXO, G_BLOCK_PAGES, G_BLOCK_PBS, G_NBLOCKS, G_NNODES, G_NZONES, G_NCPUS,
+    G_THP, G_NOW, G_NROWS, G_RUNFREE, G_RUNTOP, G_RUNS, G_ERROR, G_PANIC, G_KILLED, G_CAUSE,
+    G_NCMD, G_NRANGES, G_MUT, G_AREASEQ, G_BUSY, G_NFILES, G_LPOS, G_PINNING,
+    T_PAGES, T_LATENCY, T_FAULTED, T_THP, T_FALLBACK, T_RECLAIMED, T_MIGRATED, T_FAILED, T_CALLS,
+    RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES,
+    D_LEFT,
+    M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
+    M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAINT,
+    O_ON, O_ATTEMPT, O_FIRST, O_COUNT, O_START, O_BOUND, O_CAUSE, O_ZONE, O_STEP, O_BLOCK, O_PHASE,
+    O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
+    O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
+    A_TOUCHED, G_PCP, G_PERM, TABLE,
+) = range(91)  # fmt: skip
+COSTS = TABLE + NR_CELLS
+COUNTERS = COSTS + NR_COSTS
+NR_GLOBALS = COUNTERS + NR_COUNTERS
+"""The decision table, the costs and the counters follow the globals."""
+CPUS = RANGES
+"""In small: first the heads of rows of maximal chunks, then the node of each CPU."""
+
+
+class H(NamedTuple):
+    """All arrays of a host (rows and acc are scratch shared between hosts of a process)."""
+
+    g: Int64
+    """Globals, registers of the running command and offline, table, costs, counters."""
+    zone: Int64  # [nr_zones, NR_ZONE_COLUMNS]
+    fl: Int32  # [lists, 3]
+    small: Int32
+    slot: Int64  # [slots, NR_SLOT]
+    blk: Int32  # [nr_blocks, NR_BK]
+    pb: Int32  # [nr_pageblocks, 4]
+    pbs: Int8  # [nr_pageblocks, 4]
+    run: Int32  # [nr_runs, 6]
+    runs: Int16  # [nr_runs, 6]
+    rows: Int64  # [capacity, NR_COLUMNS]
+    moves: Int64  # [2 + RING, ...]: of the command, of the offline, the last passes
+    acc: Int64  # [nr_blocks * 4, 6]: what a PIN did by (block, path), and the cells it touched
+
+
+SCRATCH = ("rows", "acc")
+"""Shared between the hosts of a process; nothing in them outlives a command or a call."""
+
+_SCRATCH: dict[str, np.ndarray] = {}
+
+
+def scratch(name: str, size: tuple[int, int]) -> Int64:
+    """A scratch array at least this large, shared between the hosts of a process."""
+    held = _SCRATCH.get(name)
+    if held is None or len(held) < size[0]:
+        held = _SCRATCH[name] = np.zeros(size, np.int64)
+    return held
+
+
+def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
+    """Allocate the arrays of a host; nothing is online yet."""
+    nb, nz, nr_cpus = shape.nr_blocks, shape.nr_zones, len(shape.cpu_node)
+    per_block = shape.block_pages >> shape.pageblock_order
+    nr_lists = nz * 4 * (shape.pageblock_order + 2)
+    g = np.zeros(NR_GLOBALS, np.int64)
+    g[G_PBO], g[G_PBP] = shape.pageblock_order, shape.pageblock_pages
+    g[G_MAXO], g[G_BLOCK_PAGES] = shape.pageblock_order + 1, shape.block_pages
+    g[G_BLOCK_PBS], g[G_NBLOCKS], g[G_NNODES] = per_block, nb, shape.nr_nodes
+    g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
+    g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
+    g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
+    fl = np.zeros((nr_lists + nr_cpus * nz * 2, 3), np.int32)
+    fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL
+    zone = np.zeros((nz, NR_ZONE_COLUMNS), np.int64)
+    zone[:, Z_POOL] = NIL
+    small = np.zeros(RANGES + nr_cpus, np.int32)
+    small[CPUS:] = shape.cpu_node
+    blk = np.zeros((nb, NR_BK), np.int32)
+    blk[:, BK_ZONE] = np.minimum(np.array(shape.block_zone), -1)
+    blk[:, BK_NODE], blk[:, BK_RESERVED] = shape.block_node, shape.block_reserved
+    return H(
+        g=g, zone=zone, fl=fl, small=small, slot=empty_slots(8), blk=blk,
+        pb=np.zeros((nb * per_block, 4), np.int32), pbs=np.zeros((nb * per_block, 4), np.int8),
+        run=np.zeros((64, 6), np.int32), runs=np.zeros((64, 6), np.int16),
+        rows=scratch("rows", (1024, NR_COLUMNS)),
+        moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),
+        acc=scratch("acc", (nb * 4, 6)),
+    )  # fmt: skip
+
+
+def empty_slots(n: int) -> Int64:
+    """Rows of slots that hold nothing."""
+    slot = np.zeros((n, NR_SLOT), np.int64)
+    slot[:, EMPTY_SLOT] = NIL
+    return slot
+
+
+def resized(array: np.ndarray, size: int) -> np.ndarray:
+    """A longer copy; new entries are zero."""
+    out = np.zeros((size, *array.shape[1:]), array.dtype)
+    out[: len(array)] = array
+    return out

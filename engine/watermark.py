@@ -1,0 +1,125 @@
+"""Watermarks, lowmem reserves and per-CPU list sizes. Rules as in ``engine.reference.zone``."""
+
+from engine.enums import ZONES_PER_NODE, Cell, PcpRule
+from engine.kernel import kernel
+from engine.state import (
+    CPUS,
+    G_NCPUS,
+    G_NZONES,
+    G_PBP,
+    G_THP,
+    TABLE,
+    Z_HIGH,
+    Z_LOW,
+    Z_MANAGED,
+    Z_MIN,
+)
+
+KINDS = ZONES_PER_NODE
+MOVABLE_KIND = 2
+CAPPED = int(Cell.MOVABLE_MARK_CAPPED)
+PCP_HIGH = int(Cell.PCP_HIGH_PAGES)
+PCP_RULE = int(Cell.PCP_RULE)
+BATCH_TIMES_6 = int(PcpRule.BATCH_TIMES_6)
+LOW_MARK = int(PcpRule.LOW_MARK)
+
+
+@kernel
+def isqrt(n):
+    """Integer square root."""
+    x = n
+    y = (x + 1) // 2
+    while y < x:
+        x = y
+        y = (x + n // x) // 2
+    return x
+
+
+@kernel
+def buffer_pages(h):
+    """nr_free_buffer_pages."""
+    total = 0
+    for z in range(h.g[G_NZONES]):
+        if z % KINDS != MOVABLE_KIND:
+            total += max(h.zone[z, Z_MANAGED] - h.zone[z, Z_HIGH], 0)
+    return total
+
+
+@kernel
+def spread_marks(h, pages_min):
+    """__setup_per_zone_wmarks."""
+    capped = h.g[TABLE + CAPPED]
+    lowmem = 0
+    for z in range(h.g[G_NZONES]):
+        if not (capped and z % KINDS == MOVABLE_KIND):
+            lowmem += h.zone[z, Z_MANAGED]
+    for z in range(h.g[G_NZONES]):
+        managed = h.zone[z, Z_MANAGED]
+        share = pages_min * managed // lowmem if lowmem else 0
+        lowest = share
+        if capped and z % KINDS == MOVABLE_KIND:
+            lowest = min(max(managed // 1024, 32), 128) if managed else 0
+        gap = max(share >> 2, managed * 10 // 10_000)
+        h.zone[z, Z_MIN] = lowest
+        h.zone[z, Z_LOW] = lowest + gap
+        h.zone[z, Z_HIGH] = lowest + 2 * gap
+
+
+@kernel
+def set_watermarks(h):
+    """init_per_zone_wmark_min, then khugepaged's set_recommended_min_free_kbytes."""
+    kbytes = isqrt(buffer_pages(h) * 4 * 16)
+    pages_min = min(max(kbytes, 128), 262_144) >> 2
+    spread_marks(h, pages_min)
+    if not h.g[G_THP]:
+        return
+    populated = 0
+    for z in range(h.g[G_NZONES]):
+        kind = z % KINDS
+        if h.zone[z, Z_MANAGED] and kind != MOVABLE_KIND:
+            populated += 2 if kind == 0 else 1
+    recommended = min(h.g[G_PBP] * populated * 11, buffer_pages(h) // 20)
+    if recommended > pages_min:
+        spread_marks(h, recommended)
+
+
+@kernel
+def reserve(h, z, highest):
+    """lowmem_reserve[highest] of a zone, pages."""
+    kind = z % KINDS
+    if kind >= highest:
+        return 0
+    above = 0
+    for k in range(kind + 1, highest + 1):
+        above += h.zone[z - kind + k, Z_MANAGED]
+    return above // 256 if kind == 0 else above // 32
+
+
+@kernel
+def pcp_batch(h, z):
+    """zone_batchsize."""
+    batch = max(min(h.zone[z, Z_MANAGED] // 1024, 256) // 4, 1)
+    batch += batch // 2
+    power = 1
+    while power * 2 <= batch:
+        power *= 2
+    return max(power - 1, 1)
+
+
+@kernel
+def pcp_high(h, z):
+    """Capacity of one per-CPU list by the profile's rule."""
+    if h.g[TABLE + PCP_HIGH]:
+        return h.g[TABLE + PCP_HIGH]
+    batch = pcp_batch(h, z)
+    cpus = 0
+    for cpu in range(h.g[G_NCPUS]):
+        if h.small[CPUS + cpu] == z // KINDS:
+            cpus += 1
+    cpus = max(cpus, 1)
+    rule = h.g[TABLE + PCP_RULE]
+    if rule == BATCH_TIMES_6:
+        return 6 * batch
+    if rule == LOW_MARK:
+        return max(h.zone[z, Z_LOW] // cpus, 4 * batch)
+    return max(h.zone[z, Z_MANAGED] // 8 // cpus, 4 * batch)
