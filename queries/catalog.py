@@ -5,8 +5,8 @@ House rules, each against a trap of DuckDB 2.0 with Arrow:
 * registered ``pyarrow.dataset`` objects, never file globs: a stray or half-written file can not
   enter an answer; hive columns are given per file with their types, never inferred
   (``shard=0000`` would be read as an integer or a string depending on the data);
-* one connection per query: a streaming result owns its connection and makes the next query on it
-  fail with ResourceInUse;
+* one connection per query or session, results fetched whole: a streaming result owns its
+  connection and makes the next query on it fail with ResourceInUse;
 * external access off and configuration locked before a user's SQL runs;
 * a query runs in its own thread, because Python delivers Ctrl-C only when C code returns.
 """
@@ -15,7 +15,8 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -90,6 +91,7 @@ class Catalog:
     arms: tuple[str, ...]
     columns: dict[str, list[dict[str, Any]]]
     _views: dict[str, Any] = field(default_factory=dict)
+    _shared: Any = None
 
     @classmethod
     def open(cls, folders: Sequence[Path], *, partial: bool = False) -> Self:
@@ -155,13 +157,24 @@ class Catalog:
         KeyboardInterrupt
             After Ctrl-C; the query is stopped first.
         """
-        connection = self._connect(threads)
+        connection = self._shared or self._connect(threads)
         try:
             return _run(connection, sql, dict(parameters or {}))
         except duckdb.Error as error:
             raise QueryError(one_line(str(error), name)) from error
         finally:
-            connection.close()
+            if connection is not self._shared:
+                connection.close()
+
+    @contextmanager
+    def session(self, threads: int | None = None) -> Iterator[None]:
+        """Let the queries inside share one connection, which is made only once."""
+        self._shared = self._connect(threads)
+        try:
+            yield
+        finally:
+            self._shared.close()
+            self._shared = None
 
     def rows(self, table: str) -> pa.Table:
         """Return a whole table in the order of arms, replications, shards and writing."""

@@ -28,7 +28,12 @@ def collect(catalog: Catalog) -> Figures:
     FleetError
         The arms did not get the same demands: nothing that compares them would mean anything.
     """
-    _check_pairing(catalog)
+    with catalog.session():
+        _check_pairing(catalog)
+        return _collect(catalog)
+
+
+def _collect(catalog: Catalog) -> Figures:
     rates = {kind: _ask(catalog, "hang_rate", kind) for kind in KINDS}
     kinds = [kind for kind in KINDS if any(row["requests"] for row in rates[kind])]
     figures: Figures = {

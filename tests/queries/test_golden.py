@@ -17,8 +17,10 @@ Answer = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    return Catalog.open([write_run(tmp_path_factory.mktemp("runs"))])
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    catalog = Catalog.open([write_run(tmp_path_factory.mktemp("runs"))])
+    with catalog.session():
+        yield catalog
 
 
 def per_arm(table: str, **equal: str) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
