@@ -140,7 +140,7 @@ def populate(h, a, first, count, cpu, node, pinning):
     if kind == HUGETLB:
         return populate_hugetlb(h, a, first, count, cpu, pinning)
     hinted = h.slot[a, AR_HINT] and h.g[TABLE + HINTS]
-    flag_base = hinted or (pinning and h.g[TABLE + FLAG_FILE if kind == FILE else FLAG_ANON])
+    flag_base = hinted or (pinning and h.g[TABLE + (FLAG_FILE if kind == FILE else FLAG_ANON)])
     flag_huge = hinted or (pinning and h.g[TABLE + FLAG_THP])
     pbp = h.g[G_PBP]
     index, end = first, first + count
