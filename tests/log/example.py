@@ -4,7 +4,8 @@ The rows are consistent (ids refer to rows, one outcome per request) and irregul
 arms of different behaviour), so that a query's answer can be recomputed in plain Python.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -74,6 +75,18 @@ def memory_catalog(units: dict[tuple[str, int], Unit]) -> Catalog:
     return Catalog((), ARMS, {name: [] for name in TABLES}, views)
 
 
+@contextmanager
+def restored(path: Path) -> Iterator[Path]:
+    """Let a test damage a run folder, and put everything back afterwards."""
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    yield path
+    for file in [file for file in path.rglob("*") if file.is_file() and file not in before]:
+        file.unlink()
+    for file, data in before.items():
+        if not file.is_file() or file.read_bytes() != data:
+            file.write_bytes(data)
+
+
 def write_unit(folder: RunFolder, arm: str, rep: int, unit: Unit, **cut: int) -> None:
     """Write and commit one unit, shard by shard."""
     writer = folder.unit(arm, rep, **cut)
@@ -97,7 +110,7 @@ def _unit(arm: int, rep: int) -> Unit:
     _commands(unit)
     for name, rows in unit.items():
         for row in rows:
-            row["shard"] = (row.get("host") or 0) // 4
+            row["shard"] = (row.get("host") or 0) // 4 if rep else 0
             assert set(row) - {"shard"} == set(TABLES[name].schema.names), name
     return unit
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +16,7 @@ from fleet.log.folder import RunFolder
 from fleet.log.records import content_digest, to_bytes
 from fleet.log.verify import verify_run
 from fleet.log.writer import FileRecord
-from tests.log.example import SCENARIO, identity, make_units, write_run, write_unit
+from tests.log.example import SCENARIO, identity, make_units, restored, write_run, write_unit
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(original: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "run"))
+def run(original: Path) -> Iterator[Path]:
+    with restored(original):
+        yield original
 
 
 def named(run: Path) -> list[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,7 @@ import pytest
 from fleet.log.folder import RunFolder
 from fleet.log.tables import SCHEMAS
 from queries.catalog import Catalog, QueryError, one_line
-from tests.log.example import ARMS, SCENARIO, identity, make_units, write_run, write_unit
+from tests.log.example import ARMS, SCENARIO, identity, make_units, restored, write_run, write_unit
 
 UNITS = make_units()
 
@@ -28,8 +29,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(original: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "run"))
+def run(original: Path) -> Iterator[Path]:
+    with restored(original):
+        yield original
 
 
 @pytest.fixture(scope="module")

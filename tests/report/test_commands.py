@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pytest
 
 from fleet.cli.app import main
 from fleet.log.folder import RunFolder
-from tests.log.example import ARMS, SCENARIO, identity, make_units, write_run, write_unit
+from tests.log.example import ARMS, SCENARIO, identity, make_units, restored, write_run, write_unit
 
 RUN = identity().folder_name
 
@@ -33,11 +34,14 @@ def place(original: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def own_place(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a copy that may be damaged."""
-    shutil.copytree(original, tmp_path / "place")
-    monkeypatch.chdir(tmp_path / "place")
-    return tmp_path / "place"
+def own_place(original: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stand in the same place, and leave it as it was."""
+    monkeypatch.chdir(original)
+    before = set((original / "runs").iterdir())
+    with restored(original / "runs"):
+        yield original
+    for extra in set((original / "runs").iterdir()) - before:
+        shutil.rmtree(extra)
 
 
 class Talk:
