@@ -1,6 +1,7 @@
 """A report: pairing first, every number from a shipped query, a verdict that is earned."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,11 @@ def test_an_empty_run_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_figures_are_json(figures: dict[str, Any]) -> None:
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+
+
+def test_reference_names_every_key(figures: dict[str, Any]) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "report.md").read_text()
+    table = text.split("## `--format json`")[1]
+    keys = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {name for cell in keys for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {"verdict", *figures}
