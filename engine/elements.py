@@ -552,7 +552,9 @@ def join_around(h, a, ref):
     ref = join_before(h, a, ref)
     n = nxt(h, ref)
     if n < NIL and ref < NIL:
-        return join_before(h, a, n)
+        joined = join_before(h, a, n)
+        if joined != n:
+            return joined
     return ref
 
 

@@ -30,6 +30,7 @@ from engine.state import (
     COUNTERS,
     CPUS,
     FOLIO,
+    G_BUSY,
     G_LPOS,
     G_NNODES,
     G_PBO,
@@ -37,6 +38,7 @@ from engine.state import (
     G_PINNING,
     NIL,
     PS_STATE,
+    RQ_WAKES,
     T_FALLBACK,
     T_FAULTED,
     T_LATENCY,
@@ -100,13 +102,20 @@ def ask(h, a, cpu, node, flagged):
 
 @kernel
 def populate_base(h, a, index, stop, cpu, node, flagged):
-    """Fault base pages into [index, stop), which are all holes. False when the host stopped."""
+    """Fault base pages into [index, stop), which are all holes. False when the host stopped.
+
+    Below the low marks each new page of a file may be the next one that kswapd drops.
+    """
     ask(h, a, cpu, node, flagged)
+    eats_itself = h.slot[a, AR_KIND] == FILE and h.g[G_BUSY] != a
     while index < stop:
         z = find_zone(h)
         if z < 0:
             return False
-        ref = take_piece(h, z, stop - index)
+        if eats_itself and h.g[RQ_WAKES]:
+            ref = take_piece(h, z, 1)
+        else:
+            ref = take_piece(h, z, stop - index)
         pages, pb = length(h, ref), block_pb(h, ref)
         attach(h, a, index, ref)
         h.g[COUNTERS + PGFAULT] += pages

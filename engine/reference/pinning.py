@@ -19,7 +19,7 @@ from engine.enums import (
     Row,
     ZoneKind,
 )
-from engine.reference.allocator import KilledError
+from engine.reference.allocator import KilledError, PanicError
 from engine.reference.migration import Call, Migration, Target
 from engine.reference.state import ZERO_PAGE, Pin, PinRows
 
@@ -50,6 +50,9 @@ class Pinning(Migration):
                     taken.count += size
         except KilledError:
             errno = Errno.EINTR
+        except PanicError:
+            self.tally.pages = 0
+            raise
         finally:
             self.pin_rows, self.busy_area = None, -1
         if errno != Errno.OK and pin in self.pin_of:
