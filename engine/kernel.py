@@ -103,17 +103,27 @@ def compile_kernels(types: dict[str, Any], announce: Callable[[str], None]) -> N
     """
     if all(d.signatures for d in _ENTRIES):
         return
-    marker = CACHE_DIR / "complete"
-    if not marker.exists():
-        announce("compiling the engine (once for this version and CPU) ...")
-        done: set[int] = set()
-        with _link_only():
-            for dispatcher in _KERNELS:
-                _compile(dispatcher, types, done)
+    if all(_load(d, _signature(d, types)) for d in _ENTRIES):
+        return
+    announce("compiling the engine (once for this version and CPU) ...")
+    done: set[int] = set()
+    with _link_only():
+        for dispatcher in _KERNELS:
+            _compile(dispatcher, types, done)
     for dispatcher in _ENTRIES:
         dispatcher.compile(_signature(dispatcher, types))
         dispatcher.disable_compile()
-    marker.touch()
+
+
+def _load(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
+    """Load an entry from the disk cache; False when it is not there (or its file is newer)."""
+    found = dispatcher._cache.load_overload(signature, dispatcher.targetctx)
+    if found is None:
+        return False
+    dispatcher.targetctx.insert_user_function(found.entry_point, found.fndesc, [found.library])
+    dispatcher.add_overload(found)
+    dispatcher.disable_compile()
+    return True
 
 
 @contextmanager
