@@ -34,7 +34,10 @@ from engine.state import (
     G_PANIC,
     G_PERM,
     G_RUNS,
+    M_TARGET,
     NIL,
+    NR_CALL,
+    O_CALL,
     O_ENDLESS,
     O_ON,
     O_RINGN,
@@ -43,6 +46,7 @@ from engine.state import (
     PB_NEXT,
     PB_PREV,
     PS_STATE,
+    SAVED,
     T_CALLS,
     T_PAGES,
     Z_FREE,
@@ -227,7 +231,14 @@ def command(h, commands, i):
             h.g[O_RINGN] = 0
             if op != SAMPLE and op != STATUS:
                 h.g[O_ENDLESS] = 0
+        pass_under_way = h.g[O_CALL]
+        if pass_under_way:
+            for k in range(NR_CALL):
+                h.g[SAVED + k] = h.g[M_TARGET + k]
         errno = apply(h, commands, i)
+        if pass_under_way:
+            for k in range(NR_CALL):
+                h.g[M_TARGET + k] = h.g[SAVED + k]
         if h.g[G_PANIC]:
             errno = ENOMEM
             h.g[O_ON] = 0

@@ -33,6 +33,7 @@ from engine.fault import MIGRATED, note_pin
 from engine.freelist import free_pb
 from engine.kernel import kernel
 from engine.memory import (
+    FILE,
     HUGETLB,
     KERNEL,
     block_of,
@@ -54,6 +55,7 @@ from engine.state import (
     COSTS,
     COUNTERS,
     DESC,
+    G_BUSY,
     G_LPOS,
     G_NNODES,
     G_PBO,
@@ -81,6 +83,7 @@ from engine.state import (
     RN_BNEXT,
     RN_OWN,
     RQ_MT,
+    RQ_WAKES,
     RS_FLAG,
     RS_STATE,
     T_FAILED,
@@ -262,8 +265,10 @@ def free_source(h, ref, upwards):
 def move_base(h, a, ref, low_first):
     """Migrate a base element that nobody holds, piece by piece.
 
-    ``low_first``: pages go in pfn order (a block is emptied), else in virtual order.
+    ``low_first``: pages go in pfn order (a block is emptied), else in virtual order. Below the
+    low marks each page of a file that has moved may be the next one that kswapd drops.
     """
+    eats_itself = h.slot[a, AR_KIND] == FILE and h.g[G_BUSY] != a
     left = length(h, ref)
     pb = block_pb(h, ref)
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
@@ -274,7 +279,7 @@ def move_base(h, a, ref, low_first):
             if not stopped(h):
                 abort_call(h, a, False)
             return
-        new = take_piece(h, z, left)
+        new = take_piece(h, z, 1 if eats_itself and h.g[RQ_WAKES] else left)
         k = length(h, new)
         part, rest = ref, NIL
         if k < left:

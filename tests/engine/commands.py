@@ -1,0 +1,298 @@
+"""Random commands for a bench, biased towards full hosts, pins and offlines under way."""
+
+from collections.abc import Collection
+from typing import Any
+
+from engine.costs import CostModel
+from engine.draws import below
+from engine.enums import AreaKind, Cost, Op
+from tests.engine.bench import Bench, Engine, make_shape, make_table
+
+SHAPES = [
+    make_shape("RNNNNMMMMM-", order=2, chunks=2),
+    make_shape("NNNNNNNN", order=2, chunks=2, cpus=(0, 0)),
+    make_shape("RNNNMMMM-|NNNMMMM-", order=2, chunks=2, cpus=(0, 1, 1)),
+    make_shape("DDNNMMM-|NNNMMM", order=2, chunks=2, cpus=(0, 1), thp=True),
+    make_shape("RDNNNNNN|NNNNNNN-", order=2, chunks=2, cpus=(0, 1)),
+    make_shape("NNNNhMMM-MM", order=2, chunks=4, cpus=(0, 0, 0), thp=True),
+    make_shape("DNNMMM|NNMMM", order=3, chunks=1, cpus=(0, 1)),
+    make_shape("RNNNN--|NNNNh", order=3, chunks=2, cpus=(0, 1), thp=True),
+    make_shape("NNNMMMM-", order=3, chunks=1, cpus=(0,), thp=True),
+    make_shape("NNNMMM|MM", order=4, chunks=1, cpus=(0, 1)),
+    make_shape("RNNMMM-", order=4, chunks=2, cpus=(0,)),
+]
+LARGE_SHAPES = [
+    make_shape("RNNMM-", order=9, chunks=1, cpus=(0, 0), thp=True),
+    make_shape("NNNM|NNM", order=9, chunks=1, cpus=(0, 1)),
+]
+"""With the pageblocks of x86-64; one sequence in sixteen."""
+
+ARMS = [
+    "kernel+unbounded", "pin-in-place+unbounded", "fault-aware+bounded-4.13",
+    "migrate-on-pin+unbounded", "linux-5.13+unbounded", "linux-5.13+timeout",
+    "madvise-hint+pin-aware", "deny+unbounded", "pin-in-place+bounded-4.13",
+]  # fmt: skip
+CELLS: list[dict[str, int]] = [
+    {},
+    {"PCP_HIGH_PAGES": 4},
+    {"PCP_HIGH_PAGES": 1, "PIN_FAILURE": 1},
+    {"ISOLATED_UNPINNABLE": 1, "PCP_HIGH_PAGES": 7},
+    {"HINT_HONOURED": 1, "VFIO_CALL_PAGES": 3},
+    {"MOVABLE_MARK_CAPPED": 1, "PCP_RULE": 2},
+    {"OFFLINE_MAX_ERRORS": 2, "OFFLINE_BOUND_NS": 9_000_000, "HUGETLB_PIN_MIGRATES": 1},
+    {"MIGRATE_TRIES": 3, "OFFLINE_BOUND_NS": 4_000_000, "THP_FAIL_PAGES": 1, "PIN_FAILURE": 0},
+]
+DELAYS_NS = (0, 0, 0, 0, 0, 0, 1, 1_000, 60_000, 250_000, 800_000, 1_700_000, 3_000_001, 9_000_000)
+"""Time before a command: often none, often inside a pass of a running offline."""
+
+
+class Draws:
+    """A stream of numbers that is a function of a key."""
+
+    def __init__(self, *key: int) -> None:
+        self.key, self.index = key, 0
+
+    def below(self, bound: int) -> int:
+        """Next number in ``[0, bound)``."""
+        self.index += 1
+        return below(bound, *self.key, self.index)
+
+    def of(self, choices: Any) -> Any:
+        """Next choice of a sequence."""
+        return choices[self.below(len(choices))]
+
+    def percent(self, chance: int) -> bool:
+        """True with a chance in percent."""
+        return self.below(100) < chance
+
+
+def make_bench(d: Draws, engines: tuple[Engine, ...], full_every: int) -> Bench:
+    """Return a bench of a random shape and table, with costs that make passes longer at times."""
+    shape = d.of(LARGE_SHAPES if d.below(16) == 0 else SHAPES)
+    table = make_table(d.of(ARMS), d.of(("linux-5.10", "linux-6.1")), **d.of(CELLS))
+    costs, scale = CostModel().vector(), d.of((1, 4, 10))
+    costs[Cost.PASS_FIXED] *= scale
+    costs[Cost.OFFLINE_FIXED] //= scale
+    return Bench(shape, table, costs, engines=engines, full_every=full_every)
+
+
+class Commander:
+    """Chooses commands by what the first host holds.
+
+    Parameters
+    ----------
+    bench : Bench
+        Its first engine must be the reference, whose state is read to choose live slots.
+    d : Draws
+        For the history the sequence starts from.
+    """
+
+    def __init__(self, bench: Bench, d: Draws) -> None:
+        self.bench, self.shape, self.model = bench, bench.shape, bench.host
+        self.pages = int(self.model.zones()[:, 0].sum())
+        self.d = d
+        self._populate()
+
+    def _populate(self) -> None:
+        """Three processes; page cache and anonymous memory up to a level, kernel memory."""
+        d = self.d
+        for proc in range(3):
+            cpu = proc % len(self.shape.cpu_node)
+            self.bench.do(Op.SPAWN, proc, cpu, proc == 2 and d.percent(30))
+        for slot, kind in enumerate((AreaKind.KERNEL, AreaKind.FILE, AreaKind.THP, AreaKind.ANON)):
+            share = (8, 100, 100, 40)[slot]
+            pages = d.below(max(self.pages * share // 200, 2))
+            if d.percent(75) and pages:
+                self.bench.do(Op.MAP, slot, slot % 3, kind, pages, d.percent(30))
+                if d.percent(85):
+                    self.bench.do(Op.TOUCH, slot, 0, pages, -1, d.of((-1, -1, 0, 1)))
+        if d.percent(25):
+            self.bench.do(Op.POOL, d.below(self.shape.nr_nodes), 1 + d.below(5))
+
+    def act(self, d: Draws) -> None:
+        """Do something."""
+        self.d = d
+        if self.model.panicked and d.percent(95):
+            return
+        if self.model.offline_running and d.percent(30):
+            self._meanwhile()
+            return
+        pick = d.below(sum(weight for weight, _ in WEIGHTS))
+        for weight, function in WEIGHTS:
+            pick -= weight
+            if pick < 0:
+                function(self)
+                return
+
+    def run(self, op: int, *arguments: int) -> None:
+        """One command after a random delay."""
+        self.bench.do(op, *arguments, after_ns=self.d.of(DELAYS_NS))  # type: ignore[arg-type]
+
+    # -- choosing -----------------------------------------------------------------------------
+
+    def alive(self, numbers: Collection[int]) -> int:
+        """A live slot, at times any number."""
+        if not numbers or self.d.percent(2):
+            return self.d.below(9)
+        return int(self.d.of(sorted(numbers)))
+
+    def vacant(self, numbers: Collection[int]) -> int:
+        """A free slot, at times a used one."""
+        if self.d.percent(3):
+            return self.alive(numbers)
+        slot = self.d.below(4)
+        while slot in numbers:
+            slot += 1
+        return slot
+
+    def area(self) -> int:
+        """A live area."""
+        return self.alive(self.model.area_of)
+
+    def span(self, area: int) -> tuple[int, int]:
+        """A range inside an area: a page, some pages across folios, whole folios, all of it."""
+        d, unit = self.d, self.shape.pageblock_pages
+        total = len(self.model.area_of[area].pages) if area in self.model.area_of else 9
+        if d.percent(2):
+            return d.below(total) - 1, d.below(total + 3)
+        how, first = d.below(10), d.below(total)
+        if how == 0:
+            return 0, total
+        if how < 4:
+            first -= first % unit
+        most = total - first
+        count = 1 if how < 3 else 1 + d.below(min(most, 4 * unit) if how < 8 else most)
+        if 3 <= how < 5 and count >= unit:
+            count -= count % unit
+        return first, min(count, most)
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def spawn(self) -> None:
+        """SPAWN."""
+        cpu = self.d.below(len(self.shape.cpu_node))
+        self.run(Op.SPAWN, self.vacant(self.model.proc_of), cpu, self.d.percent(10))
+
+    def map(self) -> None:
+        """MAP, mostly touched at once; most areas fit into what is free."""
+        d, unit = self.d, self.shape.pageblock_pages
+        kind = d.of((0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4))
+        free = int(self.model.zones()[:, 1].sum())
+        most = max(free // 2 if d.percent(85) else self.pages // 2, 2)
+        pages = 1 + d.below(max(most // (8 if kind == AreaKind.KERNEL else 1), 2))
+        if kind in (AreaKind.THP, AreaKind.HUGETLB) and d.percent(90):
+            pages = -(-pages // unit) * unit
+        area, proc = self.vacant(self.model.area_of), self.alive(self.model.proc_of)
+        self.run(Op.MAP, area, proc, kind, pages, d.percent(30))
+        if kind == AreaKind.HUGETLB and d.percent(60):
+            self.run(Op.POOL, d.below(self.shape.nr_nodes), pages // unit + d.below(3))
+        if d.percent(60):
+            self.run(Op.TOUCH, area, 0, pages, -1, -1)
+
+    def touch(self) -> None:
+        """TOUCH."""
+        area, d = self.area(), self.d
+        self.run(Op.TOUCH, area, *self.span(area), d.below(4) - 1, d.of((-1, -1, -1, 0, 1, 2)))
+
+    def free(self) -> None:
+        """FREE of a range, or of every few pages."""
+        area, d = self.area(), self.d
+        if d.percent(60):
+            self.run(Op.FREE, area, *self.span(area), d.below(4) - 1)
+            return
+        first, count = self.span(area)
+        for index in range(first, first + count, 2 + d.below(3))[:8]:
+            self.run(Op.FREE, area, index, 1, -1)
+
+    def let_go(self) -> None:
+        """UNMAP, EXIT, READ."""
+        what, area = self.d.below(6), self.area()
+        if what < 2:
+            self.run(Op.EXIT, self.alive(self.model.proc_of))
+        elif what < 4:
+            self.run(Op.UNMAP, area)
+        else:
+            self.run(Op.READ, area, *self.span(area))
+
+    def pin(self) -> None:
+        """PIN."""
+        area, d = self.area(), self.d
+        pin = self.vacant(self.model.pin_of)
+        self.run(Op.PIN, pin, area, *self.span(area), d.below(3), d.below(3) - 1)
+
+    def hold(self) -> None:
+        """HOLD."""
+        area = self.area()
+        self.run(Op.HOLD, self.vacant(self.model.pin_of), area, *self.span(area))
+
+    def unpin(self) -> None:
+        """UNPIN."""
+        self.run(Op.UNPIN, self.alive(self.model.pin_of))
+
+    def offline(self) -> None:
+        """OFFLINE of a block with movable memory, or of any range."""
+        d, zones = self.d, self.model.block_zone
+        likely = [b for b, z in enumerate(zones) if z % 3 == 2 and z >= 0]
+        first = int(d.of(likely)) if likely and d.percent(70) else d.below(self.shape.nr_blocks + 1)
+        count = d.of((1, 1, 1, 2, 2, 3, 4))
+        self.run(Op.OFFLINE, len(self.bench.log), first, count, d.of((0, 0, 0, 5_000_000)))
+        if d.percent(70):
+            self.bench.advance(d.of(DELAYS_NS))
+
+    def _meanwhile(self) -> None:
+        """While an offline runs: time, signals, status."""
+        d, attempt = self.d, self.model.offline.attempt
+        what = d.below(10)
+        if what < 6:
+            self.bench.advance(d.of(DELAYS_NS) + d.below(3_000_000))
+        elif what < 8:
+            self.run(Op.STATUS, attempt - d.percent(10))
+        else:
+            self.run(Op.SIGNAL)
+
+    def online(self) -> None:
+        """ONLINE of what is offline."""
+        d = self.d
+        away = [b for b, z in enumerate(self.model.block_zone) if z == -1]
+        first = int(d.of(away)) if away and d.percent(90) else d.below(self.shape.nr_blocks)
+        self.run(Op.ONLINE, first, d.of((1, 1, 1, 2)), d.of((2, 2, 2, 1, 1, 0, 3)))
+
+    def host(self) -> None:
+        """RECLAIM, SAMPLE, SHUFFLE, POOL."""
+        d = self.d
+        what = d.below(4)
+        if what == 0:
+            self.run(Op.RECLAIM, d.below(self.shape.nr_zones + 1), d.below(60) - 1)
+        elif what == 1:
+            self.run(Op.SAMPLE, d.below(1000))
+        elif what == 2:
+            self.run(Op.SHUFFLE, d.below(1 << 62))
+        else:
+            self.run(Op.POOL, d.below(self.shape.nr_nodes + 1), d.below(4))
+
+    def migrate(self) -> None:
+        """MIGRATE."""
+        area = self.area()
+        self.run(Op.MIGRATE, area, *self.span(area), self.d.below(self.shape.nr_nodes + 1))
+
+    def junk(self) -> None:
+        """Any operation with any small arguments."""
+        self.run(self.d.below(23) - 1, *(self.d.below(34) - 3 for _ in range(6)))
+
+
+WEIGHTS = (
+    (2, Commander.spawn),
+    (14, Commander.map),
+    (14, Commander.touch),
+    (16, Commander.free),
+    (3, Commander.let_go),
+    (14, Commander.pin),
+    (6, Commander.hold),
+    (8, Commander.unpin),
+    (12, Commander.offline),
+    (4, Commander.online),
+    (6, Commander.host),
+    (5, Commander.migrate),
+    (3, Commander.junk),
+)
+"""Relative frequencies."""

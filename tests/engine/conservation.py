@@ -1,0 +1,308 @@
+"""Conservation laws of a host, checked from outside after each command.
+
+Nothing here reads how an engine stores its state: only what the surface of
+``docs/architecture.md`` shows, so any engine can be held to the laws.
+"""
+
+from collections import Counter as Tally
+from math import isqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.enums import Counter, Migratetype, Op, ZoneKind
+from engine.shape import HostShape
+
+Int64 = NDArray[np.int64]
+MANAGED, FREE, MIN, LOW, HIGH, PRESENT, PCP, ISOLATED = range(8)
+B_ZONE, B_ISOLATED, B_FREE, B_USED, B_PINNED, B_FILE, B_KERNEL = range(7)
+PFN, ORDER, AREA, INDEX, PINS, REFERENCES, LISTED = range(7)
+
+ADVANCE = 1 << 20
+"""Pseudo operation of a command row: nothing but time passes."""
+
+KEEPS_CONTENT = (
+    ADVANCE, Op.SPAWN, Op.MAP, Op.UNPIN, Op.HOLD, Op.ONLINE, Op.OFFLINE, Op.SIGNAL, Op.STATUS,
+    Op.RECLAIM, Op.MIGRATE, Op.SAMPLE, Op.SHUFFLE, Op.POOL,
+)  # fmt: skip
+"""Operations after which the same virtual pages are present (page cache may be reclaimed)."""
+
+
+class LawError(AssertionError):
+    """A conservation law is broken."""
+
+
+def require(law: bool, text: str) -> None:
+    """Raise LawError with ``text`` unless ``law`` holds."""
+    if not law:
+        raise LawError(text)
+
+
+class Conservation:
+    """The laws, and what must be remembered between two checks of one host.
+
+    Parameters
+    ----------
+    host : engine
+        A host just made.
+    capped : bool
+        ``Cell.MOVABLE_MARK_CAPPED`` of its table.
+    """
+
+    def __init__(self, host: Any, *, capped: bool) -> None:
+        self.shape: HostShape = host.shape
+        self.seen = View(host)
+        self.marks = Marks(self.shape, capped=capped)
+        self.marks.start(self.seen.blocks)
+        self.check_static(self.seen)
+
+    def check(self, host: Any, command: list[int]) -> None:
+        """Check all laws after ``command`` (a row, maybe of ``ADVANCE``). Raises LawError."""
+        before, now = self.seen, View(host)
+        self.check_static(now)
+        self.check_steps(before, now, command)
+        self.marks.follow(before, now)
+        self.seen = now
+
+    def check_static(self, now: "View") -> None:
+        """Laws of one moment."""
+        free_chunks(self.shape, now)
+        zone_sums(self.shape, now)
+        block_sums(self.shape, now)
+        folios(self.shape, now)
+
+    def check_steps(self, before: "View", now: "View", command: list[int]) -> None:
+        """Laws between two moments."""
+        require(now.now_ns >= before.now_ns, "time went back")
+        require(bool((now.counters >= before.counters).all()), "a counter went back")
+        grown = now.counters - before.counters
+        killed = grown[Counter.OOM_KILL] > 0
+        released = killed or command[1] in (Op.UNPIN, Op.EXIT)
+        for content, folio in before.held.items():
+            after = now.held.get(content)
+            if after is None:
+                require(released, f"held page {content} was freed or let go by {command}")
+            else:
+                require(after[PFN] == folio[PFN], f"held page {content} was moved by {command}")
+        if command[1] in KEEPS_CONTENT and not killed:
+            lost = set(before.content) - set(now.content)
+            new = set(now.content) - set(before.content)
+            reclaimed = int(grown[Counter.PGSTEAL])
+            require(not new, f"pages appeared by {command}: {sorted(new)[:4]}")
+            require(
+                len(lost) == reclaimed,
+                f"{len(lost)} pages lost by {command}, {reclaimed} were reclaimed",
+            )
+        if command[1] in KEEPS_CONTENT:
+            moved = sum(1 for c, pfn in now.content.items() if before.content.get(c, pfn) != pfn)
+            require(
+                moved <= grown[Counter.PGMIGRATE_SUCCESS],
+                f"{moved} pages changed place by {command}, fewer were migrated",
+            )
+
+
+class View:
+    """What a host shows at one moment, indexed for the laws."""
+
+    def __init__(self, host: Any) -> None:
+        shape: HostShape = host.shape
+        self.now_ns = int(host.now_ns)
+        self.counters: Int64 = np.array(host.counters)
+        self.zones: list[list[int]] = host.zones().tolist()
+        self.blocks: list[list[int]] = host.blocks().tolist()
+        self.pages: list[list[int]] = host.pages().tolist()
+        self.chunks: dict[int, tuple[int, int, int]] = {}
+        """Free chunks: pfn to (order, migratetype of the list, zone)."""
+        self.listed_twice: list[int] = []
+        self.pcp: list[tuple[int, int]] = []
+        """(pfn, zone) of pages in per-CPU lists."""
+        for zone in range(shape.nr_zones):
+            if not self.zones[zone][PRESENT]:
+                continue
+            for mt in range(len(Migratetype)):
+                for order in range(shape.pageblock_order + 2):
+                    for pfn in host.free_list(zone, mt, order).tolist():
+                        if pfn in self.chunks:
+                            self.listed_twice.append(pfn)
+                        self.chunks[pfn] = (order, mt, zone)
+            for cpu in range(len(shape.cpu_node)):
+                self.pcp += [(pfn, zone) for pfn in host.pcp(cpu, zone).tolist()]
+        self.content: dict[tuple[int, int], int] = {}
+        """(area, index) of every present base page to its pfn."""
+        self.held: dict[tuple[int, int], list[int]] = {}
+        """(area, index) of a held folio to the folio."""
+        for f in self.pages:
+            if f[AREA] < 0:
+                continue
+            for i in range(1 << f[ORDER]):
+                self.content[f[AREA], f[INDEX] + i] = f[PFN] + i
+            if f[PINS] or f[REFERENCES]:
+                self.held[f[AREA], f[INDEX]] = f
+
+
+def free_chunks(shape: HostShape, v: View) -> None:
+    """Free lists are disjoint, aligned, wholly merged, online, of a plausible type."""
+    require(not v.listed_twice, f"on two free lists: {v.listed_twice[:4]}")
+    end = -1
+    for pfn in sorted(v.chunks):
+        order, mt, zone = v.chunks[pfn]
+        block = v.blocks[pfn // shape.block_pages]
+        require(pfn % (1 << order) == 0, f"free chunk {pfn} of order {order} is not aligned")
+        require(pfn >= end, f"free chunk {pfn} overlaps the one before")
+        end = pfn + (1 << order)
+        require(block[B_ZONE] == zone, f"free chunk {pfn} is on a list of another zone")
+        require(
+            (mt == Migratetype.ISOLATE) == bool(block[B_ISOLATED]),
+            f"free chunk {pfn} is on list {mt}, isolated: {block[B_ISOLATED]}",
+        )
+        require(mt != Migratetype.RECLAIMABLE, f"free chunk {pfn} is RECLAIMABLE: nobody is")
+        if order <= shape.pageblock_order:
+            buddy = v.chunks.get(pfn ^ (1 << order))
+            require(
+                buddy is None or buddy[0] != order or buddy[2] != zone,
+                f"free buddies {pfn} and {pfn ^ (1 << order)} of order {order} are not merged",
+            )
+
+
+def zone_sums(shape: HostShape, v: View) -> None:
+    """Per zone: managed = free + per-CPU + isolated + used, each equal to a recount."""
+    free, isolated, used, pcp, present = Tally[int](), Tally[int](), Tally[int](), Tally[int](), 0
+    for order, mt, zone in v.chunks.values():
+        (isolated if mt == Migratetype.ISOLATE else free)[zone] += 1 << order
+    for f in v.pages:
+        used[v.blocks[f[PFN] // shape.block_pages][B_ZONE]] += 1 << f[ORDER]
+    for pfn, zone in v.pcp:
+        pcp[zone] += 1
+        require(v.blocks[pfn // shape.block_pages][B_ZONE] == zone, f"pcp page {pfn}: other zone")
+    require(not any(z < 0 for z in used), "a page is in a block that is not online")
+    for zone, z in enumerate(v.zones):
+        name = f"zone {zone}"
+        online = [b for b, row in enumerate(v.blocks) if row[B_ZONE] == zone]
+        reserved = sum(shape.block_reserved[b] for b in online) << shape.pageblock_order
+        present = len(online) * shape.block_pages
+        require(z[PRESENT] == present, f"{name}: present {z[PRESENT]}, {len(online)} blocks")
+        require(z[MANAGED] == present - reserved, f"{name}: managed {z[MANAGED]}")
+        require(z[FREE] == free[zone], f"{name}: free {z[FREE]}, lists hold {free[zone]}")
+        require(z[PCP] == pcp[zone], f"{name}: pcp {z[PCP]}, lists hold {pcp[zone]}")
+        require(z[ISOLATED] == isolated[zone], f"{name}: isolated {z[ISOLATED]}")
+        total = z[FREE] + z[PCP] + z[ISOLATED] + used[zone]
+        require(z[MANAGED] == total, f"{name}: managed {z[MANAGED]}, accounted for {total}")
+
+
+def block_sums(shape: HostShape, v: View) -> None:
+    """blocks() equals a recount; an offline block has no page; no page is in two places."""
+    taken: Tally[int] = Tally()
+    per_block = [[0, 0, 0] for _ in v.blocks]  # free, used, pinned
+    for pfn, (order, _, _) in v.chunks.items():
+        taken.update(range(pfn, pfn + (1 << order)))
+        per_block[pfn // shape.block_pages][0] += 1 << order
+    for pfn, _ in v.pcp:
+        taken[pfn] += 1
+    for f in v.pages:
+        taken.update(range(f[PFN], f[PFN] + (1 << f[ORDER])))
+        row = per_block[f[PFN] // shape.block_pages]
+        row[1] += 1 << f[ORDER]
+        row[2] += (1 << f[ORDER]) if f[PINS] else 0
+    twice = [pfn for pfn, n in taken.items() if n > 1]
+    require(not twice, f"in two places: {sorted(twice)[:8]}")
+    for block, (row, mine) in enumerate(zip(v.blocks, per_block, strict=True)):
+        shown = [row[B_FREE], row[B_USED], row[B_PINNED]]
+        require(shown == mine, f"block {block}: free, used, pinned {shown}, recount {mine}")
+        require(row[B_FILE] + row[B_KERNEL] <= row[B_USED], f"block {block}: file + kernel > used")
+        require(row[B_ZONE] >= 0 or mine == [0, 0, 0], f"offline block {block} has pages")
+        require(row[B_ZONE] >= 0 or not row[B_ISOLATED], f"offline block {block} is isolated")
+
+
+def folios(shape: HostShape, v: View) -> None:
+    """Folios are aligned, counts are not negative, no virtual page has two, pins add up."""
+    pages, pins = 0, 0
+    for f in v.pages:
+        require(f[ORDER] in (0, shape.pageblock_order), f"folio {f} has an odd order")
+        require(f[PFN] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
+        require(f[PINS] >= 0 and f[REFERENCES] >= 0, f"folio {f} has a negative count")
+        require(f[AREA] >= 0 or not (f[PINS] or f[REFERENCES]), f"pool folio {f} is held")
+        require(f[AREA] < 0 or f[INDEX] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
+        pages += 1 << f[ORDER] if f[AREA] >= 0 else 0
+        pins += f[PINS]
+    require(pages == len(v.content), "a virtual page has two folios")
+    live = v.counters[Counter.NR_FOLL_PIN_ACQUIRED] - v.counters[Counter.NR_FOLL_PIN_RELEASED]
+    require(live == pins, f"acquired - released = {live}, live pins {pins}")
+
+
+class Marks:
+    """Watermarks recomputed from the kernel's formulas, following each block that comes or goes.
+
+    mm/page_alloc.c ``init_per_zone_wmark_min``, ``__setup_per_zone_wmarks``;
+    mm/khugepaged.c ``set_recommended_min_free_kbytes``. ``nr_free_buffer_pages`` subtracts the
+    high mark in force, so marks depend on the marks before.
+    """
+
+    def __init__(self, shape: HostShape, *, capped: bool) -> None:
+        self.shape = shape
+        self.capped = capped
+        self.marks = [(0, 0, 0)] * shape.nr_zones
+
+    def start(self, blocks: list[list[int]]) -> None:
+        """Compute the marks of a host just made."""
+        self._set(self._managed(blocks))
+
+    def follow(self, before: View, now: View) -> None:
+        """Check the marks after one step.
+
+        Several blocks that changed in one step leave the order open, which the marks depend on:
+        then they are only checked for order, and followed.
+        """
+        changed = [
+            b
+            for b, (old, new) in enumerate(zip(before.blocks, now.blocks, strict=True))
+            if old[B_ZONE] != new[B_ZONE]
+        ]
+        shown = [(z[MIN], z[LOW], z[HIGH]) for z in now.zones]
+        if len(changed) == 1:
+            self._set(self._managed(now.blocks))
+        elif changed or self._came_back(before, now):
+            self.marks = shown
+        for zone, (mine, theirs) in enumerate(zip(self.marks, shown, strict=True)):
+            require(mine == theirs, f"zone {zone}: marks {theirs}, formula {mine}")
+            require(mine[0] <= mine[1] <= mine[2], f"zone {zone}: marks {mine} out of order")
+
+    @staticmethod
+    def _came_back(before: View, now: View) -> bool:
+        """Whether blocks may have gone and come back inside one step (an aborted range)."""
+        passes = now.counters[Counter.OFFLINE_PASSES] - before.counters[Counter.OFFLINE_PASSES]
+        return passes > 0
+
+    def _managed(self, blocks: list[list[int]]) -> list[int]:
+        managed = [0] * self.shape.nr_zones
+        for block, row in enumerate(blocks):
+            if row[B_ZONE] >= 0:
+                reserved = self.shape.block_reserved[block] << self.shape.pageblock_order
+                managed[row[B_ZONE]] += self.shape.block_pages - reserved
+        return managed
+
+    def _set(self, managed: list[int]) -> None:
+        kinds = [z % len(ZoneKind) for z in range(len(managed))]
+        low = [z for z, kind in enumerate(kinds) if kind != ZoneKind.MOVABLE]
+        buffer = sum(max(managed[z] - self.marks[z][2], 0) for z in low)
+        kbytes = min(max(isqrt(buffer * 64), 128), 262_144)
+        pages = kbytes // 4
+        self._spread(managed, kinds, pages)
+        if self.shape.thp:
+            zones = sum(1 + (kinds[z] == ZoneKind.DMA32) for z in low if managed[z])
+            buffer = sum(max(managed[z] - self.marks[z][2], 0) for z in low)
+            wanted = min((11 * zones) << self.shape.pageblock_order, buffer * 5 // 100)
+            if wanted > pages:
+                self._spread(managed, kinds, wanted)
+
+    def _spread(self, managed: list[int], kinds: list[int], pages: int) -> None:
+        def counts(z: int) -> bool:
+            return not (self.capped and kinds[z] == ZoneKind.MOVABLE)
+
+        total = sum(m for z, m in enumerate(managed) if counts(z))
+        self.marks = []
+        for z, m in enumerate(managed):
+            share = pages * m // total if total else 0
+            low = share if counts(z) else min(max(m // 1024, 32), 128) if m else 0
+            gap = max(share // 4, m // 1000)
+            self.marks.append((low, low + gap, low + 2 * gap))
