@@ -17,10 +17,15 @@ from engine.elements import (
 )
 from engine.emit import new_row
 from engine.enums import Cost, Counter, Incident, Row
-from engine.freelist import smallest, take_huge, take_pages
+from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
 from engine.memory import ANON, THP, block_of, count_used, exit_process, free_pages_of
-from engine.percpu import pcp_list, pcp_refill, pcp_take
+from engine.percpu import (
+    pcp_list,
+    pcp_refill,
+    pcp_take,
+    take_huge_by_cpu,
+)
 from engine.state import (
     AR_FILES,
     AR_HEAD,
@@ -221,7 +226,7 @@ def alloc_huge(h, order):
         for k in range(list_places(h)):
             z = zone_in_list(h, k)
             if z >= 0 and watermark_ok(h, z, order, mark):
-                pb = take_huge(h, z, h.g[RQ_MT])
+                pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
                 if pb != NIL:
                     return pb
     return NIL

@@ -54,7 +54,10 @@ from engine.state import (
     Z_MIN,
     Z_PRESENT,
 )
-from engine.watermark import set_watermarks
+from engine.watermark import (
+    set_watermarks,
+    spread_marks,
+)
 
 OK, EINVAL = 0, int(Errno.EINVAL)
 EINTR, ENOMEM = int(Errno.EINTR), int(Errno.ENOMEM)
@@ -63,6 +66,7 @@ FREE, UNMAP, EXIT, PIN = int(Op.FREE), int(Op.UNMAP), int(Op.EXIT), int(Op.PIN)
 UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(Op.OFFLINE)
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
+MIN_FREE = int(Op.MIN_FREE)
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
 
@@ -213,6 +217,11 @@ def apply_rare(h, op, a0, a1, a2, a3):
         return sample(h, a0)
     if op == SHUFFLE:
         return shuffle(h, a0)
+    if op == MIN_FREE:
+        if a0 < 0:
+            return EINVAL
+        spread_marks(h, a0)
+        return OK
     if op == POOL:
         return grow_pool(h, a0, a1)
     return EINVAL

@@ -11,6 +11,7 @@ from engine.state import (
     AR_HINTPOS,
     AR_HINTREF,
     AR_TAIL,
+    DEFERRED,
     DESC,
     FOLIO,
     G_ERROR,
@@ -44,6 +45,8 @@ from engine.state import (
     UNIFORM,
     ZERO,
 )
+
+LISTED = ISOLATED | DEFERRED
 
 
 @kernel
@@ -169,6 +172,24 @@ def set_isolated(h, ref, on):
     else:
         r = -2 - ref
         h.runs[r, RS_FLAG] = (h.runs[r, RS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)
+
+
+@kernel
+def deferred(h, ref):
+    """Whether a present element is the tail of a split THP that waits for its turn."""
+    if ref >= 0:
+        return (h.pbs[ref, PS_FLAG] & DEFERRED) != 0
+    return (h.runs[-2 - ref, RS_FLAG] & DEFERRED) != 0
+
+
+@kernel
+def set_deferred(h, ref, on):
+    """Make an element wait, or give it its turn."""
+    if ref >= 0:
+        h.pbs[ref, PS_FLAG] = (h.pbs[ref, PS_FLAG] & ~DEFERRED) | (DEFERRED if on else 0)
+    else:
+        r = -2 - ref
+        h.runs[r, RS_FLAG] = (h.runs[r, RS_FLAG] & ~DEFERRED) | (DEFERRED if on else 0)
 
 
 # -- chains of areas ------------------------------------------------------------------------------
@@ -410,7 +431,7 @@ def start_split(h, pb, state):
 @kernel
 def break_uniform(h, pb):
     """UNIFORM pageblock of an area -> SPLIT with one run in its place; returns the element."""
-    a, cnt, flag = h.pb[pb, PB_OWN], h.pb[pb, PB_AUX], h.pbs[pb, PS_FLAG] & ISOLATED
+    a, cnt, flag = h.pb[pb, PB_OWN], h.pb[pb, PB_AUX], h.pbs[pb, PS_FLAG] & LISTED
     r = start_split(h, pb, R_ALLOC)
     h.run[r, RN_OWN] = a
     h.run[r, RN_CNT] = cnt
@@ -487,7 +508,7 @@ def same_story(h, p, r):
         and h.runs[r, RS_STATE] == R_ALLOC
         and h.run[p, RN_PB] == h.run[r, RN_PB]
         and h.run[p, RN_CNT] == h.run[r, RN_CNT]
-        and (h.runs[p, RS_FLAG] & ISOLATED) == (h.runs[r, RS_FLAG] & ISOLATED)
+        and (h.runs[p, RS_FLAG] & LISTED) == (h.runs[r, RS_FLAG] & LISTED)
     )
 
 
@@ -537,7 +558,7 @@ def whole_again(h, a, ref):
         return ref
     pb = h.run[r, RN_PB]
     h.pb[pb, PB_OWN] = h.run[r, RN_OWN]
-    h.pbs[pb, PS_FLAG] = h.runs[r, RS_FLAG] & ISOLATED
+    h.pbs[pb, PS_FLAG] = h.runs[r, RS_FLAG] & LISTED
     cnt = h.run[r, RN_CNT]
     chain_replace(h, a, ref, pb)
     drop_run(h, r)

@@ -89,6 +89,7 @@ class Op(IntEnum):
     SAMPLE = 17  # sample
     SHUFFLE = 18  # key (page_alloc.shuffle: permutes the max-order free lists)
     POOL = 19  # node, pages_2m (grow the free hugetlb pool of the node)
+    MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
 
 
 class Row(IntEnum):
@@ -182,6 +183,10 @@ class Cell(IntEnum):
     MOVABLE_MARK_CAPPED = 16  # 1: ZONE_MOVABLE min = managed/1024 in 32..128 (6.12), 0: its share
     THP_FAIL_PAGES = 17  # pgmigrate_fail per failed THP: 1 or 512 pages
     HUGETLB_PIN_MIGRATES = 18  # 0 on 6.1 (refused with -ENOMEM), 1 otherwise
+    PCP_THP = 19  # 1: per-CPU lists hold THP, too (5.14+)
+    SPLIT_TAILS_LAST = (
+        20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
+    )
 
 
 NR_CELLS = 32

@@ -284,10 +284,10 @@ class Host:
         return np.array(out, np.int64)
 
     def pcp(self, cpu: int, zid: int) -> Int64:
-        """int64[k]: pages of a CPU's lists (UNMOVABLE, then MOVABLE), next taken first."""
+        """int64[k]: pages of a CPU's lists (UNMOVABLE, MOVABLE, huge), next taken first."""
         h, out = self._h, []
-        for t in range(2):
-            i = int(h.g[G_PCP]) + (cpu * int(h.g[G_NZONES]) + zid) * 2 + t
+        for t in range(3):
+            i = int(h.g[G_PCP]) + (cpu * int(h.g[G_NZONES]) + zid) * 3 + t
             ref = int(h.fl[i, FL_HEAD])
             while ref != NIL:
                 first, pages, step = self._extent(ref)

@@ -17,12 +17,14 @@ from engine.elements import (
     chain_replace,
     count_of,
     cut_out,
+    deferred,
     is_folio,
     is_hole,
     isolated,
     join_around,
     length,
     locate,
+    set_deferred,
     split_first,
     split_low,
     whole_again,
@@ -45,9 +47,14 @@ from engine.memory import (
     replace_folio,
     split_folio,
 )
-from engine.percpu import free_base, whole_run
+from engine.percpu import (
+    free_base,
+    free_huge,
+    whole_run,
+)
 from engine.state import (
     AR_KIND,
+    AR_PAGES,
     AR_PROC,
     BK_ISO,
     BK_NODE,
@@ -104,6 +111,7 @@ THP_SUCCESS, THP_FAIL = int(Counter.THP_MIGRATION_SUCCESS), int(Counter.THP_MIGR
 THP_SPLIT, CALLS = int(Counter.THP_MIGRATION_SPLIT), int(Counter.MIGRATE_PAGES_CALLS)
 MOVE_4K, MOVE_2M = int(Cost.MIGRATE_4K), int(Cost.MIGRATE_2M)
 FAIL_4K, FAIL_2M = int(Cost.MIGRATE_FAIL_4K), int(Cost.MIGRATE_FAIL_2M)
+TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
 THP_FAIL_PAGES, TRIES = int(Cell.THP_FAIL_PAGES), int(Cell.MIGRATE_TRIES)
 SYSCALL = int(MigrateReason.SYSCALL)
 
@@ -335,12 +343,15 @@ def move_huge(h, a, pb, low_first):
         h.g[COUNTERS + THP_SPLIT] += 1
         h.g[M_SPLIT] += 1
         split_folio(h, pb)
-        move_base(h, a, pb, low_first)
+        head = pb
+        if h.g[TABLE + TAILS_LAST]:
+            head = split_low(h, pb, 1)
+            set_deferred(h, -2 - h.run[-2 - head, RN_BNEXT], True)
+        move_base(h, a, head, low_first)
         return
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
     replace_folio(h, a, pb, new)
-    h.pbs[pb, PS_STATE] = UNUSED
-    free_pb(h, pb)
+    free_huge(h, pb, -1 if h.g[M_TARGET] == OFFLINE else h.g[M_CPU])
     count_moved(h, a, zone_from, new, True, h.g[G_PBP])
 
 
@@ -426,6 +437,29 @@ def left_behind(h):
 
 
 @kernel
+def try_deferred(h, a, first, count):
+    """The turn of the tails of THPs that this call split, also those outside the range.
+
+    After the end of a call that was cut short they only stop waiting.
+    """
+    if h.g[M_SPLIT] == 0 or not h.g[TABLE + TAILS_LAST]:
+        return
+    pbp = h.g[G_PBP]
+    index = first - first % pbp
+    end = min(h.slot[a, AR_PAGES], (first + count + pbp - 1) // pbp * pbp)
+    while index < end:
+        ref = locate(h, a, index)
+        index = h.g[G_LPOS] + length(h, ref)
+        if is_hole(h, ref) or not deferred(h, ref):
+            continue
+        set_deferred(h, ref, False)
+        if not h.g[M_ABORT]:
+            try_element(h, a, ref, False)
+        if stopped(h):
+            return
+
+
+@kernel
 def migrate(h, a, first, count, node):
     """MIGRATE: move_pages of a range to a node."""
     if not range_ok(h, a, first, count) or not 0 <= node < h.g[G_NNODES]:
@@ -445,6 +479,7 @@ def migrate(h, a, first, count, node):
                     ref = cut_out(h, a, index, stop)
                 try_element(h, a, ref, False)
         index = stop
+    try_deferred(h, a, first, count)
     finish_now(h)
     emit_moves(h, 0, SYSCALL, a)
     h.g[T_PAGES] = count

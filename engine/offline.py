@@ -7,7 +7,7 @@ that change places inside the block with a period of at most RING passes.
 """
 
 from engine.blockers import emit_blockers
-from engine.elements import set_isolated
+from engine.elements import set_deferred, set_isolated
 from engine.emit import emit_moves, new_row
 from engine.enums import (
     NR_COUNTERS,
@@ -36,6 +36,7 @@ from engine.state import (
     BK_ZONE,
     COSTS,
     COUNTERS,
+    DEFERRED,
     FOLIO,
     FREE,
     G_BLOCK_PAGES,
@@ -126,6 +127,7 @@ BAD_STATE, UNMOVABLE = int(OfflineReason.BAD_STATE), int(OfflineReason.UNMOVABLE
 SIGNAL, MAX_ERRORS = int(OfflineReason.SIGNAL), int(OfflineReason.MAX_ERRORS)
 TIMEOUT, PIN_SEEN = int(OfflineReason.TIMEOUT), int(OfflineReason.PIN_SEEN)
 RUNNING = int(OfflineReason.RUNNING)
+TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
 RULE, RULE_NS = int(Cell.OFFLINE_RULE), int(Cell.OFFLINE_BOUND_NS)
 RULE_ERRORS, TRIES = int(Cell.OFFLINE_MAX_ERRORS), int(Cell.MIGRATE_TRIES)
 BOUNDED, TIMED, PIN_AWARE = (
@@ -380,14 +382,21 @@ def one_try(h):
             if h.pbs[pb, PS_FLAG] & ISOLATED:
                 try_element(h, h.pb[pb, PB_OWN], pb, True)
         elif state == SPLIT:
-            try_runs(h, pb)
+            try_runs(h, pb, False)
+        if h.g[M_ABORT]:
+            return
+    if h.g[M_SPLIT] == 0 or not h.g[TABLE + TAILS_LAST]:
+        return
+    for pb in range(start, start + h.g[G_BLOCK_PBS]):
+        if h.pbs[pb, PS_STATE] == SPLIT:
+            try_runs(h, pb, True)
         if h.g[M_ABORT]:
             return
 
 
 @kernel
-def try_runs(h, pb):
-    """Try the listed runs of a pageblock, ascending.
+def try_runs(h, pb, tails):
+    """Try the listed runs of a pageblock, ascending; tails of split THPs in their own turn.
 
     A run that moves is freed, which re-writes the pageblock's order, so the walk starts again
     behind the offset it has reached.
@@ -395,17 +404,20 @@ def try_runs(h, pb):
     offset = 0
     while h.pbs[pb, PS_STATE] == SPLIT and not h.g[M_ABORT]:
         r = h.pb[pb, PB_AUX]
-        while r != NIL and (h.runs[r, RS_START] < offset or not listed(h, r)):
+        while r != NIL and (h.runs[r, RS_START] < offset or not listed(h, r, tails)):
             r = h.run[r, RN_BNEXT]
         if r == NIL:
             return
         offset = h.runs[r, RS_START] + h.runs[r, RS_LEN]
+        set_deferred(h, -2 - r, False)
         try_element(h, h.run[r, RN_OWN], -2 - r, True)
 
 
 @kernel
-def listed(h, r):
-    """Whether a run is on the migrate_pages list."""
+def listed(h, r, tails):
+    """Whether a run is on the migrate_pages list and has its turn."""
+    if ((h.runs[r, RS_FLAG] & DEFERRED) != 0) != tails:
+        return False
     return h.runs[r, RS_STATE] == R_ALLOC and (h.runs[r, RS_FLAG] & ISOLATED) != 0
 
 
@@ -422,6 +434,7 @@ def put_back(h):
             while r != NIL:
                 if h.runs[r, RS_STATE] == R_ALLOC:
                     set_isolated(h, -2 - r, False)
+                    set_deferred(h, -2 - r, False)
                 r = h.run[r, RN_BNEXT]
 
 

@@ -6,7 +6,14 @@ direction: without DESC the page nearest the top is its lowest pfn.
 """
 
 from engine.elements import add_run_after, new_run
-from engine.freelist import free_loose, mt_of, take_pages
+from engine.enums import Cell
+from engine.freelist import (
+    free_loose,
+    free_pb,
+    mt_of,
+    take_huge,
+    take_pages,
+)
 from engine.kernel import kernel
 from engine.state import (
     BK_ISO,
@@ -18,10 +25,14 @@ from engine.state import (
     G_BLOCK_PBS,
     G_NCPUS,
     G_NZONES,
+    G_PBO,
     G_PBP,
     G_PCP,
     NIL,
     PB_AUX,
+    PB_NEXT,
+    PB_PREV,
+    PCP_HUGE,
     PS_FLAG,
     PS_STATE,
     R_LOOSE,
@@ -36,18 +47,21 @@ from engine.state import (
     RS_START,
     RS_STATE,
     SPLIT,
+    TABLE,
+    UNUSED,
     Z_PCP,
     Z_PCPOFF,
 )
 from engine.watermark import pcp_batch, pcp_high
 
-UNMOVABLE, MOVABLE = 0, 1
+UNMOVABLE, MOVABLE, HUGE = 0, 1, 2
+PCP_THP = int(Cell.PCP_THP)
 
 
 @kernel
 def pcp_list(h, cpu, z, t):
-    """Index of a per-CPU list; t is UNMOVABLE or MOVABLE."""
-    return h.g[G_PCP] + (cpu * h.g[G_NZONES] + z) * 2 + t
+    """Index of a per-CPU list; t is UNMOVABLE, MOVABLE or HUGE."""
+    return h.g[G_PCP] + (cpu * h.g[G_NZONES] + z) * 3 + t
 
 
 @kernel
@@ -188,12 +202,96 @@ def pcp_drain(h, z, i, pages):
 
 
 @kernel
+def take_huge_by_cpu(h, z, cpu, mt):
+    """One pageblock for a huge folio, through the CPU's list where there is one; NIL if none."""
+    if h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
+        return take_huge(h, z, mt)
+    i = pcp_list(h, cpu, z, HUGE)
+    if h.fl[i, FL_COUNT] == 0:
+        for _ in range(max(pcp_batch(h, z) >> h.g[G_PBO], 2)):
+            pb = take_huge(h, z, mt)
+            if pb == NIL:
+                break
+            put_huge(h, z, i, pb, True)
+    if h.fl[i, FL_COUNT] == 0:
+        return NIL
+    pb = h.fl[i, FL_HEAD]
+    drop_huge(h, z, i, pb)
+    return pb
+
+
+@kernel
+def put_huge(h, z, i, pb, bottom):
+    """Put a huge folio on top of list i, or under it."""
+    h.pbs[pb, PS_STATE] = PCP_HUGE
+    h.pbs[pb, PS_FLAG] = 0
+    first, last = h.fl[i, FL_HEAD], h.fl[i, FL_TAIL]
+    h.pb[pb, PB_PREV] = last if bottom else NIL
+    h.pb[pb, PB_NEXT] = NIL if bottom else first
+    if first == NIL:
+        h.fl[i, FL_HEAD] = pb
+        h.fl[i, FL_TAIL] = pb
+    elif bottom:
+        h.pb[last, PB_NEXT] = pb
+        h.fl[i, FL_TAIL] = pb
+    else:
+        h.pb[first, PB_PREV] = pb
+        h.fl[i, FL_HEAD] = pb
+    h.fl[i, FL_COUNT] += 1
+    h.zone[z, Z_PCP] += h.g[G_PBP]
+
+
+@kernel
+def drop_huge(h, z, i, pb):
+    """Take the first or last huge folio off list i."""
+    p, n = h.pb[pb, PB_PREV], h.pb[pb, PB_NEXT]
+    if p == NIL:
+        h.fl[i, FL_HEAD] = n
+    else:
+        h.pb[p, PB_NEXT] = n
+    if n == NIL:
+        h.fl[i, FL_TAIL] = p
+    else:
+        h.pb[n, PB_PREV] = p
+    h.fl[i, FL_COUNT] -= 1
+    h.zone[z, Z_PCP] -= h.g[G_PBP]
+
+
+@kernel
+def drain_huge(h, z, i):
+    """Give the oldest huge folio of list i to the buddy."""
+    pb = h.fl[i, FL_TAIL]
+    drop_huge(h, z, i, pb)
+    h.pbs[pb, PS_STATE] = UNUSED
+    free_pb(h, pb)
+
+
+@kernel
+def free_huge(h, pb, cpu):
+    """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
+    b = pb // h.g[G_BLOCK_PBS]
+    z = h.blk[b, BK_ZONE]
+    if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
+        h.pbs[pb, PS_STATE] = UNUSED
+        h.pbs[pb, PS_FLAG] = 0
+        free_pb(h, pb)
+        return
+    i = pcp_list(h, cpu, z, HUGE)
+    put_huge(h, z, i, pb, False)
+    if h.fl[i, FL_COUNT] * h.g[G_PBP] >= pcp_high(h, z):
+        drain_huge(h, z, i)
+
+
+@kernel
 def drain_zone(h, z):
     """drain_all_pages of a zone."""
     for cpu in range(h.g[G_NCPUS]):
         for t in range(2):
             i = pcp_list(h, cpu, z, t)
             pcp_drain(h, z, i, h.fl[i, FL_COUNT])
+        i = pcp_list(h, cpu, z, HUGE)
+        while h.fl[i, FL_COUNT] > 0:
+            drain_huge(h, z, i)
 
 
 @kernel

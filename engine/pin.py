@@ -45,7 +45,14 @@ from engine.memory import (
     unpin,
     unpinnable,
 )
-from engine.migrate import PIN, begin_call, finish_now, left_behind, try_element
+from engine.migrate import (
+    PIN,
+    begin_call,
+    finish_now,
+    left_behind,
+    try_deferred,
+    try_element,
+)
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
@@ -178,6 +185,8 @@ def check_and_migrate(h, a, first, count, cpu):
         return ENOMEM
     begin_call(h, PIN, cpu, h.slot[a, AR_PROC], 0)
     lost = move_unpinnable(h, a, first, count)
+    if not stopped(h):
+        try_deferred(h, a, first, count)
     if stopped(h):
         return EINTR
     finish_now(h)

@@ -32,6 +32,7 @@ UNIFORM = 2  # base pages of one area, ascending
 FOLIO = 3  # one huge folio
 SPLIT = 4  # anything else: runs
 RESERVED = 5
+PCP_HUGE = 6  # huge folio on a per-CPU list
 
 # run states (FREE as above)
 R_UNUSED = 0
@@ -44,6 +45,7 @@ R_LOOSE = 5  # taken from one list, not yet on another
 DESC = 1  # virtual order is descending pfns (runs), chunk of maximal order (free pageblocks)
 ISOLATED = 2  # listed by a running migrate_pages call
 ZERO = 4  # hole: mapped to the zero page
+DEFERRED = 8  # tail of a THP that migrate_pages split: tried after everything else
 MAXORDER = 1
 
 PIN_BITS = 18
@@ -102,8 +104,9 @@ ACC_TOUCHED = 5
     O_ON, O_ATTEMPT, O_FIRST, O_COUNT, O_START, O_BOUND, O_CAUSE, O_ZONE, O_STEP, O_BLOCK, O_PHASE,
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
-    A_TOUCHED, G_PCP, G_PERM, SAVED,
-) = range(91)  # fmt: skip
+    A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH,
+    SAVED,
+) = range(95)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 TABLE = SAVED + NR_CALL
 """SAVED: the M_ registers of a pass under way while a command acts between its tries."""
@@ -160,7 +163,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
-    fl = np.zeros((nr_lists + nr_cpus * nz * 2, 3), np.int32)
+    fl = np.zeros((nr_lists + nr_cpus * nz * 3, 3), np.int32)
     fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL
     zone = np.zeros((nz, NR_ZONE_COLUMNS), np.int64)
     zone[:, Z_POOL] = NIL

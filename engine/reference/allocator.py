@@ -76,7 +76,7 @@ class Allocator(Buddy):
             if not self._watermark_ok(zone, order, mark, request.highest):
                 continue
             if order:
-                pfn = self._rmqueue(zone, order, request.mt)
+                pfn = self._pcp_take_huge(zone, request.cpu, request.mt)
             else:
                 pfn = self._pcp_take(zone, request.cpu, request.mt)
             if pfn >= 0:

@@ -21,6 +21,7 @@ ARITY = {
     Op.SPAWN: 3, Op.MAP: 5, Op.TOUCH: 5, Op.READ: 3, Op.FREE: 4, Op.UNMAP: 1, Op.EXIT: 1,
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
     Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
+    Op.MIN_FREE: 1,
 }  # fmt: skip
 """Arguments each operation reads."""
 
@@ -46,7 +47,7 @@ class ReferenceHost(Offlining):
             Op.UNPIN: "_unpin", Op.HOLD: "_hold", Op.ONLINE: "_online", Op.OFFLINE: "_offline",
             Op.SIGNAL: "_signal", Op.STATUS: "_status", Op.RECLAIM: "_reclaim_zone",
             Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
-            Op.POOL: "_grow_pool",
+            Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free",
         }  # fmt: skip
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:
@@ -132,14 +133,21 @@ class ReferenceHost(Offlining):
             )  # fmt: skip
         return Errno.OK
 
+    def _min_free(self, pages: int) -> Errno:
+        """MIN_FREE: spread a written min_free_kbytes over the zones."""
+        if pages < 0:
+            return Errno.EINVAL
+        self._spread_marks(pages)
+        return Errno.OK
+
     # -- state as arrays ----------------------------------------------------------------------
 
     def zones(self) -> Int64:
         """int64[nr_zones, 8]: managed, free, min, low, high, present, pcp, isolated (pages)."""
         return np.array(
             [
-                [z.managed, z.free_pages, z.min, z.low, z.high, z.present, z.pcp_pages(),
-                 z.isolated_pages]
+                [z.managed, z.free_pages, z.min, z.low, z.high, z.present,
+                 z.pcp_pages(self.pb_pages), z.isolated_pages]
                 for z in self.zone
             ],
             np.int64,
@@ -203,8 +211,11 @@ class ReferenceHost(Offlining):
         return np.array(list(self.zone[zid].free_area[Migratetype(mt)][order]), np.int64)
 
     def pcp(self, cpu: int, zid: int) -> Int64:
-        """int64[k]: pages of a CPU's lists (UNMOVABLE, then MOVABLE), next taken first."""
-        return np.array([p for stack in self.zone[zid].pcp[cpu] for p in stack], np.int64)
+        """int64[k]: pages of a CPU's lists (UNMOVABLE, MOVABLE, huge), next taken first."""
+        zone = self.zone[zid]
+        base = [p for stack in zone.pcp[cpu] for p in stack]
+        huge = [p + i for p in zone.pcp_huge[cpu] for i in range(self.pb_pages)]
+        return np.array(base + huge, np.int64)
 
     def pages(self) -> Int64:
         """int64[n, 7]: folios ascending: pfn, order, area, index, pins, refs, isolated."""

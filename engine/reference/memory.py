@@ -5,6 +5,8 @@ Sources: mm/memory.c (``do_anonymous_page``), mm/huge_memory.c
 5.8), mm/hugetlb.c (``dequeue_huge_page_nodemask``, ``enqueue_huge_page``).
 """
 
+from itertools import chain, repeat
+
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno, FaultPath
 from engine.reference.allocator import NOBODY, Allocator, Request
 from engine.reference.state import ABSENT, ZERO_PAGE, Area, Folio, PinRows, Process
@@ -21,6 +23,8 @@ FLAG_CELL = {
     FaultPath.FILE: Cell.FAULT_FLAG_FILE,
     FaultPath.HUGETLB: Cell.FAULT_FLAG_HUGETLB,
 }
+GATHER_BATCHES = (8, *[510] * 19)
+"""Pages of mmu_gather's batches: the one on the stack, then up to 19 of a page each."""
 POOL_AREA = -1
 """Area of a free hugetlb folio."""
 
@@ -195,9 +199,15 @@ class Memory(Allocator):
     # -- freeing ------------------------------------------------------------------------------
 
     def _release_range(self, slot: int, first: int, count: int, cpu: int) -> None:
-        """Unmap and free present pages of a range, ascending; nothing in it is held."""
+        """Unmap and free present pages of a range; nothing in it is held.
+
+        Base pages are gathered and each batch is freed last to first (mm/mmu_gather.c, mm/swap.c
+        ``release_pages``); huge folios are freed at once.
+        """
         area = self.area_of[slot]
         index, end = first, first + count
+        sizes, batch = chain.from_iterable(repeat(GATHER_BATCHES)), list[Folio]()
+        size = next(sizes)
         while index < end:
             pfn = area.pages[index]
             if pfn < 0:
@@ -210,7 +220,19 @@ class Memory(Allocator):
                 self._split_folio(folio)
                 continue
             index = folio.index + folio.pages
-            self._free_folio(folio, cpu)
+            if folio.order:
+                self._free_folio(folio, cpu)
+                continue
+            batch.append(folio)
+            if len(batch) == size:
+                self._free_batch(batch, cpu)
+                size = next(sizes)
+        self._free_batch(batch, cpu)
+
+    def _free_batch(self, batch: list[Folio], cpu: int) -> None:
+        """Free a batch of mmu_gather, last page first."""
+        while batch:
+            self._free_folio(batch.pop(), cpu)
 
     def _free_folio(self, folio: Folio, cpu: int) -> None:
         """Free a mapped folio: base pages by the per-CPU list, huge ones to the buddy or pool."""
@@ -220,7 +242,7 @@ class Memory(Allocator):
         if huge and self.area_of[folio.area].kind == AreaKind.HUGETLB:
             self._pool_put(folio.pfn)
         elif huge:
-            self._free_chunk(folio.pfn, folio.order)
+            self._free_huge(folio.pfn, cpu)
         else:
             self._free_base_page(folio.pfn, cpu)
 

@@ -147,10 +147,11 @@ class Migration(Memory):
         if pfn < 0:
             return Errno.ENOMEM
         self._move(call, folio, pfn)
+        cpu = -1 if call.target == Target.OFFLINE else call.cpu
         if folio.order:
-            self._free_chunk(folio.pfn, folio.order)
+            self._free_huge(folio.pfn, cpu)
         else:
-            self._free_base_page(folio.pfn, call.cpu if call.target != Target.OFFLINE else -1)
+            self._free_base_page(folio.pfn, cpu)
         return Errno.OK
 
     def _migrate_try(self, call: Call) -> None:
@@ -175,7 +176,12 @@ class Migration(Memory):
             if huge and not folio.held and not self._is_hugetlb(folio):
                 self.counters[Counter.THP_MIGRATION_SPLIT] += 1
                 call.split += 1
-                queue[position:position] = self._split_folio(folio)
+                parts = self._split_folio(folio)
+                if self.table[Cell.SPLIT_TAILS_LAST]:
+                    queue.insert(position, parts[0])
+                    queue += parts[1:]
+                else:
+                    queue[position:position] = parts
                 continue
             self._count_failed(call, folio)
             call.aborted = True

@@ -30,11 +30,13 @@ class Zone:
         self.present = 0
         self.min = self.low = self.high = 0
         self.pcp: list[list[deque[int]]] = [[deque() for _ in PCP_TYPES] for _ in range(nr_cpus)]
+        self.pcp_huge: list[deque[int]] = [deque() for _ in range(nr_cpus)]
         self.pcp_disabled = False
 
-    def pcp_pages(self) -> int:
-        """Pages that sit in per-CPU lists."""
-        return sum(len(stack) for cpu in self.pcp for stack in cpu)
+    def pcp_pages(self, huge_pages: int) -> int:
+        """Pages that sit in per-CPU lists; a huge folio has ``huge_pages``."""
+        base = sum(len(stack) for cpu in self.pcp for stack in cpu)
+        return base + sum(len(stack) for stack in self.pcp_huge) * huge_pages
 
 
 @dataclass(slots=True, eq=False)

@@ -281,12 +281,42 @@ class Buddy(State):
             for _ in range(min(self._pcp_batch(zone), len(stack))):
                 self._free_chunk(stack.pop(), 0)
 
+    def _pcp_take_huge(self, zone: Zone, cpu: int, mt: Migratetype) -> int:
+        """One huge folio, through the CPU's list where the profile has one; -1 if none.
+
+        An empty list is filled by ``max(batch >> order, 2)`` (rmqueue_pcplist, 5.14+).
+        """
+        if zone.pcp_disabled or not self.table[Cell.PCP_THP]:
+            return self._rmqueue(zone, self.pbo, mt)
+        stack = zone.pcp_huge[cpu]
+        if not stack:
+            for _ in range(max(self._pcp_batch(zone) >> self.pbo, 2)):
+                pfn = self._rmqueue(zone, self.pbo, mt)
+                if pfn < 0:
+                    break
+                stack.append(pfn)
+        return stack.popleft() if stack else -1
+
+    def _free_huge(self, pfn: int, cpu: int) -> None:
+        """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
+        zone = self._zone_at(pfn)
+        isolated = self.block_isolated[pfn // self.shape.block_pages]
+        if cpu < 0 or isolated or zone.pcp_disabled or not self.table[Cell.PCP_THP]:
+            self._free_chunk(pfn, self.pbo)
+            return
+        stack = zone.pcp_huge[cpu]
+        stack.appendleft(pfn)
+        if len(stack) * self.pb_pages >= self._pcp_high(zone):
+            self._free_chunk(stack.pop(), self.pbo)
+
     def _drain_pcp(self, zone: Zone) -> None:
         """drain_all_pages of a zone: every list, oldest page first."""
-        for cpu in zone.pcp:
+        for cpu, huge in zip(zone.pcp, zone.pcp_huge, strict=True):
             for stack in cpu:
                 while stack:
                     self._free_chunk(stack.pop(), 0)
+            while huge:
+                self._free_chunk(huge.pop(), self.pbo)
 
     # -- isolation ----------------------------------------------------------------------------
 
