@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from shutil import get_terminal_size
 from typing import Any, TextIO
 
 import pyarrow as pa
@@ -84,10 +85,30 @@ def _table(result: pa.Table, units: dict[str, str]) -> None:
     ]
     columns = [column.to_pylist() for column in result.slice(0, TABLE_ROWS).columns]
     rows = [[cell(value) for value in row] for row in zip(*columns, strict=True)]
-    print_table(heads, rows, numeric)
+    if sys.stdout.isatty() and _width(heads, rows) > get_terminal_size().columns:
+        _records(heads, rows)
+    else:
+        print_table(heads, rows, numeric)
     if result.num_rows > TABLE_ROWS:
         more = f"{TABLE_ROWS} of {result.num_rows:,} rows; --format csv or json has all"
         print(more, file=sys.stderr)
+
+
+def _width(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide a table would be."""
+    lines = [*rows, *([head.split("\n")[i] if i < head.count("\n") + 1 else "" for head in heads]
+                      for i in range(2))]  # fmt: skip
+    return sum(max(map(len, column)) + 3 for column in zip(*lines, strict=True))
+
+
+def _records(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print one line per value, for rows too wide for the terminal."""
+    names = [head.replace("\n", ", ") for head in heads]
+    width = max(map(len, names), default=0)
+    for number, row in enumerate(rows, 1):
+        print_text(f"row {number}", style="bold")
+        for name, text in zip(names, row, strict=True):
+            print_text(f"  {name:{width}}  {text}")
 
 
 def cell(value: Any) -> str:

@@ -19,13 +19,12 @@ TITLES = {"probe": "Probes (on clones of hosts)", "removal": "Removals (real, wi
 def print_report(figures: Figures) -> None:
     """Print all of a report on stdout."""
     letters = {arm: letter(i) for i, arm in enumerate(figures["arms"])}
+    print_text(verdict(figures), style="bold")
+    print()
     for run in figures["runs"]:
         many = "replication" if run["replications"] == 1 else "replications"
         told = f"{run['path']}  seed {run['seed']}, {run['replications']} {many}"
         print_text(told, style="dim")
-    print()
-    print_text(verdict(figures), style="bold")
-    print()
     for arm, name in letters.items():
         base = "  (baseline)" if arm == figures["baseline"] else ""
         print_text(f"  {name}  {arm}{base}")
@@ -77,7 +76,7 @@ def _request_lines(figures: Figures, kind: str) -> Iterator[Line]:
     yield _column("requests", rates, "requests", units.count)
     yield _column("hung", rates, "hung", units.count)
     yield "  hang rate", [_rate(row) for row in rates]
-    yield "  95 % interval", [_interval(row) for row in rates]
+    yield "  95 % interval, %", [_interval(row) for row in rates]
     ends = figures["outcomes"][kind]
     for key in OUTCOMES:
         if any(row[key] for row in ends):
@@ -101,14 +100,14 @@ def _rate(row: Row) -> str:
 def _interval(row: Row) -> str:
     """Return the Wilson interval; for zero of n the bound 3/n says it better."""
     if row["requests"] and row["hung"] == 0:
-        return f"below {units.percent(min(3 / row['requests'], 1.0))}"
-    return units.interval(row["low"], row["high"])
+        return f"below {units.percent(min(3 / row['requests'], 1.0)).removesuffix(' %')}"
+    return units.interval(row["low"], row["high"]).removesuffix(" %")
 
 
 def _time_or_beyond(row: Row, key: str) -> str:
     if row[key] is not None or not row["requests"]:
         return units.time(row[key])
-    return "never by deadline"
+    return "> deadline"
 
 
 def _blocker_lines(figures: Figures, kind: str) -> Iterator[Line]:
@@ -174,12 +173,12 @@ def _print_pairs(figures: Figures, letters: dict[str, str]) -> None:
     """Print the paired differences: per probe, and per replication of removals."""
     rows = figures["paired_probes"]
     if rows:
-        heads = ["pair", "probes", "hosts", "both hung", "only first", "only second",
+        heads = ["pair", "probes", "hosts", "both", "first", "second",
                  "points", "95 % interval", "exact p"]  # fmt: skip
         print()
         print_table(
             heads, [_pair_texts(row, letters) for row in rows], [False] + [True] * 8,
-            title="Same probes under two arms: hang rate of the second minus the first",
+            title="Same probes under two arms: which hung, hang rate of the second minus the first",
         )  # fmt: skip
     rows = figures["paired_removals"]
     if rows:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -292,3 +293,18 @@ def test_export_to_a_place_that_can_not_be_written(place: Path, fleet: Talk) -> 
     code, out, err = fleet("export", "--parquet", "/proc/fleet")
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("/proc/fleet/hosts.parquet: cannot write: ")
+
+
+def test_rows_too_wide_for_a_terminal_become_lines(
+    place: Path, fleet: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = fleet("sql", "SELECT * FROM hosts ORDER BY arm, rep, host LIMIT 2")
+    lines = [re.sub(r"\x1b\[\d*m", "", line).split() for line in out.splitlines()]
+    assert [line[-2:] for line in lines if line[:1] != ["row"]][:2] == [
+        ["host", "0"], ["name", "host-0"]
+    ]  # fmt: skip
+    assert len(lines) == 2 * (1 + 11)
+    _, out, _ = fleet("sql", "SELECT host FROM hosts ORDER BY arm, rep, host LIMIT 2")
+    assert len(out.splitlines()) == 4

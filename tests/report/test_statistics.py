@@ -2,13 +2,16 @@
 
 from math import comb, sqrt
 from random import Random
+from typing import Any
 
 import pytest
 
 from fleet.report.statistics import paired, removals
 
 
-def row(only_a: int, only_b: int, pairs: int = 100, hosts: int = 10, **more: object) -> dict:
+def row(
+    only_a: int, only_b: int, pairs: int = 100, hosts: int = 10, **more: object
+) -> dict[str, Any]:
     difference = (only_b - only_a) / pairs
     return {"arm_a": "a", "arm_b": "b", "pairs": pairs, "hosts": hosts, "both_hung": 0,
             "only_a": only_a, "only_b": only_b, "neither": pairs - only_a - only_b,
@@ -19,7 +22,7 @@ def exact_mcnemar(b: int, c: int) -> float:
     """Sum the probabilities of all splits of b + c that are no likelier than the one seen."""
     n = b + c
     seen = comb(n, b)
-    return sum(comb(n, k) for k in range(n + 1) if comb(n, k) <= seen) / 2**n
+    return float(sum(comb(n, k) for k in range(n + 1) if comb(n, k) <= seen) / 2**n)
 
 
 @pytest.mark.parametrize(("b", "c"), [(1, 0), (5, 5), (10, 2), (0, 12), (31, 17), (1, 30)])
@@ -66,11 +69,11 @@ def test_interval_covers_the_truth() -> None:
     assert 0.92 <= covered / rounds <= 0.98
 
 
-def rates(arm: str, *values: float | None) -> list[dict]:
+def rates(arm: str, *values: float | None) -> list[dict[str, Any]]:
     return [{"arm": arm, "rep": rep, "hang_rate": v} for rep, v in enumerate(values)]
 
 
-def whole(arm: str, hung: int, n: int) -> dict:
+def whole(arm: str, hung: int, n: int) -> dict[str, Any]:
     """A row of ``hang_rate`` with its Wilson interval, by the textbook form."""
     z = 1.959963984540054
     p = hung / n
