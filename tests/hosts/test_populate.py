@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engine.costs import CostModel
-from engine.enums import Op, ZoneKind
+from engine.enums import Op, Row, ZoneKind
 from engine.reference.host import ReferenceHost
-from engine.rows import COLUMNS, FIRST, NR_COLUMNS, Row
+from engine.rows import COLUMNS, FIRST, NR_COLUMNS
 from engine.shape import HostShape
 from fleet.hosts.populate import FIRST_SLOT, populate
 from policies.arms import parse_arm

@@ -1,6 +1,7 @@
 """Reading documented columns: CSV and Parquet say the same, values are exact."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,11 @@ from fleet.inputs.inventory import read_inventory
 from fleet.inputs.trace import read_trace
 from fleet.inputs.write import write_table
 
-HOSTS = {
+HOSTS: dict[str, list[Any]] = {
     "name": ["a", "b"], "class": ["x", ""], "memory_mib": [8192, 262144],
     "cpus": [4, None], "nodes": [None, 4], "memory_block_mib": [None, 512],
 }  # fmt: skip
-VMS = {
+VMS: dict[str, list[Any]] = {
     "arrival_s": [5.5, 0.0, 5.5], "lifetime_s": [None, 60.0, 0.1],
     "memory_mib": [1024, 512, 2048], "vcpus": [None, 2, 3], "other": ["p", "q", "r"],
 }  # fmt: skip

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from fleet.errors import FleetError, InputError, RunError
-from fleet.log import disk
 from fleet.log.folder import RunFolder
 from tests.log.example import SCENARIO, identity, make_units, write_run, write_unit
 
@@ -219,9 +218,9 @@ class FailingDisk:
             file = real_open(path, mode, **rest)
             return FailingFile(file, self) if mode == "wb" else file
 
-        monkeypatch.setattr(disk.os, "fsync", fsync)
-        monkeypatch.setattr(disk.Path, "rename", rename)
-        monkeypatch.setattr(disk.Path, "open", open_file)
+        monkeypatch.setattr(os, "fsync", fsync)
+        monkeypatch.setattr(Path, "rename", rename)
+        monkeypatch.setattr(Path, "open", open_file)
 
     def tick(self, code: int) -> None:
         self.count += 1

@@ -1,5 +1,6 @@
 """The schemas keep their promises, and the reference is made from them."""
 
+from enum import IntEnum
 from pathlib import Path
 
 import duckdb
@@ -39,7 +40,7 @@ def test_a_time_or_size_carries_its_unit_in_its_name() -> None:
         ("migrations", "reason", MigrateReason),
     ],
 )
-def test_words_are_those_of_the_engine(table: str, column: str, enum: type) -> None:
+def test_words_are_those_of_the_engine(table: str, column: str, enum: type[IntEnum]) -> None:
     (values,) = (c.values for c in TABLES[table].columns if c.name == column)
     assert values == tuple(member.name.lower() for member in enum)
 

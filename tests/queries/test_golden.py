@@ -33,7 +33,7 @@ def per_arm(table: str, **equal: str) -> Iterator[tuple[str, list[tuple[int, Row
 
 
 def is_hung(row: Row) -> bool:
-    return row["outcome"] == "stuck" or row["reset"]
+    return bool(row["outcome"] == "stuck" or row["reset"])
 
 
 def nearest_rank(values: list[Any], percent: int) -> Any:
@@ -144,7 +144,7 @@ def attempts_of(arm: str, kind: str) -> Iterator[Row]:
 def migration_cost(kind: str) -> Answer:
     out = []
     for arm in ARMS:
-        sums: Counter[str] = Counter()
+        sums: Counter[tuple[str, str]] = Counter()
         for (name, _), unit in UNITS.items():
             kinds = {row["request"]: row["kind"] for row in unit["requests"]}
             kind_of = {row["attempt"]: kinds[row["request"]] for row in unit["attempts"]}

@@ -28,7 +28,7 @@ class ManySquads:
 
     def begin(self, world: World) -> None:
         self._squads = [Squad(hosts, world) for hosts in self._hosts]
-        self._state = [(False, 0)] * len(self._squads)
+        self._state: list[tuple[bool, int]] = [(False, 0)] * len(self._squads)
 
     def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
         reports: list[Report] = []
@@ -36,7 +36,7 @@ class ManySquads:
             mine = [c for c in commands if c[2] == EVERY_HOST or c[2] in self._hosts[i]]
             if mine or self._state[i][0]:
                 said, *state = self._squads[i].advance(mine, until_ns)
-                self._state[i] = (state[0], state[1])
+                self._state[i] = (bool(state[0]), state[1])
                 reports += said
         self.running = any(running for running, _ in self._state)
         self.waiting_rows = sum(rows for _, rows in self._state)

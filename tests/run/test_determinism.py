@@ -29,7 +29,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return digests(run_files(tmp_path_factory.mktemp("inline"), world, scenario))
 
 
-CREWS = {
+CREWS: dict[str, Crew] = {
     "inline": InlineCrew(),
     "two": ManySquads([list(range(8)), list(range(8, HOSTS))]),
     "interleaved": ManySquads([list(range(i, HOSTS, 3)) for i in range(3)]),
@@ -159,7 +159,7 @@ def _cpus(world: Any) -> dict[int, int]:
     """CPU of every workload, wherever it is placed."""
     from fleet.run.guests import Guests
 
-    found = {}
+    found: dict[int, int] = {}
     for workload in range(len(world.plan.workloads)):
         for host in (0, HOSTS - 1):
             guests = Guests(world.plan, world.shapes[host], 3, S)
