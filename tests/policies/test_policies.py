@@ -46,6 +46,8 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         Cell.PCP_RULE,
         Cell.THP_FAIL_PAGES,
         Cell.HUGETLB_PIN_MIGRATES,
+        Cell.PCP_THP,
+        Cell.SPLIT_TAILS_LAST,
     }
     assert (old[Cell.VFIO_CALL_PAGES].value, new[Cell.VFIO_CALL_PAGES].value) == (1, 512)
     assert (old[Cell.THP_FAIL_PAGES].value, new[Cell.THP_FAIL_PAGES].value) == (1, 512)
