@@ -85,13 +85,9 @@ CELL_DOCS: dict[Cell, CellDoc] = {
     Cell.HUGETLB_PIN_MIGRATES: _flag(
         "a pin that migrates also migrates hugetlb pages (no: refuses them with -ENOMEM)"
     ),
-    Cell.PCP_THP: _flag("per-CPU page lists hold THP, too"),
-    Cell.SPLIT_TAILS_LAST: _flag(
-        "tails of a THP that a migration has to split are tried after everything else on its list"
-    ),
     Cell.PCP_THP: _flag("per-CPU page lists hold THP too"),
     Cell.SPLIT_TAILS_LAST: _flag(
-        "the tail pages of a THP split by migrate_pages go to the end of its list"
+        "tails of a THP that a migration has to split are tried after everything else on its list"
     ),
 }
 """Complete: one entry per ``Cell``."""

@@ -59,19 +59,13 @@ LINUX_5_10 = Profile(
         Cell.HUGETLB_PIN_MIGRATES: Setting(
             1, "mm/gup.c check_and_migrate_cma_pages, 5.10.35: isolates huge pages like others"
         ),
-        Cell.PCP_THP: Setting(0, "mm/page_alloc.c rmqueue, 5.10.35: per-CPU lists for order 0 only"),
-        Cell.SPLIT_TAILS_LAST: Setting(
-            1,
-            "mm/migrate.c try_split_thp, 5.10: tails go to the end of the list; observed on 5.10.223"
-            " (a full host: 7 THPs moved, all 56 others split in the first pass)",
-        ),
         Cell.PCP_THP: Setting(
-            0, "mm/page_alloc.c free_unref_page, 5.10.35: order 0 only; none observed on 5.10.223"
+            0, "mm/page_alloc.c rmqueue, 5.10.35: order 0 only; none observed on 5.10.223"
         ),
         Cell.SPLIT_TAILS_LAST: Setting(
             1,
-            "mm/migrate.c migrate_pages, 5.10.35: split_huge_page_to_list adds the tails to the"
-            " end of the list being migrated",
+            "mm/migrate.c migrate_pages, 5.10.35: tails go to the end of the list; observed on"
+            " 5.10.223 (a full host: 7 THPs moved, all 56 others split in the first pass)",
         ),
     },
 )
@@ -131,20 +125,14 @@ LINUX_6_1 = Profile(
             " is migrated (a defect of 6.1, gone in 6.12)",
         ),
         Cell.PCP_THP: Setting(
-            1, "mm/page_alloc.c pcp_allowed_order, 6.1: pageblock order under CONFIG_THP, since 5.14"
-        ),
-        Cell.SPLIT_TAILS_LAST: Setting(
-            0,
-            "mm/migrate.c migrate_pages, 6.1; observed on 6.1.176 (a full host: 10 THPs moved, 2"
-            " split, their tails moved at once)",
-        ),
-        Cell.PCP_THP: Setting(
             1,
             "mm/page_alloc.c pcp_allowed_order, 6.1 (since commit 44042b449872, 5.14); 12 THPs"
             " observed on 6.1.176",
         ),
         Cell.SPLIT_TAILS_LAST: Setting(
-            0, "mm/migrate.c migrate_pages, 6.1: the pages of a split THP go to a list of their own"
+            0,
+            "mm/migrate.c migrate_pages, 6.1: tails go to a list of their own; observed on 6.1.176"
+            " (a full host: 10 THPs moved, 2 split, their tails moved at once)",
         ),
     },
 )
