@@ -167,8 +167,10 @@ def test_verdict_of_probes_on_one_host() -> None:
 
 
 def test_an_empty_run_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    units = {key: {table: [] for table in unit} for key, unit in make_units().items()}
-    print_report(collect(memory_catalog(units)))  # type: ignore[arg-type]
+    units: dict[tuple[str, int], Unit] = {
+        key: {table: [] for table in unit} for key, unit in make_units().items()
+    }
+    print_report(collect(memory_catalog(units)))
     assert "Nothing was asked of the hosts" in capsys.readouterr().out
 
 
