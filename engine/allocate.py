@@ -190,6 +190,8 @@ def take_piece(h, z, n):
     """Up to n base pages of zone z as a loose element, as order-0 requests in a row get them."""
     mt = h.g[RQ_MT]
     over = spare(h, z, h.g[RQ_MARK])
+    if h.g[RQ_MARK] == Z_MIN and some_balanced(h):
+        n = 1  # the next page may take that node below its high mark, and wake its kswapd
     if h.zone[z, Z_PCPOFF] or mt > MOVABLE:
         return woken(h, take_pages(h, z, mt, min(n, over)))
     if h.g[D_LEFT] > 0:
@@ -308,6 +310,15 @@ def balanced(h, node):
     for kind in range(h.g[RQ_HIGHEST] + 1):
         z = node * KINDS + kind
         if h.zone[z, Z_MANAGED] > 0 and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH]:
+            return True
+    return False
+
+
+@kernel
+def some_balanced(h):
+    """Whether a node of the zonelist is balanced."""
+    for node in range(h.g[G_NNODES]):
+        if in_list(h, node) and balanced(h, node):
             return True
     return False
 

@@ -108,6 +108,7 @@ class View:
     def __init__(self, host: Any) -> None:
         shape: HostShape = host.shape
         self.now_ns = int(host.now_ns)
+        self.offline_running = bool(host.offline_running)
         self.counters: Int64 = np.array(host.counters)
         self.zones: list[list[int]] = host.zones().tolist()
         self.blocks: list[list[int]] = host.blocks().tolist()
@@ -251,7 +252,8 @@ class Marks:
         """Check the marks after one step.
 
         Several blocks that changed in one step leave the order open, which the marks depend on:
-        then they are only checked for order, and followed.
+        then they are only checked for order, and followed. The same where a range may have been
+        put back inside the step.
         """
         changed = [
             b
@@ -261,17 +263,11 @@ class Marks:
         shown = [(z[MIN], z[LOW], z[HIGH]) for z in now.zones]
         if len(changed) == 1:
             self._set(self._managed(now.blocks))
-        elif changed or self._came_back(before, now):
+        elif changed or before.offline_running:
             self.marks = shown
         for zone, (mine, theirs) in enumerate(zip(self.marks, shown, strict=True)):
             require(mine == theirs, f"zone {zone}: marks {theirs}, formula {mine}")
             require(mine[0] <= mine[1] <= mine[2], f"zone {zone}: marks {mine} out of order")
-
-    @staticmethod
-    def _came_back(before: View, now: View) -> bool:
-        """Whether blocks may have gone and come back inside one step (an aborted range)."""
-        passes = now.counters[Counter.OFFLINE_PASSES] - before.counters[Counter.OFFLINE_PASSES]
-        return passes > 0
 
     def _managed(self, blocks: list[list[int]]) -> list[int]:
         managed = [0] * self.shape.nr_zones
