@@ -6,7 +6,7 @@ Case ids and titles are never read: a renamed case stays in its class.
 from collections.abc import Callable
 
 from fleet.lab.lines import Case
-from fleet.lab.operations import Operation
+from fleet.lab.operations import PAGES_PER_MIB, Operation
 
 UNSORTED = "other"
 
@@ -21,6 +21,7 @@ class _Facts:
         self.names = {o.name for o in self.operations}
         self.nodes = case.guest.nodes
         self.cpus = case.guest.cpus
+        self.block_pages = case.guest.block_mib * PAGES_PER_MIB
         self.pins = [o for o in self.operations if o.name == "pin"]
 
     def has(self, *names: str) -> bool:
@@ -42,6 +43,10 @@ class _Facts:
     def onlines_kernel(self) -> bool:
         """Whether blocks are onlined into the kernel zone."""
         return any(o.name == "online" and o.args[1] == "kernel" for o in self.operations)
+
+    def spans_blocks(self) -> bool:
+        """Whether a buffer is larger than a memory block."""
+        return any(o.name == "alloc" and o.args[1] > self.block_pages for o in self.operations)
 
     def untouched_pin(self) -> bool:
         """Whether a pin comes before any touch."""
@@ -73,6 +78,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("special-memory", lambda f: f.special_memory() or f.has("put", "cat", "mlock")),
     ("fork", lambda f: f.has("fork_hold")),
     ("cost", lambda f: f.has("free")),
+    ("kernel-zone-full", lambda f: f.onlines_kernel() and f.spans_blocks()),
     ("kernel-zone", _Facts.onlines_kernel),
     ("vfio", lambda f: f.pinned_by("vfio")),
     ("repin", lambda f: f.has("repin")),

@@ -33,6 +33,9 @@ HEAP_CLEARED_PAGES = 32
 OWN_PAGES, OWN_PAGES_LATER = 2, 6
 """Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
 or offlines (a block that holds all of them migrates 8 besides buffers and records)."""
+TRACE_PAGES = 352
+"""Kernel pages that tracing takes per CPU once it is switched on, at the first pin or offline
+(kernel/trace/trace.c TRACE_BUF_SIZE_DEFAULT, 1408 KiB; free pages drop by as much there)."""
 KERNEL_ZONE_PAGES = 15
 """Pages the kernel itself takes from a new ZONE_NORMAL (observed: 65,521 of 65,536 free)."""
 KINDS = {"4k": AreaKind.ANON, "thp": AreaKind.THP}
@@ -57,6 +60,8 @@ class Buffer:
         Size, and how many pages a hog filled (pattern operations stay inside).
     last : int64[pages] or None
         Frames at the last look.
+    tables : int
+        Page tables taken for it.
     pins : list of int
         Pin slots held on it.
     """
@@ -69,6 +74,7 @@ class Buffer:
     records_touched: bool = False
     last: Ints | None = None
     marked_block: int = -1
+    tables: int = 0
     pins: list[int] = field(default_factory=list)
 
 
@@ -96,7 +102,7 @@ class Driver:
         self.buffers: dict[str, Buffer] = {}
         self.cpu_now, self.node_now = 0, -1
         self.immune = False
-        self.spawned = self.settled = False
+        self.spawned = self.settled = self.tracing = False
         self._next_slot = first_slot
         self._next_pin = 0
         self._kernel_slots: dict[int, int] = {}
@@ -153,6 +159,12 @@ class Driver:
             self.settled = True
             self._own_pages(OWN_PAGES_LATER)
 
+    def _trace(self) -> None:
+        """Switch tracing on, as the driver does before its first pin or offline."""
+        if self.spawned and not self.tracing:
+            self.tracing = True
+            self._kernel_pages(TRACE_PAGES * len(self.machine.shape.cpu_node))
+
     def _map(self, pages: int, kind: AreaKind) -> int:
         """Map an area of the driver and return its slot."""
         slot = self._slot()
@@ -167,9 +179,10 @@ class Driver:
         return self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, -1)
 
     def _touch_range(self, buffer: Buffer, first: int, count: int, node: int = -1) -> Errno:
-        """Write one byte to each page; page tables first."""
-        before = -(-first // PAGEBLOCK_PAGES)
-        self._kernel_pages(-(-(first + count) // PAGEBLOCK_PAGES) - before)
+        """Write one byte to each page; missing page tables first."""
+        tables = -(-(first + count) // PAGEBLOCK_PAGES)
+        self._kernel_pages(tables - buffer.tables)
+        buffer.tables = max(buffer.tables, tables)
         where = self.node_now if node < 0 else node
         return self.machine.do(Op.TOUCH, buffer.slot, first, count, self.cpu_now, where)
 
@@ -386,6 +399,7 @@ class Driver:
 
     def _pin(self, buffer: Buffer, kind: str, first: int, count: int) -> Errno:
         """Take one pin or hold on a range."""
+        self._trace()
         pin, self._next_pin = self._next_pin, self._next_pin + 1
         if kind == "vmsplice":
             errno = self.machine.do(Op.HOLD, pin, buffer.slot, first, count)
@@ -401,9 +415,7 @@ class Driver:
         pins, buffer.pins = buffer.pins, []
         return self.machine.do_all(Op.UNPIN, [(pin,) for pin in pins])
 
-    def op_pin(
-        self, name: str, kind: str, first: int | None, count: int | None
-    ) -> dict[str, Any]:
+    def op_pin(self, name: str, kind: str, first: int | None, count: int | None) -> dict[str, Any]:
         """Pin a buffer or a part of it, looking before and after."""
         buffer = self._buffer(name)
         before = self._look(name)
@@ -485,6 +497,7 @@ class Driver:
     def _offline(self, block: int, bound_ns: int) -> dict[str, Any]:
         """Write ``offline`` to one block."""
         self._settle()
+        self._trace()
         return {"block": block, "result": _result(self.machine.offline(block, bound_ns))}
 
     def op_offline(self, target: tuple[str, str], bound_ns: int) -> dict[str, Any]:
@@ -534,8 +547,6 @@ class Driver:
         """Write a kernel setting."""
         path, value = setting
         if path != "/proc/sys/vm/min_free_kbytes" or not value.isdigit():
-            raise UnsupportedOperationError(f"writing {path} is not supported yet")
-        if not hasattr(Op, "MIN_FREE"):
             raise UnsupportedOperationError(f"writing {path} is not supported yet")
         return self.machine.do(Op.MIN_FREE, int(value) // 4)
 

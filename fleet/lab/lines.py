@@ -153,9 +153,7 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
         fate=fate,
         oom_kills=len(row.get("oom_killed") or ()),
         records=tuple(records),
-        unfinished=None
-        if fate == "finished"
-        else _operation(unfinished, where, "last_op_started"),
+        unfinished=None if fate == "finished" else _operation(unfinished, where, "last_op_started"),
     )
 
 

@@ -46,7 +46,7 @@ class Operation:
 def pages_of(text: str) -> int:
     """Return the 4 KiB pages of a size (``32`` MiB, ``64k``, ``512p``, ``1G``)."""
     units = {"k": 1 / 4, "p": 1, "m": PAGES_PER_MIB, "G": PAGES_PER_MIB * 1024}
-    unit = units.get(text[-1:], None)
+    unit = units.get(text[-1:])
     digits = text if unit is None else text[:-1]
     if not digits.isdigit():
         raise OperationError(f"{text!r} is not a size")

@@ -114,9 +114,9 @@ def runs(now: Frames, shape: HostShape) -> dict[str, Any]:
         "pageblocks": len(np.unique(pfn >> shape.pageblock_order)),
         "va_runs": int((np.abs(step) != 1).sum()) + (len(pfn) > 0),
         "phys_runs": int((physical != 1).sum()) + (len(pfn) > 0),
-        "block_seq": [
-            [int(block[s]), int(n)] for s, n in zip(starts, lengths, strict=True)
-        ][:SEQUENCE_LENGTH],
+        "block_seq": [[int(block[s]), int(n)] for s, n in zip(starts, lengths, strict=True)][
+            :SEQUENCE_LENGTH
+        ],
     }
 
 

@@ -21,6 +21,7 @@ CLASSES = [
     ("release", ["alloc:a:1:4k", "touch:a", "pin:a:vmsplice:0:1p", "offline:h0:1"]),
     ("k-of-8", ["alloc:a:1:4k", "touch:a", "pinblocks:a:1:iou", "offlineall:3"]),
     ("kernel-zone", ["online:h0-h1:kernel", "kmem:64", "offline:h0:1"]),
+    ("kernel-zone-full", ["online:h0-h3:kernel", "alloc:a:440:4k", "touch:a", "offline:h1:20"]),
     ("noroom", ["hogfree:hog:48", "online:h0:movable", "hogmov:a:14", "offline:h0:1"]),
     ("repin", ["alloc:a:1:4k", "touch:a", "repin:a:iou:6"]),
     ("normal-leave", ["hogfree:hog:48", "alloc:a:1:4k", "touch:a", "pin:a:iou"]),

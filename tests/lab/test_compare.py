@@ -77,6 +77,7 @@ def test_the_marked_block_is_compared_whatever_its_number() -> None:
         ("nr_foll_pin_acquired", 16382, 16384, False),
         ("nr_foll_pin_released", 8192, 0, True),
         ("thp_migration_success", 16, 17, False),
+        ("thp_migration_success", 1, 0, False),
         ("thp_migration_success", 16, 18, True),
         ("thp_migration_split", 56, 1, True),
         ("pgmigrate_fail", 5, 500_000, False),
@@ -105,6 +106,26 @@ def test_a_collapse_in_the_recorded_run_widens_its_migration_counters() -> None:
     assert fields(recorded, {"vmstat": {"pgmigrate_success": 30700}}) == [
         "vmstat.pgmigrate_success"
     ]
+
+
+def test_a_thp_of_the_guest_itself_widens_the_pages_moved_by_one_huge_page() -> None:
+    recorded = {"vmstat": {"pgmigrate_success": 8738, "thp_migration_success": 1}}
+    assert fields(recorded, {"vmstat": {"pgmigrate_success": 8208}}) == []
+    assert fields(recorded, {"vmstat": {"pgmigrate_success": 8138}}) == ["vmstat.pgmigrate_success"]
+    recorded["vmstat"]["thp_migration_success"] = 3
+    assert fields(recorded, {"vmstat": {"pgmigrate_success": 8208}}) == [
+        "vmstat.thp_migration_success"
+    ]
+
+
+def test_counters_of_a_large_buffer_agree_within_one_percent_of_it() -> None:
+    rules = Comparison(False, False, HOT)
+    look = {"dist": DIST | {"pages": 66_048}}
+    fields(look, {"dist": sim_dist(pages=66_048)}, rules=rules)
+    counter = "pgmigrate_success"
+    for now, found in ((4560, []), (4561, [f"vmstat.{counter}"])):
+        seen = {"vmstat": {counter: now}}
+        assert fields({"vmstat": {counter: 3900}}, seen, rules=rules) == found
 
 
 def test_block_states_rounds_and_blocks() -> None:

@@ -107,9 +107,7 @@ def test_a_class_below_the_required_share_fails(run: Any) -> None:
 def test_a_pin_without_room_kills_the_driver_and_ends_the_case(run: Any) -> None:
     hog = {"op": "hogfree:hog:48", "hog_pages": 169_227}
     rest = [{"op": "online:h0-h1:movable"}, {"op": "alloc:a:64:4k"}, {"op": "touch:a"}]
-    died = line(
-        [hog, *rest], fate="oom-killed", last_op_started="pin:a:iou", oom_killed=["pinlab"]
-    )
+    died = line([hog, *rest], fate="oom-killed", last_op_started="pin:a:iou", oom_killed=["pinlab"])
     code, out, _ = run([died])
     assert (code, out["disagreements"]) == (0, [])
     survived = line([hog, *rest, {"op": "pin:a:iou", "pin_result": "0", "before": DIST,
