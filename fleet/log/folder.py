@@ -165,7 +165,9 @@ def _lock_folder(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        raise InputError("another process is writing this run", where=str(path)) from error
+        held = isinstance(error, BlockingIOError)
+        reason = "another process is writing this run" if held else f"lock: {error.strerror}"
+        raise InputError(reason, where=str(path)) from error
     if not os.access(path, os.W_OK | os.X_OK):
         os.close(lock)
         raise InputError("not writable", where=str(path))

@@ -6,6 +6,7 @@ from math import ceil, sqrt
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from queries.catalog import Catalog
 from queries.shipped import shipped
@@ -437,3 +438,9 @@ def test_default_parameters_are_the_documented_ones(catalog: Catalog) -> None:
         shipped()["hang_rate_by_replication"].run(catalog).to_pylist(),
         hang_rate_by_replication("removal"),
     )
+
+
+def test_intervals_are_scipys(catalog: Catalog) -> None:
+    for row in shipped()["hang_rate"].run(catalog).to_pylist():
+        found = binomtest(row["hung"], row["requests"]).proportion_ci(method="wilson")
+        assert (row["low"], row["high"]) == pytest.approx((found.low, found.high), rel=1e-9)
