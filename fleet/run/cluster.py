@@ -6,6 +6,7 @@ Measured on Ray 2.60: start 2.4 s, stop 1.6 s, no line on stderr with these sett
 import contextlib
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -42,17 +43,24 @@ def ray_session(address: str | None, cpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    try:
+    with contextlib.ExitStack() as stack:
         if address is None:
-            _start(ray, cpus)
+            _start(stack.enter_context(_short_folder()), cpus)
         else:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, ValueError, OSError) as error:
-        raise InputError(f"no Ray cluster: {error}", where="--address") from error
-    try:
+            _connect(address)
+        stack.callback(ray.shutdown)
         yield
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[str]:
+    """Hold a folder for Ray's sockets and logs: short, as socket paths end at 107 bytes."""
+    parent = "/tmp" if os.access("/tmp", os.W_OK) else None
+    folder = tempfile.mkdtemp(prefix="fleet-", dir=parent)
+    try:
+        yield folder
     finally:
-        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _silence() -> None:
@@ -67,18 +75,28 @@ def _silence() -> None:
         worker.print_to_stdstream = lambda *_, **__: None
 
 
-def _start(ray: object, cpus: int) -> None:
-    """Start Ray on this machine in a short temp folder (socket paths end at 107 bytes)."""
-    folder = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
+def _start(folder: str, cpus: int) -> None:
+    """Start Ray on this machine (RunError)."""
+    import ray
+
     try:
-        ray.init(  # type: ignore[attr-defined]
+        ray.init(
             num_cpus=cpus,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
-            configure_logging=True,
             object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=os.path.join(folder, f"fleet-ray-{os.getuid()}"),
+            _temp_dir=folder,
         )
     except Exception as error:
         raise RunError(f"Ray did not start: {error}") from error
+
+
+def _connect(address: str) -> None:
+    """Join a cluster (InputError when nothing answers there)."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (ConnectionError, ValueError, OSError, RuntimeError) as error:
+        raise InputError(f"no Ray cluster at {address!r}: {error}", where="--address") from error
