@@ -7,6 +7,8 @@ from engine.fault import path_of
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
 from engine.state import (
+    BL_INDEX,
+    BL_REF,
     AR_KIND,
     BK_RESERVED,
     BK_ZONE,
@@ -47,12 +49,17 @@ UNMOVABLE = int(BlockerClass.UNMOVABLE)
 
 @kernel
 def index_of(h, ref):
-    """Virtual index of an element, by walking to the head of its area."""
-    index = 0
-    ref = prv(h, ref)
-    while ref != NIL:
-        index += length(h, ref)
-        ref = prv(h, ref)
+    """Virtual index of an element: from its neighbour reported last, or from its area's head."""
+    before, last = prv(h, ref), h.g[BL_REF]
+    if before != NIL and before == last:
+        index = h.g[BL_INDEX] + length(h, before)
+    else:
+        index = 0
+        while before != NIL:
+            index += length(h, before)
+            before = prv(h, before)
+    h.g[BL_REF] = ref
+    h.g[BL_INDEX] = index
     return index
 
 
@@ -152,6 +159,7 @@ def wanted(h, a, reason):
 def emit_blockers(h, b, reason):
     """BLOCKER rows of a block, ascending; neighbours with the same story are one row."""
     start = h.g[G_NROWS]
+    h.g[BL_REF] = NIL
     first = b * h.g[G_BLOCK_PBS]
     if reason == UNMOVABLE_REASON and h.blk[b, BK_RESERVED]:
         pfn = first << h.g[G_PBO]
