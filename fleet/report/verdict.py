@@ -96,7 +96,11 @@ def _price(figures: Figures, kind: str, base: str, best: str) -> str:
         extra = guard[best][key] - guard[base][key]
         if extra:
             noun = one if abs(extra) == 1 else many
-            parts.append(f"{abs(extra):,} {noun} {'more' if extra > 0 else 'fewer'}")
+            parts.append(f"{abs(extra):,} {'more' if extra > 0 else 'fewer'} {noun}")
+    lost = {row["arm"]: row["flow_seconds_lost"] for row in figures["workload_impact"]}
+    if lost[best] != lost[base]:
+        word = "more" if lost[best] > lost[base] else "fewer"
+        parts.append(f"{units.digits(abs(lost[best] - lost[base]))} {word} flow-seconds lost")
     return ", ".join(parts)
 
 
