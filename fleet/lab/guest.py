@@ -55,7 +55,8 @@ class Boot:
 
 BOOTS: dict[tuple[str, int], Boot] = {
     # (kernel, nodes); managed and free pages of `zones` at boot: 5.10 197,275 and 187,328;
-    # 6.1 195,464 and 181,515; two nodes by `nodefree` (5.10: 116.9 k + 69.9 k, 6.1: 111.8 k + 67.8 k)
+    # 6.1 195,464 and 181,515; two nodes by `nodefree`: free 116.9 k + 69.9 k on 5.10,
+    # 111.8 k + 67.8 k on 6.1
     ("5.10", 1): Boot(
         (14, 0, 0, 0, 0, 0, 50, 63), (6_820,), (352,), 0, 903, (4, 4, 4, 6, 6, 5, 8, 6, 2, 2)
     ),

@@ -1,0 +1,72 @@
+"""The recorded real-kernel cases: class targets, and profiles that must not be mixed up."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.cli.validate import EngineName, _factory, _tables
+from fleet.lab.classes import PLACEMENT
+from fleet.lab.report import Summary, agreement, validate
+
+RECORDED = Path(__file__).resolve().parents[3] / "shared" / "kernel-lab"
+FILES = [RECORDED / "cases.jsonl", RECORDED / "placement.jsonl"]
+KERNELS = ("5.10", "6.1")
+SELECTED = (
+    "01-*", "03-*", "04-*", "05-normal-*", "06*", "07*", "08-*", "09-*", "10-*", "11-repin-*",
+    "14-*", "Pa-*", "Pb-*", "Pd-*", "N[a-e]-*",
+)  # fmt: skip
+CLASSES = {
+    "touched", "untouched", "nopin", "vmsplice", "release", "k-of-8", "kernel-zone", "noroom",
+    "repin", "normal-leave", "vfio", "fresh", "lifo", "freed-pattern", "two-node",
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    not all(f.exists() for f in FILES), reason="the recorded cases are not beside the repository"
+)
+
+
+def replayed(profile: str, *names: str, kernels: tuple[str, ...] = KERNELS) -> Summary:
+    """Replay selected cases on the fast engine."""
+    factory: Any = _factory(EngineName.FAST)
+    return validate(FILES, factory, _tables(profile), kernels, names)
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    """Every selected case under its own kernel's profile."""
+    return replayed("", *SELECTED)
+
+
+def test_every_selected_case_is_replayed(summary: Summary) -> None:
+    assert [str(e) for e in summary.errors] == []
+    assert set(summary.by_class()) == CLASSES
+    assert len(summary.outcomes) >= 140
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_class_targets(summary: Summary, kernel: str) -> None:
+    shares = {name: agreement(found) for name, found in summary.by_class(kernel).items()}
+    low = {
+        name: share
+        for name, share in shares.items()
+        if share < (0.85 if name in PLACEMENT else 0.95)
+    }
+    assert low == {}
+
+
+@pytest.mark.parametrize(("kernel", "profile"), [("5.10", "linux-6.1"), ("6.1", "linux-5.10")])
+def test_long_term_pins_disagree_under_the_other_kernel(kernel: str, profile: str) -> None:
+    """5.10 pins in MOVABLE and loops, 6.1 moves first: no such case may look right in both."""
+    names = ("01-*", "03-*-iou", "09-*", "11-repin-*", "14-*", "Nc-*")
+    wrong = replayed(profile, *names, kernels=(kernel,))
+    assert len(wrong.outcomes) >= 9
+    assert [o.case.label for o in wrong.outcomes if o.agrees] == []
+
+
+def test_what_does_not_pin_long_term_agrees_under_both_profiles() -> None:
+    names = ("04-nopin-4k-032mb", "06-*", "10-kernel-empty")
+    for kernel, profile in (("5.10", "linux-6.1"), ("6.1", "linux-5.10")):
+        same = replayed(profile, *names, kernels=(kernel,))
+        assert same.outcomes
+        assert all(o.agrees for o in same.outcomes)
