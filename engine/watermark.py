@@ -17,6 +17,7 @@ from engine.state import (
 
 KINDS = ZONES_PER_NODE
 MOVABLE_KIND = 2
+DMA_PAGES = 3840
 CAPPED = int(Cell.MOVABLE_MARK_CAPPED)
 PCP_HIGH = int(Cell.PCP_HIGH_PAGES)
 PCP_RULE = int(Cell.PCP_RULE)
@@ -85,13 +86,16 @@ def set_watermarks(h):
 
 @kernel
 def reserve(h, z, highest):
-    """lowmem_reserve[highest] of a zone, pages."""
+    """lowmem_reserve[highest] of a zone, pages; zone 0 also holds ZONE_DMA with its own."""
     kind = z % KINDS
-    if kind >= highest:
+    managed = h.zone[z, Z_MANAGED]
+    if kind >= highest or managed == 0:
         return 0
     above = 0
     for k in range(kind + 1, highest + 1):
         above += h.zone[z - kind + k, Z_MANAGED]
+    if z == 0:
+        return above // 256 + min((managed + above) // 256, DMA_PAGES)
     return above // 256 if kind == 0 else above // 32
 
 

@@ -20,6 +20,8 @@ FALLBACKS = {
 }
 LOWMEM_RESERVE_RATIO = (256, 32)
 """sysctl_lowmem_reserve_ratio of DMA32 and NORMAL."""
+DMA_PAGES = 3840
+"""Managed pages of ZONE_DMA: 16 MiB less what is reserved (/proc/zoneinfo of 6.1)."""
 MIN_FREE_KB, MAX_FREE_KB = 128, 262_144
 """Clamp of min_free_kbytes (init_per_zone_wmark_min)."""
 
@@ -93,12 +95,17 @@ class Buddy(State):
             self._spread_marks(recommended)
 
     def _reserve(self, zone: Zone, highest: int) -> int:
-        """lowmem_reserve[highest] of a zone, pages (setup_per_zone_lowmem_reserve)."""
-        if zone.kind >= highest:
+        """lowmem_reserve[highest] of a zone, pages (setup_per_zone_lowmem_reserve).
+
+        The first node's DMA32 also holds ZONE_DMA, whose pages have a reserve of their own.
+        """
+        if zone.kind >= highest or not zone.managed:
             return 0
         base = zone.node * ZONES_PER_NODE
         above = sum(self.zone[base + k].managed for k in range(zone.kind + 1, highest + 1))
-        return above // LOWMEM_RESERVE_RATIO[zone.kind]
+        if zone.zid:
+            return above // LOWMEM_RESERVE_RATIO[zone.kind]
+        return above // 256 + min((zone.managed + above) // 256, DMA_PAGES)
 
     # -- free lists ---------------------------------------------------------------------------
 
