@@ -1,7 +1,5 @@
 """A bench: the same commands go to every engine, results are compared, laws are checked."""
 
-import importlib
-import importlib.util
 import os
 import signal
 import time
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.costs import CostModel
 from engine.enums import NR_CELLS, AreaKind, Cell, Migratetype, Op, Row, ZoneKind
+from engine.host import Host
 from engine.reference.host import ReferenceHost
 from engine.rows import COLUMNS, FIRST
 from engine.shape import HOLE, OFFLINE, HostShape
@@ -24,10 +23,6 @@ Int64 = NDArray[np.int64]
 Engine = Any
 """A class with the surface of docs/architecture.md, or an object of it."""
 
-if not os.environ.get("REFONLY"):
-    Host: Engine = importlib.import_module("engine.host").Host
-else:
-    Host = ReferenceHost
 ENGINES: tuple[Engine, ...] = (ReferenceHost, Host)
 """The reference comes first: it defines what the others must compute."""
 
@@ -96,7 +91,7 @@ def rows_of(rows: Int64, kind: Row) -> list[dict[str, int]]:
 
 
 @dataclass
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     """Two engines disagree."""
 
     what: str
@@ -203,7 +198,7 @@ class Bench:
     def compare(self, *, full: bool) -> None:
         """Compare all engines with the first one.
 
-        Raises Mismatch naming what differs.
+        Raises MismatchError naming what differs.
         """
         first = self.host
         for other in self.hosts[1:]:
@@ -211,7 +206,7 @@ class Bench:
             same("zones", first.zones(), other.zones())
             same("blocks", first.blocks(), other.blocks())
             if (first.now_ns, first.offline_running) != (other.now_ns, other.offline_running):
-                raise Mismatch(
+                raise MismatchError(
                     f"now, offline: {first.now_ns}, {first.offline_running}"
                     f" != {other.now_ns}, {other.offline_running}"
                 )
@@ -220,7 +215,7 @@ class Bench:
 
 
 def compare_full(a: Engine, b: Engine, shape: HostShape) -> None:
-    """Compare two engines in every detail a host shows. Raises Mismatch."""
+    """Compare two engines in every detail a host shows. Raises MismatchError."""
     for zone in range(shape.nr_zones):
         for mt in Migratetype:
             for order in range(shape.pageblock_order + 2):
@@ -235,7 +230,7 @@ def compare_full(a: Engine, b: Engine, shape: HostShape) -> None:
 
 
 def same(what: str, a: Int64, b: Int64) -> None:
-    """Raise Mismatch unless two arrays are equal, showing the first rows that differ."""
+    """Raise MismatchError unless two arrays are equal, showing the first rows that differ."""
     if a.shape == b.shape and np.array_equal(a, b):
         return
     if a.ndim == 2 and b.ndim == 2:
@@ -243,8 +238,10 @@ def same(what: str, a: Int64, b: Int64) -> None:
         only = [f"- {r}" for r in left if r not in right] + [
             f"+ {r}" for r in right if r not in left
         ]
-        raise Mismatch(f"{what}: {a.shape} {b.shape}\n" + "\n".join(only[:24] or ["order differs"]))
-    raise Mismatch(f"{what}:\n- {a.tolist()}\n+ {b.tolist()}")
+        raise MismatchError(
+            f"{what}: {a.shape} {b.shape}\n" + "\n".join(only[:24] or ["order differs"])
+        )
+    raise MismatchError(f"{what}:\n- {a.tolist()}\n+ {b.tolist()}")
 
 
 def table_of(cells: dict[str, int]) -> Int64:

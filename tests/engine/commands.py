@@ -36,6 +36,9 @@ CELLS: list[dict[str, int]] = [
     {},
     {"PCP_HIGH_PAGES": 4},
     {"PCP_HIGH_PAGES": 1, "PIN_FAILURE": 1},
+    {"PCP_THP": 1, "PCP_HIGH_PAGES": 40},
+    {"PCP_THP": 1, "SPLIT_TAILS_LAST": 1, "PCP_HIGH_PAGES": 9},
+    {"PCP_THP": 0, "SPLIT_TAILS_LAST": 0},
     {"ISOLATED_UNPINNABLE": 1, "PCP_HIGH_PAGES": 7},
     {"HINT_HONOURED": 1, "VFIO_CALL_PAGES": 3},
     {"MOVABLE_MARK_CAPPED": 1, "PCP_RULE": 2},
@@ -258,15 +261,17 @@ class Commander:
         self.run(Op.ONLINE, first, d.of((1, 1, 1, 2)), d.of((2, 2, 2, 1, 1, 0, 3)))
 
     def host(self) -> None:
-        """RECLAIM, SAMPLE, SHUFFLE, POOL."""
+        """RECLAIM, SAMPLE, SHUFFLE, MIN_FREE, POOL."""
         d = self.d
-        what = d.below(4)
+        what = d.below(5)
         if what == 0:
             self.run(Op.RECLAIM, d.below(self.shape.nr_zones + 1), d.below(60) - 1)
         elif what == 1:
             self.run(Op.SAMPLE, d.below(1000))
         elif what == 2:
             self.run(Op.SHUFFLE, d.below(1 << 62))
+        elif what == 3:
+            self.run(Op.MIN_FREE, d.below(self.pages // 6) - 1)
         else:
             self.run(Op.POOL, d.below(self.shape.nr_nodes + 1), d.below(4))
 

@@ -24,7 +24,7 @@ ADVANCE = 1 << 20
 
 KEEPS_CONTENT = (
     ADVANCE, Op.SPAWN, Op.MAP, Op.UNPIN, Op.HOLD, Op.ONLINE, Op.OFFLINE, Op.SIGNAL, Op.STATUS,
-    Op.RECLAIM, Op.MIGRATE, Op.SAMPLE, Op.SHUFFLE, Op.POOL,
+    Op.RECLAIM, Op.MIGRATE, Op.SAMPLE, Op.SHUFFLE, Op.POOL, Op.MIN_FREE,
 )  # fmt: skip
 """Operations after which the same virtual pages are present (page cache may be reclaimed)."""
 
@@ -62,7 +62,7 @@ class Conservation:
         before, now = self.seen, View(host)
         self.check_static(now)
         self.check_steps(before, now, command)
-        self.marks.follow(before, now)
+        self.marks.follow(before, now, command)
         self.seen = now
 
     def check_static(self, now: "View") -> None:
@@ -248,7 +248,7 @@ class Marks:
         """Compute the marks of a host just made."""
         self._set(self._managed(blocks))
 
-    def follow(self, before: View, now: View) -> None:
+    def follow(self, before: View, now: View, command: list[int]) -> None:
         """Check the marks after one step.
 
         Several blocks that changed in one step leave the order open, which the marks depend on:
@@ -261,7 +261,9 @@ class Marks:
             if old[B_ZONE] != new[B_ZONE]
         ]
         shown = [(z[MIN], z[LOW], z[HIGH]) for z in now.zones]
-        if len(changed) == 1:
+        if command[1] == Op.MIN_FREE and command[2] >= 0 and shown != self.marks:
+            self._spread(self._managed(now.blocks), command[2])
+        elif len(changed) == 1:
             self._set(self._managed(now.blocks))
         elif changed or before.offline_running:
             self.marks = shown
@@ -283,15 +285,17 @@ class Marks:
         buffer = sum(max(managed[z] - self.marks[z][2], 0) for z in low)
         kbytes = min(max(isqrt(buffer * 64), 128), 262_144)
         pages = kbytes // 4
-        self._spread(managed, kinds, pages)
+        self._spread(managed, pages)
         if self.shape.thp:
             zones = sum(1 + (kinds[z] == ZoneKind.DMA32) for z in low if managed[z])
             buffer = sum(max(managed[z] - self.marks[z][2], 0) for z in low)
             wanted = min((11 * zones) << self.shape.pageblock_order, buffer * 5 // 100)
             if wanted > pages:
-                self._spread(managed, kinds, wanted)
+                self._spread(managed, wanted)
 
-    def _spread(self, managed: list[int], kinds: list[int], pages: int) -> None:
+    def _spread(self, managed: list[int], pages: int) -> None:
+        kinds = [z % len(ZoneKind) for z in range(len(managed))]
+
         def counts(z: int) -> bool:
             return not (self.capped and kinds[z] == ZoneKind.MOVABLE)
 
