@@ -7,11 +7,11 @@ from engine.fault import path_of
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
 from engine.state import (
-    BL_INDEX,
-    BL_REF,
     AR_KIND,
     BK_RESERVED,
     BK_ZONE,
+    BL_INDEX,
+    BL_REF,
     DESC,
     FOLIO,
     G_BLOCK_PBS,

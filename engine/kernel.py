@@ -141,9 +141,12 @@ def _link_only() -> Iterator[None]:
         self._finalize_dynamic_globals()
         self._finalized = True
 
-    library._optimize_final_module = lambda self: None
+    def nothing(*_: Any) -> None:
+        """Kernels raise nothing, so their environment is never read."""
+
+    library._optimize_final_module = nothing
     library._finalize_final_module = finalise_only
-    codegen.set_env = lambda self, name, env: None  # kernels raise nothing, so read no environment
+    codegen.set_env = nothing
     try:
         yield
     finally:
