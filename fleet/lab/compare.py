@@ -15,6 +15,7 @@ GUEST_PAGES = 64
 """Pages that two counts may differ by because the guest has movable pages of its own."""
 COLLAPSE_PAGES = 512
 """Pages that one khugepaged collapse in the recorded run adds to its migration counters."""
+MOVED = "moved_since_last"
 COUNTERS = (
     "pgmigrate_success", "thp_migration_success", "thp_migration_split",
     "nr_foll_pin_acquired", "nr_foll_pin_released",
@@ -97,14 +98,15 @@ class Comparison:
     ) -> None:  # fmt: skip
         """Where a buffer lies."""
         self._largest = max(self._largest, int(recorded["pages"]))
-        keys = ["pages", "absent", "moved_since_last"]
+        keys = ["pages", "absent", MOVED]
         if recorded["lru"] or recorded["thp"]:  # else the driver did not read page flags
             keys.append("thp")
+        share = 50 if self.placement else 100
         for key in keys:
-            limit = max(GUEST_PAGES, recorded["pages"] // 100)
+            limit = max(GUEST_PAGES, recorded["pages"] // (100 if key != MOVED else share))
             _near(out, f"{field}.{key}", recorded[key], seen[key], limit)
         present = recorded["pages"] - recorded["absent"]
-        limit = max(GUEST_PAGES, present // 100)
+        limit = max(GUEST_PAGES, present // share)
         movable = int(recorded["by_zone"].get("Movable", 0))
         _near(out, f"{field}.by_zone.Movable", movable, seen["by_zone"]["Movable"], limit)
         if "in_marked_block" in seen and buffer in self._marked:

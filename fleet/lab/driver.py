@@ -89,16 +89,11 @@ class Driver:
         Block numbers of ``h0``, ``h1``, ….
     first_slot : int
         First area slot that is free.
-    held_back_pages : int
-        Free pages nobody can take, which the real driver counts as free.
     """
 
-    def __init__(
-        self, machine: Machine, hot_blocks: tuple[int, ...], first_slot: int, held_back_pages: int
-    ) -> None:
+    def __init__(self, machine: Machine, hot_blocks: tuple[int, ...], first_slot: int) -> None:
         self.machine = machine
         self.hot = hot_blocks
-        self.held_back = held_back_pages
         self.buffers: dict[str, Buffer] = {}
         self.cpu_now, self.node_now = 0, -1
         self.immune = False
@@ -273,8 +268,7 @@ class Driver:
 
     def free_outside(self, node: int = -1) -> int:
         """Free pages outside MOVABLE, as the driver reads them."""
-        held = self.held_back if node <= 0 else 0
-        return self._free_pages((ZoneKind.DMA32, ZoneKind.NORMAL), node) + held
+        return self._free_pages((ZoneKind.DMA32, ZoneKind.NORMAL), node)
 
     def _free_pages(self, kinds: tuple[ZoneKind, ...], node: int) -> int:
         """Free pages of zones of some kinds, on one node or (-1) all."""

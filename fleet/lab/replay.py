@@ -64,9 +64,8 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
     """
     kind = class_of(case)
     machine = guest.start(case, factory, table)
-    boot = guest.boot_of(case)
     first_slot = guest.first_free_slot(case.guest)
-    driver = Driver(machine, case.hot_blocks, first_slot + 1, boot.held_back_pages)
+    driver = Driver(machine, case.hot_blocks, first_slot + 1)
     _add_neighbour(case, machine, driver, first_slot)
     rules = Comparison(kind in PLACEMENT, is_random(case), frozenset(case.hot_blocks))
     found: list[Disagreement] = []
