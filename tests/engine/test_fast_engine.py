@@ -1,15 +1,17 @@
 """What only the fast engine has: compiled kernels, pools of records, skipped passes."""
 
+import importlib
 import os
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
-from engine import dispatch, kernel
+from engine import kernel
 from engine.costs import CostModel
 from engine.enums import AreaKind, Op
 from engine.host import Host
@@ -35,15 +37,35 @@ def rows_at(bench: Bench) -> np.ndarray:
     return np.array([r for r in bench.log if r[1] < 1 << 20], np.int64)
 
 
-def test_no_compiled_entry_counts_references() -> None:
+COUNTING = """
+import numba
+
+@numba.njit(cache=True)
+def keep(a):
+    return [a, a]
+"""
+
+
+def machine_code(folder: Path) -> bytes:
+    """All machine code in a cache folder (symbols of calls are plain text in it)."""
+    return b"".join(p.read_bytes() for p in sorted(folder.rglob("*.nbc")))
+
+
+def test_no_compiled_entry_counts_references(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Host(make_shape("NM"), make_table(), CostModel().vector())
-    for entry in (dispatch.run, dispatch.populate_blocks):
-        assert entry in kernel._ENTRIES
-        (assembly,) = entry.inspect_asm().values()
-        assert "NRT_incref" not in assembly
-        assert len(assembly) > 1000
+    ours = machine_code(kernel.CACHE_DIR)
+    assert len(ours) > 100_000
+    assert b"NRT_incref" not in ours
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # where it does count
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("counting").keep(np.zeros(2))
+    assert b"NRT_incref" in machine_code(tmp_path)
 
 
+@pytest.mark.slow  # compiles the engine once more
 def test_index_checks_find_nothing_in_a_short_run() -> None:
     code = (
         "from engine import kernel\n"
@@ -126,19 +148,20 @@ def test_how_commands_are_cut_into_calls_does_not_matter(engine: Engine, key: in
 def test_records_and_slots_grow_with_what_a_host_holds() -> None:
     shape = make_shape("N" * 40 + "M" * 80, chunks=4)
     table = make_table(PCP_HIGH_PAGES=1)
-    hosts = [e(shape, table, CostModel().vector()) for e in (ReferenceHost, Host)]
+    costs = CostModel().vector()
+    reference, fast = ReferenceHost(shape, table, costs), Host(shape, table, costs)
     commands = [command(0, Op.SPAWN, 700, 0, 0)]
     for slot in range(0, 900, 9):
         commands.append(command(0, Op.MAP, slot, 700, AreaKind.ANON, 20, 0))
         commands.append(command(0, Op.TOUCH, slot, 0, 20, -1, -1))
         commands += [command(0, Op.FREE, slot, i, 1, -1) for i in range(1, 20, 2)]
     commands += [command(1, Op.PIN, 5_000, 9, 2, 1, 0, -1), command(2, Op.SAMPLE, 1)]
-    results = [h.execute(np.array(commands), 3) for h in hosts]
-    assert np.array_equal(*results)
-    compare_full(hosts[0], hosts[1], shape)
-    runs = hosts[1].nr_runs
+    batch = np.array(commands)
+    assert np.array_equal(reference.execute(batch, 3), fast.execute(batch, 3))
+    compare_full(reference, fast, shape)
+    runs = fast.nr_runs
     assert runs > 900
-    for host in hosts:
+    for host in (reference, fast):
         host.execute(np.array([command(9, Op.EXIT, 700)]), 10)
-    compare_full(hosts[0], hosts[1], shape)
-    assert hosts[1].nr_runs < runs / 2
+    compare_full(reference, fast, shape)
+    assert fast.nr_runs < runs / 2
