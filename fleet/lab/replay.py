@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from engine.enums import AreaKind, Counter, Op
 from fleet.lab import guest
+from fleet.lab.buffers import UnsupportedOperationError
 from fleet.lab.classes import PLACEMENT, class_of, is_random
 from fleet.lab.compare import Comparison, Mismatch
-from fleet.lab.driver import Driver, UnsupportedOperationError
+from fleet.lab.driver import Driver
 from fleet.lab.guest import OTHER_PROC
 from fleet.lab.lines import Case, CaseError
 from fleet.lab.machine import (
@@ -62,6 +63,10 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
     CaseError
         The guest is not known, or an operation is not supported; nothing was compared.
     """
+    for index, operation, _ in _steps(case):
+        if not Driver.supports(operation):
+            reason = f"operation {operation.text!r} is not supported yet"
+            raise CaseError(case.where, f"ops[{index}]", reason)
     kind = class_of(case)
     machine = guest.start(case, factory, table)
     first_slot = guest.first_free_slot(case.guest)
