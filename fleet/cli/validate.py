@@ -58,6 +58,8 @@ def run(
         case or (),
         _progress(),
     )
+    if not summary.by_class() and not summary.errors:
+        raise InputError("no case was selected", where=" ".join(map(str, files)))
     if fmt is Format.JSON:
         print(json.dumps(report.as_json(summary), indent=2))
     else:
