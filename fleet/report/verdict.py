@@ -36,10 +36,25 @@ def verdict(figures: Figures) -> str:
 
 
 def _best(figures: Figures, kind: str, rows: list[Row]) -> Row:
-    """Lowest hang rate; among equals the most offlined, then the fewest bytes moved."""
+    """Lowest hang rate; among equals that remove as much, the least harm, then the fewest bytes.
+
+    As much: at least 95 % of the most. Harm is what users lose: panics, killed processes, failed
+    pins.
+    """
+    guard = {row["arm"]: row for row in figures["guardrails"]}
+    harm = {a: g["panics"] + g["oom_kills"] + g["pin_failures"] for a, g in guard.items()}
     done = {row["arm"]: row["offlined"] for row in figures["outcomes"][kind]}
     moved = {row["arm"]: row["total_bytes"] for row in figures["migration_cost"][kind]}
-    return min(rows, key=lambda r: (r["hang_rate"], -done[r["arm"]], moved[r["arm"]]))
+
+    lowest = min(row["hang_rate"] for row in rows)
+    equals = [row["arm"] for row in rows if row["hang_rate"] == lowest]
+    enough = max(done[arm] for arm in equals) * 95 // 100
+
+    def order(row: Row) -> tuple[float, bool, int, int, int]:
+        arm = row["arm"]
+        return row["hang_rate"], done[arm] < enough, harm[arm], -done[arm], moved[arm]
+
+    return min(rows, key=order)
 
 
 def _change(figures: Figures, kind: str, arm: str) -> Row | None:

@@ -124,7 +124,8 @@ def test_verdict_when_it_is_not_decided() -> None:
         return "stuck" if request == 0 or (arm == 0 and request == 1) else "offlined"
 
     told = verdict(outcome(make_units(), decide))
-    assert told.startswith(f"Not decided: {ARMS[1]} has fewest, 2 of 60 probes against 4 under ")
+    # both other arms hang as rarely and remove as much; the last one does less harm
+    assert told.startswith(f"Not decided: {ARMS[2]} has fewest, 2 of 60 probes against 4 under ")
 
 
 def test_verdict_without_probes_goes_by_replications() -> None:
