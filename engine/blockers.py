@@ -134,6 +134,8 @@ def add_element(h, start, b, ref, reason):
         pfn += h.runs[-2 - ref, RS_START]
     huge = is_folio(h, ref)
     cls = class_of(h, b, a, count, reason)
+    if cls == NO_ROOM and not h.g[O_NOROOM]:
+        return True  # it would have moved, had the offline gone on
     path = path_of(h, a, huge) if h.slot[a, AR_KIND] != KERNEL else 0
     if not count or huge:
         pin = pin_over(h, a, index_of(h, ref), pages) if count else -1

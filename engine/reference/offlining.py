@@ -322,6 +322,8 @@ class Offlining(Pinning):
             if folio.area == POOL_AREA and reason != OfflineReason.UNMOVABLE:
                 continue
             row = self._blocker(off, reason, folio)
+            if row[2] == BlockerClass.NO_ROOM and not off.no_room:
+                continue  # it would have moved, had the offline gone on
             if (
                 last is not None
                 and last[3] + last[4] == row[3]
