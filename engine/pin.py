@@ -247,7 +247,7 @@ def take_pins(h, a, first, count):
         huge = is_folio(h, ref)
         pb = block_pb(h, ref)
         if huge:
-            cost = h.g[COSTS + PIN_2M]
+            cost = h.g[COSTS + PIN_2M] * pages // h.g[G_PBP]
             change_count(h, ref, count_of(h, ref) + pages)
         else:
             cost = pages * h.g[COSTS + PIN_4K]

@@ -116,17 +116,19 @@ class Pinning(Migration):
         return Errno.ENOMEM
 
     def _take_pins(self, slot: int, first: int, count: int, rows: PinRows) -> None:
-        """Add a pin to each page; a huge folio counts its pinned sub-pages."""
-        seen: set[int] = set()
+        """Add a pin to each page; a huge folio counts, and costs, its pinned sub-pages."""
+        taken: dict[int, int] = {}
         for pfn in self.area_of[slot].pages[first : first + count]:
             folio = self.owner[pfn]
             folio.pins += 1
-            cost = 0
-            if folio.pfn not in seen:
-                seen.add(folio.pfn)
-                cost = self.costs[Cost.PIN_2M if folio.order else Cost.PIN_4K]
-                self.tally.latency_ns += cost
-            rows.add(self._block(pfn), self._path(folio), PinRows.PINNED, 1, cost)
+            taken[folio.pfn] = taken.get(folio.pfn, 0) + 1
+        for pfn, pages in taken.items():
+            folio = self.owner[pfn]
+            cost = self.costs[Cost.PIN_4K] * pages
+            if folio.order:
+                cost = self.costs[Cost.PIN_2M] * pages // self.pb_pages
+            self.tally.latency_ns += cost
+            rows.add(self._block(pfn), self._path(folio), PinRows.PINNED, pages, cost)
         self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
 
     def _emit_pin(self, pin: int, slot: int, errno: Errno, rows: PinRows) -> None:
