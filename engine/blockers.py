@@ -140,7 +140,7 @@ def add_element(h, start, b, ref, reason):
     if not count or huge:
         pin = pin_over(h, a, index_of(h, ref), pages) if count else -1
         return add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin)
-    down = ref < NIL and (h.runs[-2 - ref, RS_FLAG] & DESC) != 0
+    down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
     index = index_of(h, ref)
     for i in range(pages):
         pin = pin_over(h, a, index + (pages - 1 - i if down else i), 1)
@@ -175,7 +175,7 @@ def emit_blockers(h, b, reason):
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
-                if h.runs[r, RS_STATE] == R_ALLOC and wanted(h, h.run[r, RN_OWN], reason):
+                if h.runb[r, RS_STATE] == R_ALLOC and wanted(h, h.run[r, RN_OWN], reason):
                     if not add_element(h, start, b, -2 - r, reason):
                         return
                 r = h.run[r, RN_BNEXT]

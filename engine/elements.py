@@ -62,7 +62,7 @@ def new_run(h):
             return 0
         h.g[G_RUNTOP] += 1
     h.g[G_RUNS] += 1
-    h.runs[r, RS_FLAG] = 0
+    h.runb[r, RS_FLAG] = 0
     h.run[r, RN_CNT] = 0
     h.run[r, RN_OWN] = NIL
     h.run[r, RN_PREV] = NIL
@@ -74,7 +74,7 @@ def new_run(h):
 @kernel
 def drop_run(h, r):
     """Give a run record back."""
-    h.runs[r, RS_STATE] = R_UNUSED
+    h.runb[r, RS_STATE] = R_UNUSED
     h.run[r, RN_NEXT] = h.g[G_RUNFREE]
     h.g[G_RUNFREE] = r
     h.g[G_RUNS] -= 1
@@ -117,7 +117,7 @@ def set_prv(h, ref, value):
 @kernel
 def is_hole(h, ref):
     """Whether an element of an area has no page."""
-    return ref < NIL and h.runs[-2 - ref, RS_STATE] == R_HOLE
+    return ref < NIL and h.runb[-2 - ref, RS_STATE] == R_HOLE
 
 
 @kernel
@@ -126,7 +126,7 @@ def length(h, ref):
     if ref >= 0:
         return h.g[G_PBP]
     r = -2 - ref
-    if h.runs[r, RS_STATE] == R_HOLE:
+    if h.runb[r, RS_STATE] == R_HOLE:
         return h.run[r, RN_CNT]
     return h.runs[r, RS_LEN]
 
@@ -161,7 +161,7 @@ def isolated(h, ref):
     """Whether a present element is listed by a migrate_pages call."""
     if ref >= 0:
         return (h.pbs[ref, PS_FLAG] & ISOLATED) != 0
-    return (h.runs[-2 - ref, RS_FLAG] & ISOLATED) != 0
+    return (h.runb[-2 - ref, RS_FLAG] & ISOLATED) != 0
 
 
 @kernel
@@ -171,7 +171,7 @@ def set_isolated(h, ref, on):
         h.pbs[ref, PS_FLAG] = (h.pbs[ref, PS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)
     else:
         r = -2 - ref
-        h.runs[r, RS_FLAG] = (h.runs[r, RS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)
+        h.runb[r, RS_FLAG] = (h.runb[r, RS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)
 
 
 @kernel
@@ -179,7 +179,7 @@ def deferred(h, ref):
     """Whether a present element is the tail of a split THP that waits for its turn."""
     if ref >= 0:
         return (h.pbs[ref, PS_FLAG] & DEFERRED) != 0
-    return (h.runs[-2 - ref, RS_FLAG] & DEFERRED) != 0
+    return (h.runb[-2 - ref, RS_FLAG] & DEFERRED) != 0
 
 
 @kernel
@@ -189,7 +189,7 @@ def set_deferred(h, ref, on):
         h.pbs[ref, PS_FLAG] = (h.pbs[ref, PS_FLAG] & ~DEFERRED) | (DEFERRED if on else 0)
     else:
         r = -2 - ref
-        h.runs[r, RS_FLAG] = (h.runs[r, RS_FLAG] & ~DEFERRED) | (DEFERRED if on else 0)
+        h.runb[r, RS_FLAG] = (h.runb[r, RS_FLAG] & ~DEFERRED) | (DEFERRED if on else 0)
 
 
 # -- chains of areas ------------------------------------------------------------------------------
@@ -269,9 +269,9 @@ def locate(h, a, index):
 def new_hole(h, pages, zero):
     """A hole element."""
     r = new_run(h)
-    h.runs[r, RS_STATE] = R_HOLE
+    h.runb[r, RS_STATE] = R_HOLE
     h.run[r, RN_PB] = NIL
-    h.runs[r, RS_FLAG] = ZERO if zero else 0
+    h.runb[r, RS_FLAG] = ZERO if zero else 0
     h.run[r, RN_CNT] = pages
     return -2 - r
 
@@ -279,7 +279,7 @@ def new_hole(h, pages, zero):
 @kernel
 def is_zero(h, ref):
     """Whether a hole maps the zero page."""
-    return (h.runs[-2 - ref, RS_FLAG] & ZERO) != 0
+    return (h.runb[-2 - ref, RS_FLAG] & ZERO) != 0
 
 
 @kernel
@@ -348,7 +348,7 @@ def zero_range(h, a, first, count):
             if after > 0:
                 chain_insert_before(h, a, nxt(h, ref), new_hole(h, after, False))
             h.run[-2 - ref, RN_CNT] = stop - index
-            h.runs[-2 - ref, RS_FLAG] |= ZERO
+            h.runb[-2 - ref, RS_FLAG] |= ZERO
             h.slot[a, AR_HINTREF] = NIL
             join_holes(h, a, ref)
             turned += stop - index
@@ -372,7 +372,7 @@ def unzero_range(h, a, first, count):
             if after > 0:
                 chain_insert_before(h, a, nxt(h, ref), new_hole(h, after, True))
             h.run[-2 - ref, RN_CNT] = stop - index
-            h.runs[-2 - ref, RS_FLAG] &= ~ZERO
+            h.runb[-2 - ref, RS_FLAG] &= ~ZERO
             h.slot[a, AR_HINTREF] = NIL
             join_holes(h, a, ref)
         index = stop
@@ -421,7 +421,7 @@ def start_split(h, pb, state):
     h.run[r, RN_PB] = pb
     h.runs[r, RS_START] = 0
     h.runs[r, RS_LEN] = h.g[G_PBP]
-    h.runs[r, RS_STATE] = state
+    h.runb[r, RS_STATE] = state
     h.pbs[pb, PS_STATE] = SPLIT
     h.pb[pb, PB_AUX] = r
     h.pbs[pb, PS_FLAG] = 0
@@ -435,7 +435,7 @@ def break_uniform(h, pb):
     r = start_split(h, pb, R_ALLOC)
     h.run[r, RN_OWN] = a
     h.run[r, RN_CNT] = cnt
-    h.runs[r, RS_FLAG] = flag
+    h.runb[r, RS_FLAG] = flag
     chain_replace(h, a, pb, -2 - r)
     return -2 - r
 
@@ -446,12 +446,12 @@ def split_run(h, ref, k):
     r = -2 - ref
     a = h.run[r, RN_OWN]
     q = add_run_after(h, r, h.runs[r, RS_START] + k, h.runs[r, RS_LEN] - k)
-    h.runs[q, RS_STATE] = h.runs[r, RS_STATE]
-    h.runs[q, RS_FLAG] = h.runs[r, RS_FLAG]
+    h.runb[q, RS_STATE] = h.runb[r, RS_STATE]
+    h.runb[q, RS_FLAG] = h.runb[r, RS_FLAG]
     h.run[q, RN_OWN] = a
     h.run[q, RN_CNT] = h.run[r, RN_CNT]
     h.runs[r, RS_LEN] = k
-    if h.runs[r, RS_FLAG] & DESC:
+    if h.runb[r, RS_FLAG] & DESC:
         chain_insert_before(h, a, ref, -2 - q)
         if h.slot[a, AR_HINTREF] == ref:
             h.slot[a, AR_HINTREF] = -2 - q
@@ -468,7 +468,7 @@ def split_first(h, ref, k):
     if ref >= 0:
         ref = break_uniform(h, ref)
     r = -2 - ref
-    if h.runs[r, RS_FLAG] & DESC:
+    if h.runb[r, RS_FLAG] & DESC:
         return split_run(h, ref, h.runs[r, RS_LEN] - k)
     split_run(h, ref, k)
     return ref
@@ -504,11 +504,11 @@ def cut_out(h, a, index, stop):
 def same_story(h, p, r):
     """Whether two runs differ only in where they are."""
     return (
-        h.runs[p, RS_STATE] == R_ALLOC
-        and h.runs[r, RS_STATE] == R_ALLOC
+        h.runb[p, RS_STATE] == R_ALLOC
+        and h.runb[r, RS_STATE] == R_ALLOC
         and h.run[p, RN_PB] == h.run[r, RN_PB]
         and h.run[p, RN_CNT] == h.run[r, RN_CNT]
-        and (h.runs[p, RS_FLAG] & LISTED) == (h.runs[r, RS_FLAG] & LISTED)
+        and (h.runb[p, RS_FLAG] & LISTED) == (h.runb[r, RS_FLAG] & LISTED)
     )
 
 
@@ -526,13 +526,13 @@ def join_before(h, a, ref):
     up = h.runs[p, RS_START] + h.runs[p, RS_LEN] == h.runs[r, RS_START]
     down = h.runs[r, RS_START] + h.runs[r, RS_LEN] == h.runs[p, RS_START]
     if up and not (
-        (h.runs[p, RS_LEN] == 1 or not h.runs[p, RS_FLAG] & DESC)
-        and (h.runs[r, RS_LEN] == 1 or not h.runs[r, RS_FLAG] & DESC)
+        (h.runs[p, RS_LEN] == 1 or not h.runb[p, RS_FLAG] & DESC)
+        and (h.runs[r, RS_LEN] == 1 or not h.runb[r, RS_FLAG] & DESC)
     ):
         up = False
     if down and not (
-        (h.runs[p, RS_LEN] == 1 or h.runs[p, RS_FLAG] & DESC)
-        and (h.runs[r, RS_LEN] == 1 or h.runs[r, RS_FLAG] & DESC)
+        (h.runs[p, RS_LEN] == 1 or h.runb[p, RS_FLAG] & DESC)
+        and (h.runs[r, RS_LEN] == 1 or h.runb[r, RS_FLAG] & DESC)
     ):
         down = False
     if not up and not down:
@@ -540,11 +540,11 @@ def join_before(h, a, ref):
     chain_unlink(h, a, ref)
     if up:
         h.run[p, RN_BNEXT] = h.run[r, RN_BNEXT]
-        h.runs[p, RS_FLAG] &= ~DESC
+        h.runb[p, RS_FLAG] &= ~DESC
     else:
         block_remove(h, r)
         h.runs[p, RS_START] = h.runs[r, RS_START]
-        h.runs[p, RS_FLAG] |= DESC
+        h.runb[p, RS_FLAG] |= DESC
     h.runs[p, RS_LEN] += h.runs[r, RS_LEN]
     drop_run(h, r)
     return whole_again(h, a, before)
@@ -554,11 +554,11 @@ def join_before(h, a, ref):
 def whole_again(h, a, ref):
     """SPLIT pageblock with one ascending run over all of it -> UNIFORM; returns the element."""
     r = -2 - ref
-    if h.runs[r, RS_LEN] != h.g[G_PBP] or h.runs[r, RS_FLAG] & DESC:
+    if h.runs[r, RS_LEN] != h.g[G_PBP] or h.runb[r, RS_FLAG] & DESC:
         return ref
     pb = h.run[r, RN_PB]
     h.pb[pb, PB_OWN] = h.run[r, RN_OWN]
-    h.pbs[pb, PS_FLAG] = h.runs[r, RS_FLAG] & LISTED
+    h.pbs[pb, PS_FLAG] = h.runb[r, RS_FLAG] & LISTED
     cnt = h.run[r, RN_CNT]
     chain_replace(h, a, ref, pb)
     drop_run(h, r)

@@ -109,7 +109,7 @@ def link(h, z, mt, order, ref, tail):
     if ref >= 0:
         h.pbs[ref, PS_LIST] = mt
     else:
-        h.runs[-2 - ref, RS_LIST] = mt
+        h.runb[-2 - ref, RS_LIST] = mt
     if h.fl[i, FL_HEAD] == NIL:
         h.fl[i, FL_HEAD] = ref
         h.fl[i, FL_TAIL] = ref
@@ -132,7 +132,7 @@ def link(h, z, mt, order, ref, tail):
 @kernel
 def unlink(h, z, order, ref):
     """Take a chunk off its free list."""
-    mt = h.pbs[ref, PS_LIST] if ref >= 0 else h.runs[-2 - ref, RS_LIST]
+    mt = h.pbs[ref, PS_LIST] if ref >= 0 else h.runb[-2 - ref, RS_LIST]
     i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
     p, n = prv(h, ref), nxt(h, ref)
@@ -342,8 +342,8 @@ def free_run_at(h, pb, start, order):
     if (
         r != NIL
         and h.runs[r, RS_START] == start
-        and h.runs[r, RS_STATE] == FREE
-        and h.runs[r, RS_ORDER] == order
+        and h.runb[r, RS_STATE] == FREE
+        and h.runb[r, RS_ORDER] == order
     ):
         return r
     return NIL
@@ -386,8 +386,8 @@ def free_piece(h, r, order):
         drop_run(h, r)
         insert_pb(h, pb)
         return
-    h.runs[r, RS_STATE] = FREE
-    h.runs[r, RS_ORDER] = order
+    h.runb[r, RS_STATE] = FREE
+    h.runb[r, RS_ORDER] = order
     h.runs[r, RS_LEN] = 1 << order
     tail = merge_likely(h, z, pb, h.runs[r, RS_START], order)
     link(h, z, list_type(h, pb), order, -2 - r, tail)
@@ -396,8 +396,8 @@ def free_piece(h, r, order):
 @kernel
 def free_loose(h, r, ascending):
     """Free a loose run page by page in the given direction (in aligned pieces)."""
-    h.runs[r, RS_STATE] = R_LOOSE
-    h.runs[r, RS_FLAG] = 0
+    h.runb[r, RS_STATE] = R_LOOSE
+    h.runb[r, RS_FLAG] = 0
     pbo = h.g[G_PBO]
     while True:
         start, pages = h.runs[r, RS_START], h.runs[r, RS_LEN]
@@ -408,7 +408,7 @@ def free_loose(h, r, ascending):
                 free_piece(h, r, order)
                 return
             rest = add_run_after(h, r, start + size, pages - size)
-            h.runs[rest, RS_STATE] = R_LOOSE
+            h.runb[rest, RS_STATE] = R_LOOSE
             h.runs[r, RS_LEN] = size
             free_piece(h, r, order)
             r = rest
@@ -419,7 +419,7 @@ def free_loose(h, r, ascending):
                 free_piece(h, r, order)
                 return
             top = add_run_after(h, r, start + pages - size, size)
-            h.runs[top, RS_STATE] = R_LOOSE
+            h.runb[top, RS_STATE] = R_LOOSE
             h.runs[r, RS_LEN] = pages - size
             free_piece(h, top, order)
 
@@ -435,8 +435,8 @@ def free_rest(h, z, mt, r, start, end):
         while start + (1 << order) > end:
             order -= 1
         r = add_run_after(h, r, start, 1 << order)
-        h.runs[r, RS_STATE] = FREE
-        h.runs[r, RS_ORDER] = order
+        h.runb[r, RS_STATE] = FREE
+        h.runb[r, RS_ORDER] = order
         link(h, z, mt, order, -2 - r, False)
         start += 1 << order
 
@@ -482,8 +482,8 @@ def take_pages(h, z, mt, n):
         r = -2 - ref
         unlink(h, z, order, ref)
         size = 1 << order
-        h.runs[r, RS_STATE] = R_LOOSE
-        h.runs[r, RS_FLAG] = 0
+        h.runb[r, RS_STATE] = R_LOOSE
+        h.runb[r, RS_FLAG] = 0
         h.run[r, RN_CNT] = 0
         if n < size:
             start = h.runs[r, RS_START]
@@ -590,11 +590,11 @@ def claim_pb(h, z, pb, start):
     old = mt_of(h, pb)
     r = h.pb[pb, PB_AUX]
     while r != NIL:
-        if h.runs[r, RS_STATE] == FREE:
+        if h.runb[r, RS_STATE] == FREE:
             free += h.runs[r, RS_LEN]
-            unlink(h, z, h.runs[r, RS_ORDER], -2 - r)
-            link(h, z, start, h.runs[r, RS_ORDER], -2 - r, True)
-        elif h.runs[r, RS_STATE] == R_ALLOC:
+            unlink(h, z, h.runb[r, RS_ORDER], -2 - r)
+            link(h, z, start, h.runb[r, RS_ORDER], -2 - r, True)
+        elif h.runb[r, RS_STATE] == R_ALLOC:
             kind = h.slot[h.run[r, RN_OWN], AR_KIND]
             if kind != KERNEL_KIND and kind != HUGETLB_KIND:
                 movable += h.runs[r, RS_LEN]
@@ -641,10 +641,10 @@ def relist(h, b, to_isolate):
         if state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
-                if h.runs[r, RS_STATE] == FREE:
-                    unlink(h, z, h.runs[r, RS_ORDER], -2 - r)
+                if h.runb[r, RS_STATE] == FREE:
+                    unlink(h, z, h.runb[r, RS_ORDER], -2 - r)
                     mt = ISOLATE if to_isolate else mt_of(h, pb)
-                    link(h, z, mt, h.runs[r, RS_ORDER], -2 - r, True)
+                    link(h, z, mt, h.runb[r, RS_ORDER], -2 - r, True)
                     moved += h.runs[r, RS_LEN]
                 r = h.run[r, RN_BNEXT]
         pb += 1

@@ -74,6 +74,7 @@ from engine.state import (
     fresh,
     resized,
     scratch,
+    views,
 )
 
 Int64 = NDArray[np.int64]
@@ -175,7 +176,7 @@ class Host:
         h = self._h
         if why == RUNS_SHORT:
             size = max(2 * len(h.runs), 2048 + 10 * self.nr_runs)
-            self._h = h._replace(run=resized(h.run, size), runs=resized(h.runs, size))
+            self._h = h._replace(**views(h.pb, resized(h.run, size)))
         else:
             rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
             rows[: len(h.rows)] = h.rows
@@ -251,13 +252,13 @@ class Host:
         if ref >= 0:
             return ref << pbo, pbp, 2 if h.pbs[ref, PS_STATE] == FOLIO else 1
         r = -2 - ref
-        if h.runs[r, RS_STATE] == R_HOLE:
-            return (-2 if h.runs[r, RS_FLAG] & ZERO else -1), int(h.run[r, RN_CNT]), 0
+        if h.runb[r, RS_STATE] == R_HOLE:
+            return (-2 if h.runb[r, RS_FLAG] & ZERO else -1), int(h.run[r, RN_CNT]), 0
         first, pages = (
             (int(h.run[r, RN_PB]) << pbo) + int(h.runs[r, RS_START]),
             int(h.runs[r, RS_LEN]),
         )
-        if h.runs[r, RS_FLAG] & DESC:
+        if h.runb[r, RS_FLAG] & DESC:
             return first + pages - 1, pages, -1
         return first, pages, 1
 
@@ -304,7 +305,7 @@ class Host:
             while ref != NIL:
                 first, pages, step = self._extent(ref)
                 count = int(h.pb[ref, PB_AUX] if ref >= 0 else h.run[-2 - ref, RN_CNT])
-                flag = int(h.pbs[ref, PS_FLAG] if ref >= 0 else h.runs[-2 - ref, RS_FLAG])
+                flag = int(h.pbs[ref, PS_FLAG] if ref >= 0 else h.runb[-2 - ref, RS_FLAG])
                 story = [count & PIN_MASK, count >> PIN_BITS, int(flag & ISOLATED > 0)]
                 if step == 2:
                     out.append([first, pbo, slot, index, *story])
@@ -325,8 +326,8 @@ class Host:
         states = {"free": FREE, "uniform": UNIFORM, "folio": FOLIO, "split": SPLIT}
         out = {name: int((h.pbs[:, PS_STATE] == value).sum()) for name, value in states.items()}
         out["runs"] = self.nr_runs
-        out["pageblock_bytes"] = h.pb[:1].nbytes + h.pbs[:1].nbytes
-        out["run_bytes"] = h.run[:1].nbytes + h.runs[:1].nbytes
+        out["pageblock_bytes"] = h.pb[:1].nbytes
+        out["run_bytes"] = h.run[:1].nbytes
         return out
 
     def clone(self) -> "Host":
@@ -335,18 +336,14 @@ class Host:
         other.shape = self.shape
         h = self._h
         top = int(h.g[G_RUNTOP])
-        new: dict[str, np.ndarray] = {}
-        for name, array in _fields(h):
-            if name in SCRATCH:
-                copy = array
-            elif name in ("run", "runs"):
-                copy = np.empty_like(array)
-                copy[:top] = array[:top]
-            else:
-                copy = array.copy()
-            new[name] = copy
-        other._h = H(**new)
+        run = np.empty_like(h.run)
+        run[:top] = h.run[:top]
+        new = {n: a if n in SCRATCH else a.copy() for n, a in _fields(h) if n not in VIEWED}
+        other._h = H(**new, **views(h.pb.copy(), run))
         return other
+
+
+VIEWED = ("pb", "pbs", "run", "runs", "runb")
 
 
 def _fields(h: H) -> list[tuple[str, np.ndarray]]:

@@ -179,10 +179,10 @@ def claim(h, a, ref):
         h.pbs[ref, PS_FLAG] = 0
     else:
         r = -2 - ref
-        h.runs[r, RS_STATE] = R_ALLOC
+        h.runb[r, RS_STATE] = R_ALLOC
         h.run[r, RN_OWN] = a
         h.run[r, RN_CNT] = 0
-        h.runs[r, RS_FLAG] &= DESC
+        h.runb[r, RS_FLAG] &= DESC
     count_used(h, a, block_pb(h, ref), length(h, ref))
 
 
@@ -236,8 +236,8 @@ def begin_gather(h):
 def gather(h, ref, cpu):
     """Put a loose base element into mmu_gather's batches; a full batch is freed."""
     r = whole_run(h, ref) if ref >= 0 else -2 - ref
-    h.runs[r, RS_STATE] = R_LOOSE
-    down = h.runs[r, RS_FLAG] & DESC
+    h.runb[r, RS_STATE] = R_LOOSE
+    down = h.runb[r, RS_FLAG] & DESC
     left = h.runs[r, RS_LEN]
     while left > 0:
         k = min(left, h.g[GA_SIZE] - h.g[GA_PAGES])
@@ -250,9 +250,9 @@ def gather(h, ref, cpu):
             else:
                 r = add_run_after(h, part, start + k, left - k)
                 h.runs[part, RS_LEN] = k
-                h.runs[r, RS_STATE] = R_LOOSE
-            h.runs[part, RS_STATE] = R_LOOSE
-        h.runs[part, RS_FLAG] = down
+                h.runb[r, RS_STATE] = R_LOOSE
+            h.runb[part, RS_STATE] = R_LOOSE
+        h.runb[part, RS_FLAG] = down
         h.run[part, RN_NEXT] = h.g[GA_TOP]
         h.g[GA_TOP] = part
         h.g[GA_PAGES] += k
@@ -269,7 +269,7 @@ def end_batch(h, cpu):
     part = h.g[GA_TOP]
     while part != NIL:
         following = h.run[part, RN_NEXT]
-        free_base(h, part, cpu, (h.runs[part, RS_FLAG] & DESC) != 0)
+        free_base(h, part, cpu, (h.runb[part, RS_FLAG] & DESC) != 0)
         part = following
     h.g[GA_TOP] = NIL
     h.g[GA_PAGES] = 0
@@ -288,8 +288,8 @@ def free_pages_of(h, ref, cpu):
         free_base(h, whole_run(h, ref), cpu, True)
         return
     r = -2 - ref
-    h.runs[r, RS_STATE] = R_LOOSE
-    free_base(h, r, cpu, not h.runs[r, RS_FLAG] & DESC)
+    h.runb[r, RS_STATE] = R_LOOSE
+    free_base(h, r, cpu, not h.runb[r, RS_FLAG] & DESC)
 
 
 @kernel

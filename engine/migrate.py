@@ -265,7 +265,7 @@ def free_source(h, ref, upwards):
         free_base(h, whole_run(h, ref), cpu, upwards)
         return
     r = -2 - ref
-    h.runs[r, RS_STATE] = R_LOOSE
+    h.runb[r, RS_STATE] = R_LOOSE
     free_base(h, r, cpu, upwards)
 
 
@@ -292,10 +292,10 @@ def move_base(h, a, ref, low_first):
         part, rest = ref, NIL
         if k < left:
             part, rest = cut_for_move(h, ref, k, low_first)
-        down = part < NIL and (h.runs[-2 - part, RS_FLAG] & DESC) != 0
+        down = part < NIL and (h.runb[-2 - part, RS_FLAG] & DESC) != 0
         claim(h, a, new)
         if new < NIL and low_first and down:
-            h.runs[-2 - new, RS_FLAG] ^= DESC
+            h.runb[-2 - new, RS_FLAG] ^= DESC
         chain_replace(h, a, part, new)
         count_used(h, a, pb, -k)
         free_source(h, part, low_first or not down)
@@ -315,15 +315,15 @@ def turn_around(h, a, pb):
     """A uniform pageblock whose pages are mapped in descending order."""
     r = whole_run(h, pb)
     h.run[r, RN_OWN] = a
-    h.runs[r, RS_STATE] = 2
-    h.runs[r, RS_FLAG] = DESC
+    h.runb[r, RS_STATE] = 2
+    h.runb[r, RS_FLAG] = DESC
     chain_replace(h, a, pb, -2 - r)
 
 
 @kernel
 def cut_for_move(h, ref, k, low_first):
     """Cut k pages off an element in the order of the move; returns (part, rest)."""
-    if ref >= 0 or low_first or not h.runs[-2 - ref, RS_FLAG] & DESC:
+    if ref >= 0 or low_first or not h.runb[-2 - ref, RS_FLAG] & DESC:
         part = split_low(h, ref, k)
         return part, -2 - h.run[-2 - part, RN_BNEXT]
     part = split_first(h, ref, k)

@@ -305,7 +305,7 @@ def pin_in_block(h):
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
-                if h.runs[r, RS_STATE] == R_ALLOC and h.run[r, RN_CNT] & PIN_MASK:
+                if h.runb[r, RS_STATE] == R_ALLOC and h.run[r, RN_CNT] & PIN_MASK:
                     return True
                 r = h.run[r, RN_BNEXT]
     return False
@@ -325,9 +325,9 @@ def list_movable(h):
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
-                if h.runs[r, RS_STATE] == R_ALLOC:
+                if h.runb[r, RS_STATE] == R_ALLOC:
                     found = True
-                    h.runs[r, RS_FLAG] |= ISOLATED
+                    h.runb[r, RS_FLAG] |= ISOLATED
                 r = h.run[r, RN_BNEXT]
         if found and first < 0:
             first = pb
@@ -416,9 +416,9 @@ def try_runs(h, pb, tails):
 @kernel
 def listed(h, r, tails):
     """Whether a run is on the migrate_pages list and has its turn."""
-    if ((h.runs[r, RS_FLAG] & DEFERRED) != 0) != tails:
+    if ((h.runb[r, RS_FLAG] & DEFERRED) != 0) != tails:
         return False
-    return h.runs[r, RS_STATE] == R_ALLOC and (h.runs[r, RS_FLAG] & ISOLATED) != 0
+    return h.runb[r, RS_STATE] == R_ALLOC and (h.runb[r, RS_FLAG] & ISOLATED) != 0
 
 
 @kernel
@@ -432,7 +432,7 @@ def put_back(h):
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
-                if h.runs[r, RS_STATE] == R_ALLOC:
+                if h.runb[r, RS_STATE] == R_ALLOC:
                     set_isolated(h, -2 - r, False)
                     set_deferred(h, -2 - r, False)
                 r = h.run[r, RN_BNEXT]

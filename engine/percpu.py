@@ -69,7 +69,7 @@ def push_top(h, i, r):
     """Put a run on top of list i."""
     first = h.fl[i, FL_HEAD]
     h.run[r, RN_OWN] = i
-    h.runs[r, RS_STATE] = R_PCP
+    h.runb[r, RS_STATE] = R_PCP
     h.run[r, RN_PREV] = NIL
     h.run[r, RN_NEXT] = first
     if first == NIL:
@@ -84,7 +84,7 @@ def push_bottom(h, i, r):
     """Put a run under list i."""
     last = h.fl[i, FL_TAIL]
     h.run[r, RN_OWN] = i
-    h.runs[r, RS_STATE] = R_PCP
+    h.runb[r, RS_STATE] = R_PCP
     h.run[r, RN_NEXT] = NIL
     h.run[r, RN_PREV] = last
     if last == NIL:
@@ -106,7 +106,7 @@ def pop_run(h, i, r):
         h.fl[i, FL_TAIL] = p
     else:
         h.run[-2 - n, RN_PREV] = p
-    h.runs[r, RS_STATE] = R_LOOSE
+    h.runb[r, RS_STATE] = R_LOOSE
 
 
 @kernel
@@ -115,13 +115,13 @@ def cut_loose(h, i, r, k, low):
     if k == h.runs[r, RS_LEN]:
         pop_run(h, i, r)
         return r
-    flag = h.runs[r, RS_FLAG]
+    flag = h.runb[r, RS_FLAG]
     if low:
         # the record in front keeps the low pages, so the list must carry on with the new one
         q = add_run_after(h, r, h.runs[r, RS_START] + k, h.runs[r, RS_LEN] - k)
-        h.runs[q, RS_FLAG] = flag
+        h.runb[q, RS_FLAG] = flag
         h.run[q, RN_OWN] = i
-        h.runs[q, RS_STATE] = R_PCP
+        h.runb[q, RS_STATE] = R_PCP
         p, n = h.run[r, RN_PREV], h.run[r, RN_NEXT]
         h.run[q, RN_PREV] = p
         h.run[q, RN_NEXT] = n
@@ -134,11 +134,11 @@ def cut_loose(h, i, r, k, low):
         else:
             h.run[-2 - n, RN_PREV] = -2 - q
         h.runs[r, RS_LEN] = k
-        h.runs[r, RS_STATE] = R_LOOSE
+        h.runb[r, RS_STATE] = R_LOOSE
         return r
     q = add_run_after(h, r, h.runs[r, RS_START] + h.runs[r, RS_LEN] - k, k)
-    h.runs[q, RS_FLAG] = flag
-    h.runs[q, RS_STATE] = R_LOOSE
+    h.runb[q, RS_FLAG] = flag
+    h.runb[q, RS_STATE] = R_LOOSE
     h.runs[r, RS_LEN] -= k
     return q
 
@@ -150,7 +150,7 @@ def pcp_take(h, z, i, n):
     k = min(n, h.runs[r, RS_LEN])
     h.fl[i, FL_COUNT] -= k
     h.zone[z, Z_PCP] -= k
-    q = cut_loose(h, i, r, k, not h.runs[r, RS_FLAG] & DESC)
+    q = cut_loose(h, i, r, k, not h.runb[r, RS_FLAG] & DESC)
     h.run[q, RN_CNT] = 0
     return q
 
@@ -180,7 +180,7 @@ def whole_run(h, pb):
     h.run[r, RN_PB] = pb
     h.runs[r, RS_START] = 0
     h.runs[r, RS_LEN] = h.g[G_PBP]
-    h.runs[r, RS_STATE] = R_LOOSE
+    h.runb[r, RS_STATE] = R_LOOSE
     h.pbs[pb, PS_STATE] = SPLIT
     h.pbs[pb, PS_FLAG] = 0
     h.pb[pb, PB_AUX] = r
@@ -193,7 +193,7 @@ def pcp_drain(h, z, i, pages):
     while pages > 0 and h.fl[i, FL_TAIL] != NIL:
         r = -2 - h.fl[i, FL_TAIL]
         k = min(pages, h.runs[r, RS_LEN])
-        down = not h.runs[r, RS_FLAG] & DESC  # the bottom of an ascending run is its highest pfn
+        down = not h.runb[r, RS_FLAG] & DESC  # the bottom of an ascending run is its highest pfn
         q = cut_loose(h, i, r, k, not down)
         h.fl[i, FL_COUNT] -= k
         h.zone[z, Z_PCP] -= k
@@ -317,7 +317,7 @@ def free_base(h, r, cpu, ascending):
             else:
                 part = add_run_after(h, r, h.runs[r, RS_START] + left - k, k)
                 h.runs[r, RS_LEN] = left - k
-        h.runs[part, RS_FLAG] = DESC if ascending else 0
+        h.runb[part, RS_FLAG] = DESC if ascending else 0
         h.run[part, RN_CNT] = 0
         push_top(h, i, part)
         h.fl[i, FL_COUNT] += k

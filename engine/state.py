@@ -9,7 +9,7 @@ References to elements are int32: ``ref >= 0`` is a pageblock, ``ref <= -2`` the
 ``-1`` (NIL) nothing.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,15 +71,21 @@ FL_HEAD, FL_TAIL, FL_COUNT = range(3)
 ) = range(9)  # fmt: skip
 
 # columns of pb and pbs: pageblocks
-PB_OWN, PB_PREV, PB_NEXT, PB_AUX = range(4)
+PB_OWN, PB_PREV, PB_NEXT, PB_AUX, PB_BYTES, NR_PB = range(6)
 """PB_AUX: pins and references; first run; free maximal chunks in a row."""
-PS_STATE, PS_MT, PS_FLAG, PS_LIST = range(4)
-"""PS_MT: migratetype ^ 1, so that zero is MOVABLE. PS_LIST: type of the list a chunk is on."""
+PS_STATE, PS_MT, PS_FLAG, PS_LIST = range(4 * PB_BYTES, 4 * PB_BYTES + 4)
+"""PS_MT: migratetype ^ 1, so that zero is MOVABLE. PS_LIST: type of the list a chunk is on.
 
-# columns of run and runs: runs of pages, holes
+``pbs`` shows the bytes of the same records, so that all of a pageblock lies in one cache line.
+"""
+
+# columns of run, runs and runb: runs of pages, holes
 RN_PB, RN_OWN, RN_PREV, RN_NEXT, RN_BNEXT, RN_CNT = range(6)
 """RN_CNT: pins and references; length of a hole."""
-RS_STATE, RS_FLAG, RS_ORDER, RS_LIST, RS_START, RS_LEN = range(6)
+RS_START, RS_LEN = range(12, 14)
+RS_STATE, RS_FLAG, RS_ORDER, RS_LIST = range(28, 32)
+NR_RUN = 8
+"""A run record is 32 bytes, half a cache line; ``runs`` shows it as int16, ``runb`` as bytes."""
 
 # columns of slot: area, process and pin of that number; the n-th FILE area
 (
@@ -128,10 +134,11 @@ class H(NamedTuple):
     small: Int32
     slot: Int64  # [slots, NR_SLOT]
     blk: Int32  # [nr_blocks, NR_BK]
-    pb: Int32  # [nr_pageblocks, 4]
-    pbs: Int8  # [nr_pageblocks, 4]
-    run: Int32  # [nr_runs, 6]
-    runs: Int16  # [nr_runs, 6]
+    pb: Int32  # [nr_pageblocks, 5]
+    pbs: Int8  # [nr_pageblocks, 20], a view of pb
+    run: Int32  # [nr_runs, 8]
+    runs: Int16  # [nr_runs, 16], a view of run
+    runb: Int8  # [nr_runs, 32], a view of run
     rows: Int64  # [capacity, NR_COLUMNS]
     moves: Int64  # [2 + RING, ...]: of the command, of the offline, the last passes
     acc: Int64  # [nr_blocks * 4, 6]: what a PIN did by (block, path), and the cells it touched
@@ -174,12 +181,19 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     blk[:, BK_NODE], blk[:, BK_RESERVED] = shape.block_node, shape.block_reserved
     return H(
         g=g, zone=zone, fl=fl, small=small, slot=empty_slots(8), blk=blk,
-        pb=np.zeros((nb * per_block, 4), np.int32), pbs=np.zeros((nb * per_block, 4), np.int8),
-        run=np.zeros((64, 6), np.int32), runs=np.zeros((64, 6), np.int16),
+        **views(np.zeros((nb * per_block, NR_PB), np.int32), np.zeros((64, NR_RUN), np.int32)),
         rows=scratch("rows", (1024, NR_COLUMNS)),
         moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),
         acc=scratch("acc", (nb * 4, 6)),
     )  # fmt: skip
+
+
+def views(pb: Int32, run: Int32) -> dict[str, Any]:
+    """The records of pageblocks and runs under all their types."""
+    return {
+        "pb": pb, "pbs": pb.view(np.int8),
+        "run": run, "runs": run.view(np.int16), "runb": run.view(np.int8),
+    }  # fmt: skip
 
 
 def empty_slots(n: int) -> Int64:
