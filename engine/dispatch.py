@@ -11,6 +11,7 @@ from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, un
 from engine.migrate import migrate
 from engine.offline import add_block, offline, online, signal, status, step
 from engine.pin import hold, pin
+from engine.pointer import host_at
 from engine.state import (
     BK_FILE,
     BK_KERNEL,
@@ -71,8 +72,9 @@ RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
 
 @entry
-def populate_blocks(h, kinds):
+def populate_blocks(at, kinds):
     """Put all memory that is online at start into the free lists; ``kinds`` per block."""
+    h = host_at(at)
     for b in range(h.g[G_NBLOCKS]):
         if kinds[b] >= 0:
             start_block(h, b, kinds)
@@ -274,12 +276,13 @@ def short_of_space(h):
 
 
 @entry
-def run(h, commands, i, until_ns):
+def run(at, commands, i, until_ns):
     """Apply commands from index i on, then advance to ``until_ns``.
 
     Returns the index of the next command. G_ERROR tells why it stopped early: 1 run records,
     2 rows; 0 when all is done (the index is then one past the last command).
     """
+    h = host_at(at)
     n = len(commands)
     h.g[O_RINGN] = 0
     while True:

@@ -25,6 +25,7 @@ from engine.state import (
     FL_TAIL,
     FREE,
     G_BLOCK_PBS,
+    G_BLOCK_SHIFT,
     G_MAXO,
     G_MUT,
     G_NRANGES,
@@ -33,6 +34,8 @@ from engine.state import (
     MAXORDER,
     NIL,
     PB_AUX,
+    PB_NEXT,
+    PB_PREV,
     PS_FLAG,
     PS_LIST,
     PS_MT,
@@ -92,7 +95,7 @@ def mt_of(h, pb):
 @kernel
 def zone_of_pb(h, pb):
     """Zone a pageblock is online in (negative: none)."""
-    return h.blk[pb // h.g[G_BLOCK_PBS], BK_ZONE]
+    return h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ZONE]
 
 
 @kernel
@@ -144,6 +147,38 @@ def unlink(h, z, order, ref):
         h.fl[i, FL_TAIL] = p
     else:
         set_prv(h, n, p)
+
+
+@kernel
+def link_pb(h, z, mt, order, pb):
+    """Put a chunk of pageblocks at the head of a list that holds only such chunks."""
+    i = fl(h, z, mt, order)
+    h.g[G_MUT] += 1
+    h.pbs[pb, PS_LIST] = mt
+    first = h.fl[i, FL_HEAD]
+    h.pb[pb, PB_PREV] = NIL
+    h.pb[pb, PB_NEXT] = first
+    h.fl[i, FL_HEAD] = pb
+    if first == NIL:
+        h.fl[i, FL_TAIL] = pb
+    else:
+        h.pb[first, PB_PREV] = pb
+
+
+@kernel
+def unlink_pb(h, z, order, pb):
+    """Take a chunk of pageblocks off its list."""
+    i = fl(h, z, h.pbs[pb, PS_LIST], order)
+    h.g[G_MUT] += 1
+    p, n = h.pb[pb, PB_PREV], h.pb[pb, PB_NEXT]
+    if p == NIL:
+        h.fl[i, FL_HEAD] = n
+    else:
+        h.pb[p, PB_NEXT] = n
+    if n == NIL:
+        h.fl[i, FL_TAIL] = p
+    else:
+        h.pb[n, PB_PREV] = p
 
 
 @kernel
@@ -218,7 +253,7 @@ def pop_max_chunk(h, z, pb):
     row = h.pb[pb, PB_AUX]
     order = h.g[G_MAXO]
     if row == 1:
-        unlink(h, z, order, pb)
+        unlink_pb(h, z, order, pb)
         return
     h.g[G_MUT] += 1
     set_max_chunk(h, pb + 2, row - 1)
@@ -287,14 +322,14 @@ def row_over(h, pb):
 @kernel
 def credit(h, pb, pages):
     """Account freed pages of a pageblock."""
-    b = pb // h.g[G_BLOCK_PBS]
+    b = pb >> h.g[G_BLOCK_SHIFT]
     h.zone[h.blk[b, BK_ZONE], Z_ISO if h.blk[b, BK_ISO] else Z_FREE] += pages
 
 
 @kernel
 def list_type(h, pb):
     """Migratetype of the list that pages of a pageblock are freed to."""
-    if h.blk[pb // h.g[G_BLOCK_PBS], BK_ISO]:
+    if h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]:
         return ISOLATE
     return mt_of(h, pb)
 
@@ -315,15 +350,21 @@ def insert_pb(h, pb):
     order = h.g[G_PBO]
     buddy = pb ^ 1
     if is_free_pb(h, buddy, z):
-        unlink(h, z, order, buddy)
+        unlink_pb(h, z, order, buddy)
         head = min(pb, buddy)
         set_max_chunk(h, head, 1)
-        link(h, z, mt, order + 1, head, False)
+        link_pb(h, z, mt, order + 1, head)
         return
+    set_free_pb(h, pb)
+    link_pb(h, z, mt, order, pb)
+
+
+@kernel
+def set_free_pb(h, pb):
+    """Mark a pageblock as a free chunk of its own order."""
     h.pbs[pb, PS_STATE] = FREE
     h.pbs[pb, PS_FLAG] = 0
     h.pb[pb, PB_AUX] = 1
-    link(h, z, mt, order, pb, False)
 
 
 @kernel
@@ -446,13 +487,11 @@ def pop_pb(h, z, mt, order):
     """Take the first chunk of a pageblock-order or maximal list; keeps the low pageblock."""
     pb = h.fl[fl(h, z, mt, order), FL_HEAD]
     if order == h.g[G_PBO]:
-        unlink(h, z, order, pb)
+        unlink_pb(h, z, order, pb)
         return pb
     pop_max_chunk(h, z, pb)
-    h.pbs[pb + 1, PS_STATE] = FREE
-    h.pbs[pb + 1, PS_FLAG] = 0
-    h.pb[pb + 1, PB_AUX] = 1
-    link(h, z, mt, order - 1, pb + 1, False)
+    set_free_pb(h, pb + 1)
+    link_pb(h, z, mt, order - 1, pb + 1)
     return pb
 
 

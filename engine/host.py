@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.dispatch import populate_blocks, run
-from engine.enums import NR_CELLS, NR_COSTS, Op
+from engine.enums import Op
 from engine.kernel import compile_kernels
+from engine.pointer import HOST, table_of
 from engine.shape import HostShape
 from engine.state import (
     AR_HEAD,
@@ -104,7 +105,8 @@ class Host:
         compile_ahead()
         self.shape = shape
         self._h = fresh(shape, table, costs)
-        populate_blocks(self._h, np.array(shape.block_zone, np.int32))
+        at = table_of(self._h)
+        populate_blocks(at.ctypes.data, np.array(shape.block_zone, np.int32))
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -137,7 +139,8 @@ class Host:
         g[G_NROWS] = 0
         i = 0
         while True:
-            i = run(self._h, commands, i, until_ns)
+            table = table_of(self._h)
+            i = run(table.ctypes.data, commands, i, until_ns)
             if i < 0:
                 raise EngineError("run records exhausted within one command")
             if i > len(commands):
@@ -374,16 +377,12 @@ def compile_ahead(announce: Callable[[str], None] = lambda _: None) -> None:
     """Load the kernels, or compile them if the cache lacks them: ``announce`` then gets a line."""
     import numba
 
-    arrays = [numba.typeof(array) for array in fresh(_TINY, _NO_TABLE, _NO_COSTS)]
     types = {
-        "h": numba.types.NamedTuple(arrays, H),
+        "h": HOST,
         "commands": numba.int64[:, ::1],
         "kinds": numba.int32[::1],
     }
     compile_kernels(types, announce)
 
-
-_TINY = HostShape(2, 16, (0,), (2,), (0,), (0,))
-_NO_TABLE, _NO_COSTS = np.zeros(NR_CELLS, np.int64), np.zeros(NR_COSTS, np.int64)
 
 __all__ = ["EngineError", "Host", "compile_ahead"]

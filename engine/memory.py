@@ -56,7 +56,7 @@ from engine.state import (
     DESC,
     FOLIO,
     G_AREASEQ,
-    G_BLOCK_PBS,
+    G_BLOCK_SHIFT,
     G_LPOS,
     G_NCPUS,
     G_NFILES,
@@ -113,7 +113,7 @@ KINDS = len(AreaKind)
 @kernel
 def block_of(h, pb):
     """Memory block of a pageblock."""
-    return pb // h.g[G_BLOCK_PBS]
+    return pb >> h.g[G_BLOCK_SHIFT]
 
 
 @kernel

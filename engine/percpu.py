@@ -22,7 +22,7 @@ from engine.state import (
     FL_COUNT,
     FL_HEAD,
     FL_TAIL,
-    G_BLOCK_PBS,
+    G_BLOCK_SHIFT,
     G_NCPUS,
     G_NZONES,
     G_PBO,
@@ -269,7 +269,7 @@ def drain_huge(h, z, i):
 @kernel
 def free_huge(h, pb, cpu):
     """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
-    b = pb // h.g[G_BLOCK_PBS]
+    b = pb >> h.g[G_BLOCK_SHIFT]
     z = h.blk[b, BK_ZONE]
     if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
         h.pbs[pb, PS_STATE] = UNUSED
@@ -298,7 +298,7 @@ def drain_zone(h, z):
 def free_base(h, r, cpu, ascending):
     """Free a loose run page by page: by the CPU's list where it applies, else directly."""
     pb = h.run[r, RN_PB]
-    b = pb // h.g[G_BLOCK_PBS]
+    b = pb >> h.g[G_BLOCK_SHIFT]
     z = h.blk[b, BK_ZONE]
     mt = mt_of(h, pb)
     if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or mt > MOVABLE:

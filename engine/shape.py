@@ -22,7 +22,8 @@ class HostShape:
         Order of a pageblock and of a THP (9 on x86-64; smaller in tests). The largest buddy
         order is ``pageblock_order + 1`` (4 MiB).
     block_pages : int
-        Pages of a memory block, a multiple of the largest buddy chunk.
+        Pages of a memory block: a power of two (as Linux demands, drivers/base/memory.c), at
+        least the largest buddy chunk.
     block_node, block_zone : tuple of int
         Per block: node, and the zone kind it is online in at start (``ZoneKind``, ``OFFLINE``
         or ``HOLE``). Within a node kinds ascend with the address at boot.
@@ -52,6 +53,8 @@ class HostShape:
         chunk = 1 << (self.pageblock_order + 1)
         if self.pageblock_order < 1 or self.block_pages % chunk:
             raise ValueError(f"block_pages must be a multiple of {chunk}")
+        if self.block_pages & (self.block_pages - 1):
+            raise ValueError("block_pages must be a power of two")
         if not self.cpu_node or max(self.cpu_node) >= self.nr_nodes:
             raise ValueError("every CPU needs a node")
         if any(z < HOLE or z >= ZONES_PER_NODE for z in self.block_zone):

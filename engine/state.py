@@ -58,9 +58,10 @@ RING = 8
 # columns of zone
 (
     Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO, Z_PCPOFF, Z_FILE, Z_POOL,
-    NR_ZONE_COLUMNS,
-) = range(12)  # fmt: skip
-"""Z_POOL of a node's first zone: first free hugetlb folio of the node."""
+    Z_RESERVE_1, Z_RESERVE_2, Z_BATCH, Z_PCP_HIGH, NR_ZONE_COLUMNS,
+) = range(16)  # fmt: skip
+"""Z_POOL of a node's first zone: first free hugetlb folio of the node. The four last follow from
+managed pages and marks (``engine.watermark``)."""
 
 # columns of fl: free lists, then per-CPU lists
 FL_HEAD, FL_TAIL, FL_COUNT = range(3)
@@ -99,7 +100,8 @@ ACC_TOUCHED = 5
 
 # globals
 (
-    G_PBO, G_PBP, G_MAXO, G_BLOCK_PAGES, G_BLOCK_PBS, G_NBLOCKS, G_NNODES, G_NZONES, G_NCPUS,
+    G_PBO, G_PBP, G_MAXO, G_BLOCK_PAGES, G_BLOCK_PBS, G_BLOCK_SHIFT, G_NBLOCKS,
+    G_NNODES, G_NZONES, G_NCPUS,
     G_THP, G_NOW, G_NROWS, G_RUNFREE, G_RUNTOP, G_RUNS, G_ERROR, G_PANIC, G_KILLED, G_CAUSE,
     G_NCMD, G_NRANGES, G_MUT, G_AREASEQ, G_BUSY, G_NFILES, G_LPOS, G_PINNING,
     T_PAGES, T_LATENCY, T_FAULTED, T_THP, T_FALLBACK, T_RECLAIMED, T_MIGRATED, T_FAILED, T_CALLS,
@@ -112,7 +114,7 @@ ACC_TOUCHED = 5
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     SAVED,
-) = range(97)  # fmt: skip
+) = range(98)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 TABLE = SAVED + NR_CALL
 """SAVED: the M_ registers of a pass under way while a command acts between its tries."""
@@ -144,6 +146,16 @@ class H(NamedTuple):
     acc: Int64  # [nr_blocks * 4, 6]: what a PIN did by (block, path), and the cells it touched
 
 
+VARIES = -1
+COLUMNS: dict[str, tuple[type, int]] = {
+    "g": (np.int64, 0), "zone": (np.int64, NR_ZONE_COLUMNS), "fl": (np.int32, 3),
+    "small": (np.int32, 0), "slot": (np.int64, NR_SLOT), "blk": (np.int32, NR_BK),
+    "pb": (np.int32, NR_PB), "pbs": (np.int8, 4 * NR_PB), "run": (np.int32, NR_RUN),
+    "runs": (np.int16, 2 * NR_RUN), "runb": (np.int8, 4 * NR_RUN),
+    "rows": (np.int64, NR_COLUMNS), "moves": (np.int64, VARIES), "acc": (np.int64, 6),
+}  # fmt: skip
+"""Type and second dimension (0: none) of each array of a host."""
+
 SCRATCH = ("rows", "acc")
 """Shared between the hosts of a process; nothing in them outlives a command or a call."""
 
@@ -165,6 +177,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     nr_lists = nz * 4 * (shape.pageblock_order + 2)
     g = np.zeros(NR_GLOBALS, np.int64)
     g[G_PBO], g[G_PBP] = shape.pageblock_order, shape.pageblock_pages
+    g[G_BLOCK_SHIFT] = per_block.bit_length() - 1
     g[G_MAXO], g[G_BLOCK_PAGES] = shape.pageblock_order + 1, shape.block_pages
     g[G_BLOCK_PBS], g[G_NBLOCKS], g[G_NNODES] = per_block, nb, shape.nr_nodes
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp

@@ -1,4 +1,8 @@
-"""Watermarks, lowmem reserves and per-CPU list sizes. Rules as in ``engine.reference.zone``."""
+"""Watermarks, lowmem reserves and per-CPU list sizes. Rules as in ``engine.reference.zone``.
+
+They change only when memory goes on or off line, so each is kept beside the zone's counters: they
+are read for every request.
+"""
 
 from engine.enums import ZONES_PER_NODE, Cell, PcpRule
 from engine.kernel import kernel
@@ -9,10 +13,14 @@ from engine.state import (
     G_PBP,
     G_THP,
     TABLE,
+    Z_BATCH,
     Z_HIGH,
     Z_LOW,
     Z_MANAGED,
     Z_MIN,
+    Z_PCP_HIGH,
+    Z_RESERVE_1,
+    Z_RESERVE_2,
 )
 
 KINDS = ZONES_PER_NODE
@@ -64,6 +72,18 @@ def spread_marks(h, pages_min):
         h.zone[z, Z_MIN] = lowest
         h.zone[z, Z_LOW] = lowest + gap
         h.zone[z, Z_HIGH] = lowest + 2 * gap
+    keep_derived(h)
+
+
+@kernel
+def keep_derived(h):
+    """Compute what follows from managed pages and marks, per zone."""
+    for z in range(h.g[G_NZONES]):
+        h.zone[z, Z_RESERVE_1] = reserve_of(h, z, 1)
+        h.zone[z, Z_RESERVE_2] = reserve_of(h, z, 2)
+        batch = batch_of(h, z)
+        h.zone[z, Z_BATCH] = batch
+        h.zone[z, Z_PCP_HIGH] = high_of(h, z, batch)
 
 
 @kernel
@@ -86,6 +106,24 @@ def set_watermarks(h):
 
 @kernel
 def reserve(h, z, highest):
+    """lowmem_reserve[highest] of a zone for requests up to NORMAL (1) or MOVABLE (2), pages."""
+    return h.zone[z, Z_RESERVE_1 + highest - 1]
+
+
+@kernel
+def pcp_batch(h, z):
+    """Batch of a zone's per-CPU lists."""
+    return h.zone[z, Z_BATCH]
+
+
+@kernel
+def pcp_high(h, z):
+    """Capacity of one per-CPU list of a zone."""
+    return h.zone[z, Z_PCP_HIGH]
+
+
+@kernel
+def reserve_of(h, z, highest):
     """lowmem_reserve[highest] of a zone, pages; zone 0 also holds ZONE_DMA with its own."""
     kind = z % KINDS
     managed = h.zone[z, Z_MANAGED]
@@ -100,7 +138,7 @@ def reserve(h, z, highest):
 
 
 @kernel
-def pcp_batch(h, z):
+def batch_of(h, z):
     """zone_batchsize."""
     batch = max(min(h.zone[z, Z_MANAGED] // 1024, 256) // 4, 1)
     batch += batch // 2
@@ -111,11 +149,10 @@ def pcp_batch(h, z):
 
 
 @kernel
-def pcp_high(h, z):
+def high_of(h, z, batch):
     """Capacity of one per-CPU list by the profile's rule."""
     if h.g[TABLE + PCP_HIGH]:
         return h.g[TABLE + PCP_HIGH]
-    batch = pcp_batch(h, z)
     cpus = 0
     for cpu in range(h.g[G_NCPUS]):
         if h.small[CPUS + cpu] == z // KINDS:

@@ -89,7 +89,7 @@ def test_the_table_has_every_room() -> None:
         f"fleet.{p.name}" for p in (ROOT / "fleet").iterdir() if (p / "__init__.py").is_file()
     }
     assert set(ROOMS) == expected
-    assert ROOMS["engine"] == {"numpy", "numba"}
+    assert ROOMS["engine"] == {"numpy", "numba", "llvmlite"}
     assert ROOMS["queries"] == {"pyarrow", "duckdb"}
 
 
