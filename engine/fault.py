@@ -4,7 +4,21 @@ Rules as in ``engine.reference.memory``.
 """
 
 from engine.allocate import ALL_NODES, alloc_huge, find_zone, request, take_piece
-from engine.elements import block_pb, is_hole, is_zero, length, locate, zero_range
+from engine.elements import (
+    block_pb,
+    chain_insert_before,
+    chain_unlink,
+    drop_run,
+    is_hole,
+    is_zero,
+    length,
+    locate,
+    new_hole,
+    prv,
+    set_nxt,
+    set_prv,
+    zero_range,
+)
 from engine.enums import Cell, Cost, Counter, Errno
 from engine.kernel import kernel
 from engine.memory import (
@@ -15,6 +29,7 @@ from engine.memory import (
     THP,
     attach,
     block_of,
+    claim,
     cpu_of,
     pool_put,
     pool_take,
@@ -23,7 +38,10 @@ from engine.memory import (
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
+    AR_HEAD,
     AR_HINT,
+    AR_HINTPOS,
+    AR_HINTREF,
     AR_KIND,
     AR_PROC,
     COSTS,
@@ -37,7 +55,10 @@ from engine.state import (
     G_PBP,
     G_PINNING,
     NIL,
+    PB_NEXT,
+    PB_PREV,
     PS_STATE,
+    RN_CNT,
     RQ_WAKES,
     T_FALLBACK,
     T_FAULTED,
@@ -125,21 +146,74 @@ def populate_base(h, a, index, stop, cpu, node, flagged):
 
 
 @kernel
-def populate_huge(h, a, chunk, cpu, node, flagged):
-    """Fault a huge folio in at an aligned chunk. False: fall back."""
+def populate_huge(h, a, first, stop, cpu, node, flagged):
+    """Fault huge folios into the aligned chunks of [first, stop), which one hole covers.
+
+    Returns where it stopped: at ``stop``, or at the chunk that must fall back to base pages.
+    """
     ask(h, a, cpu, node, flagged)
-    pb = alloc_huge(h, h.g[G_PBO])
-    if pb == NIL:
+    pbp = h.g[G_PBP]
+    hole = hole_from(h, a, first)
+    before = prv(h, hole)
+    index = first
+    while index < stop:
+        pb = alloc_huge(h, h.g[G_PBO])
+        if pb == NIL:
+            break
+        h.pbs[pb, PS_STATE] = FOLIO
+        claim(h, a, pb)
+        h.pb[pb, PB_PREV] = before
+        if before == NIL:
+            h.slot[a, AR_HEAD] = pb
+        else:
+            set_nxt(h, before, pb)
+        h.pb[pb, PB_NEXT] = hole
+        before = pb
+        if h.g[G_PINNING]:
+            note_pin(h, a, pb, True, FAULTED, pbp, h.g[COSTS + FAULT_2M])
+        index += pbp
+    shorten_hole(h, a, hole, before, index, index - first)
+    count_huge_faults(h, (index - first) // pbp)
+    if index < stop:
         h.g[COUNTERS + THP_FALLBACK] += 1
         h.g[T_FALLBACK] += 1
-        return False
-    h.pbs[pb, PS_STATE] = FOLIO
-    attach(h, a, chunk, pb)
-    h.g[COUNTERS + PGFAULT] += 1
-    h.g[COUNTERS + THP_ALLOC] += 1
-    h.g[T_THP] += 1
-    count_fault(h, a, pb, h.g[G_PBP], True)
-    return True
+    return index
+
+
+@kernel
+def hole_from(h, a, index):
+    """The hole that covers an index, cut so that it begins there."""
+    hole = locate(h, a, index)
+    pos = h.g[G_LPOS]
+    if index > pos:
+        chain_insert_before(h, a, hole, new_hole(h, index - pos, is_zero(h, hole)))
+        h.run[-2 - hole, RN_CNT] -= index - pos
+    return hole
+
+
+@kernel
+def shorten_hole(h, a, hole, before, index, pages):
+    """Take ``pages`` off the begin of a hole whose new predecessor is ``before``."""
+    r = -2 - hole
+    set_prv(h, hole, before)
+    h.run[r, RN_CNT] -= pages
+    if h.run[r, RN_CNT] == 0:
+        chain_unlink(h, a, hole)
+        drop_run(h, r)
+        hole = before
+        index -= length(h, before)
+    h.slot[a, AR_HINTREF] = hole
+    h.slot[a, AR_HINTPOS] = index
+
+
+@kernel
+def count_huge_faults(h, folios):
+    """Account faults of huge folios."""
+    h.g[COUNTERS + PGFAULT] += folios
+    h.g[COUNTERS + THP_ALLOC] += folios
+    h.g[T_THP] += folios
+    h.g[T_FAULTED] += folios * h.g[G_PBP]
+    h.g[T_LATENCY] += folios * h.g[COSTS + FAULT_2M]
 
 
 @kernel
@@ -162,9 +236,13 @@ def populate(h, a, first, count, cpu, node, pinning):
             continue
         chunk = index - index % pbp
         if kind == THP and pos <= chunk and chunk + pbp <= stop and not is_zero(h, ref):
-            if populate_huge(h, a, chunk, cpu, node, flag_huge):
-                index = chunk + pbp
+            limit = min(stop - stop % pbp, end + (-end) % pbp)
+            done = populate_huge(h, a, chunk, limit, cpu, node, flag_huge)
+            if done == limit:
+                index = done
                 continue
+            if done > chunk:
+                index, chunk = done, done
         stop = min(end, stop)
         if kind == THP:
             stop = min(stop, chunk + pbp)

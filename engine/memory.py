@@ -4,7 +4,6 @@ Rules as in ``engine.reference.memory``.
 """
 
 from engine.elements import (
-    add_run_after,
     block_pb,
     chain_insert_before,
     chain_replace,
@@ -26,6 +25,7 @@ from engine.elements import (
 )
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno
 from engine.freelist import free_pb
+from engine.gather import begin_gather, end_batch, gather, look_ahead
 from engine.kernel import kernel
 from engine.percpu import (
     free_base,
@@ -62,10 +62,6 @@ from engine.state import (
     G_NFILES,
     G_NNODES,
     G_PBP,
-    GA_BATCH,
-    GA_PAGES,
-    GA_SIZE,
-    GA_TOP,
     NIL,
     PB_AUX,
     PB_NEXT,
@@ -83,11 +79,8 @@ from engine.state import (
     R_ALLOC,
     R_LOOSE,
     RN_CNT,
-    RN_NEXT,
     RN_OWN,
     RS_FLAG,
-    RS_LEN,
-    RS_START,
     RS_STATE,
     T_LATENCY,
     T_PAGES,
@@ -100,8 +93,6 @@ from engine.state import (
 )
 
 ANON, THP, FILE, KERNEL, HUGETLB = range(5)
-STACK_BATCH, PAGE_BATCH, BUNDLE = 8, 510, 20
-"""mmu_gather: pages of the batch on the stack and of the others, batches of a bundle."""
 OK, EINVAL, EBUSY, EFAULT = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.EFAULT)
 RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
 FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
@@ -224,58 +215,6 @@ def free_element(h, a, ref, cpu):
 
 
 @kernel
-def begin_gather(h):
-    """Start a run of mmu_gather."""
-    h.g[GA_TOP] = NIL
-    h.g[GA_PAGES] = 0
-    h.g[GA_SIZE] = STACK_BATCH
-    h.g[GA_BATCH] = 0
-
-
-@kernel
-def gather(h, ref, cpu):
-    """Put a loose base element into mmu_gather's batches; a full batch is freed."""
-    r = whole_run(h, ref) if ref >= 0 else -2 - ref
-    h.runb[r, RS_STATE] = R_LOOSE
-    down = h.runb[r, RS_FLAG] & DESC
-    left = h.runs[r, RS_LEN]
-    while left > 0:
-        k = min(left, h.g[GA_SIZE] - h.g[GA_PAGES])
-        part = r
-        if k < left:
-            start = h.runs[r, RS_START]
-            if down:
-                part = add_run_after(h, r, start + left - k, k)
-                h.runs[r, RS_LEN] = left - k
-            else:
-                r = add_run_after(h, part, start + k, left - k)
-                h.runs[part, RS_LEN] = k
-                h.runb[r, RS_STATE] = R_LOOSE
-            h.runb[part, RS_STATE] = R_LOOSE
-        h.runb[part, RS_FLAG] = down
-        h.run[part, RN_NEXT] = h.g[GA_TOP]
-        h.g[GA_TOP] = part
-        h.g[GA_PAGES] += k
-        left -= k
-        if h.g[GA_PAGES] == h.g[GA_SIZE]:
-            end_batch(h, cpu)
-            h.g[GA_BATCH] = (h.g[GA_BATCH] + 1) % BUNDLE
-            h.g[GA_SIZE] = PAGE_BATCH if h.g[GA_BATCH] else STACK_BATCH
-
-
-@kernel
-def end_batch(h, cpu):
-    """Free a batch of mmu_gather, last page first."""
-    part = h.g[GA_TOP]
-    while part != NIL:
-        following = h.run[part, RN_NEXT]
-        free_base(h, part, cpu, (h.runb[part, RS_FLAG] & DESC) != 0)
-        part = following
-    h.g[GA_TOP] = NIL
-    h.g[GA_PAGES] = 0
-
-
-@kernel
 def free_pages_of(h, ref, cpu):
     """Free the base pages of a loose element in virtual order."""
     if ref >= 0:
@@ -308,6 +247,7 @@ def held_in(h, a, first, count):
 def release_range(h, a, first, count, cpu):
     """Unmap and free the pages of a range; nothing in it is held."""
     begin_gather(h)
+    look_ahead(h, a, first, first + count, cpu)
     index, end = first, first + count
     while index < end:
         ref = locate(h, a, index)
@@ -333,6 +273,7 @@ def release_area(h, a, cpu):
     """Free everything of an area and forget it."""
     h.g[T_PAGES] += h.slot[a, AR_PAGES]
     begin_gather(h)
+    look_ahead(h, a, 0, h.slot[a, AR_PAGES], cpu)
     ref = h.slot[a, AR_HEAD]
     while ref != NIL:
         following = nxt(h, ref)

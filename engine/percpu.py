@@ -317,11 +317,17 @@ def free_base(h, r, cpu, ascending):
             else:
                 part = add_run_after(h, r, h.runs[r, RS_START] + left - k, k)
                 h.runs[r, RS_LEN] = left - k
-        h.runb[part, RS_FLAG] = DESC if ascending else 0
-        h.run[part, RN_CNT] = 0
-        push_top(h, i, part)
-        h.fl[i, FL_COUNT] += k
-        h.zone[z, Z_PCP] += k
+        keep_base(h, z, i, part, ascending)
         left -= k
         if h.fl[i, FL_COUNT] >= high:
             pcp_drain(h, z, i, min(batch, h.fl[i, FL_COUNT]))
+
+
+@kernel
+def keep_base(h, z, i, r, ascending):
+    """Put a loose run on top of list i, as its pages come one by one."""
+    h.runb[r, RS_FLAG] = DESC if ascending else 0
+    h.run[r, RN_CNT] = 0
+    push_top(h, i, r)
+    h.fl[i, FL_COUNT] += h.runs[r, RS_LEN]
+    h.zone[z, Z_PCP] += h.runs[r, RS_LEN]

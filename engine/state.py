@@ -58,10 +58,12 @@ RING = 8
 # columns of zone
 (
     Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO, Z_PCPOFF, Z_FILE, Z_POOL,
-    Z_RESERVE_1, Z_RESERVE_2, Z_BATCH, Z_PCP_HIGH, NR_ZONE_COLUMNS,
-) = range(16)  # fmt: skip
-"""Z_POOL of a node's first zone: first free hugetlb folio of the node. The four last follow from
-managed pages and marks (``engine.watermark``)."""
+    Z_RESERVE_1, Z_RESERVE_2, Z_BATCH, Z_PCP_HIGH,
+    Z_FREED, _, Z_HUGE, Z_PASSES, Z_AHEAD, Z_THROUGH, NR_ZONE_COLUMNS,
+) = range(22)  # fmt: skip
+"""Z_POOL of a node's first zone: first free hugetlb folio of the node. Z_RESERVE_1 to
+Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED to Z_THROUGH are
+``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE)."""
 
 # columns of fl: free lists, then per-CPU lists
 FL_HEAD, FL_TAIL, FL_COUNT = range(3)

@@ -1,0 +1,239 @@
+"""mmu_gather: base pages that are unmapped together are freed in batches, last page first.
+
+Rules and sources as in ``engine.reference.memory``. Most of what a large area gives back only passes
+through the CPU's list: what goes in last stays, the rest leaves at the other end, in the order in
+which it came. Nothing is allocated meanwhile, so the pages that will leave are known beforehand and
+go straight to the buddy, whole pageblocks in one piece, behind what lay on the list before.
+"""
+
+from engine.elements import (
+    add_run_after,
+    is_folio,
+    is_hole,
+    length,
+    locate,
+    nxt,
+)
+from engine.freelist import free_loose, free_pb, mt_of, zone_of_pb
+from engine.kernel import kernel
+from engine.percpu import MOVABLE, free_base, keep_base, pcp_drain, pcp_list, whole_run
+from engine.state import (
+    DESC,
+    FL_COUNT,
+    G_LPOS,
+    G_NZONES,
+    G_PBP,
+    GA_BATCH,
+    GA_PAGES,
+    GA_SIZE,
+    GA_TOP,
+    NIL,
+    PB_NEXT,
+    PS_FLAG,
+    PS_STATE,
+    R_LOOSE,
+    RN_NEXT,
+    RN_PB,
+    RS_FLAG,
+    RS_LEN,
+    RS_START,
+    RS_STATE,
+    UNUSED,
+    Z_AHEAD,
+    Z_BATCH,
+    Z_FREED,
+    Z_HUGE,
+    Z_PASSES,
+    Z_PCP_HIGH,
+    Z_PCPOFF,
+    Z_THROUGH,
+)
+
+STACK_BATCH, PAGE_BATCH, BUNDLE = 8, 510, 20
+"""Pages of the batch on the stack and of the others, batches of a bundle (mm/mmu_gather.c)."""
+WORTH_IT = 2
+"""Pageblocks from which on it pays to look ahead."""
+
+
+@kernel
+def begin_gather(h):
+    """Start a run of mmu_gather; nothing is known of what will pass through."""
+    h.g[GA_TOP] = NIL
+    h.g[GA_PAGES] = 0
+    h.g[GA_SIZE] = STACK_BATCH
+    h.g[GA_BATCH] = 0
+    for z in range(h.g[G_NZONES]):
+        h.zone[z, Z_PASSES] = 0
+
+
+@kernel
+def look_ahead(h, a, first, end, cpu):
+    """Work out what of a range will pass through the CPU's lists; empty them as far as it pushes.
+
+    Only for zones in which all of it goes through one list: between two lists of a zone the order
+    in which pageblocks become free could change.
+    """
+    if end - first < WORTH_IT * h.g[G_PBP]:
+        return
+    for z in range(h.g[G_NZONES]):
+        for c in range(Z_FREED, Z_HUGE + 1):
+            h.zone[z, c] = 0
+    count_freed(h, a, first, end)
+    for z in range(h.g[G_NZONES]):
+        if h.zone[z, Z_HUGE] or h.zone[z, Z_PCPOFF]:
+            continue
+        for t in range(MOVABLE + 1):
+            pages = h.zone[z, Z_FREED + t]
+            if pages and not h.zone[z, Z_FREED + 1 - t]:
+                pass_through(h, z, pcp_list(h, cpu, z, t), pages)
+
+
+@kernel
+def count_freed(h, a, first, end):
+    """Count the pages of a range by zone and list (Z_HUGE: not by a list of base pages)."""
+    ref = locate(h, a, first)
+    pos = h.g[G_LPOS]
+    while pos < end:
+        stop = pos + length(h, ref)
+        if not is_hole(h, ref):
+            pb = ref if ref >= 0 else h.run[-2 - ref, RN_PB]
+            z, mt = zone_of_pb(h, pb), mt_of(h, pb)
+            if mt > MOVABLE or (is_folio(h, ref) and first <= pos and stop <= end):
+                h.zone[z, Z_HUGE] = 1
+            else:
+                h.zone[z, Z_FREED + mt] += min(stop, end) - max(pos, first)
+        pos = stop
+        ref = nxt(h, ref)
+
+
+@kernel
+def pass_through(h, z, i, pages):
+    """Begin to free ``pages`` by list i of zone z, all that will leave it going straight."""
+    held = h.fl[i, FL_COUNT]
+    leaving = leave(held, pages, h.zone[z, Z_PCP_HIGH], h.zone[z, Z_BATCH])
+    pcp_drain(h, z, i, min(leaving, held))
+    h.zone[z, Z_PASSES] = 1
+    h.zone[z, Z_AHEAD] = max(leaving - held, 0)
+    h.zone[z, Z_THROUGH] = max(leaving - held, 0)
+
+
+@kernel
+def leave(held, pages, high, batch):
+    """Pages that leave a list of ``held`` pages when more come in one by one (free_unref_page)."""
+    out = 0
+    while True:
+        need = max(high - held, 1)
+        if pages < need:
+            return out
+        pages -= need
+        held += need
+        k = min(batch, held)
+        held -= k
+        out += k
+        if held == high - batch:
+            return out + pages // batch * batch
+
+
+@kernel
+def gather(h, ref, cpu):
+    """Put a loose base element into mmu_gather's batches; a full batch is freed."""
+    if ref >= 0:
+        z = zone_of_pb(h, ref)
+        # its last page leaves at most two batches behind its first
+        if h.zone[z, Z_PCPOFF] or (
+            h.zone[z, Z_PASSES] and h.zone[z, Z_AHEAD] >= h.g[G_PBP] + 2 * PAGE_BATCH
+        ):
+            gather_whole(h, ref, z, cpu)
+            return
+    r = whole_run(h, ref) if ref >= 0 else -2 - ref
+    h.runb[r, RS_STATE] = R_LOOSE
+    down = h.runb[r, RS_FLAG] & DESC
+    left = h.runs[r, RS_LEN]
+    h.zone[zone_of_pb(h, h.run[r, RN_PB]), Z_AHEAD] -= left
+    while left > 0:
+        k = min(left, h.g[GA_SIZE] - h.g[GA_PAGES])
+        part = r
+        if k < left:
+            start = h.runs[r, RS_START]
+            if down:
+                part = add_run_after(h, r, start + left - k, k)
+                h.runs[r, RS_LEN] = left - k
+            else:
+                r = add_run_after(h, part, start + k, left - k)
+                h.runs[part, RS_LEN] = k
+                h.runb[r, RS_STATE] = R_LOOSE
+            h.runb[part, RS_STATE] = R_LOOSE
+        h.runb[part, RS_FLAG] = down
+        h.run[part, RN_NEXT] = h.g[GA_TOP]
+        h.g[GA_TOP] = -2 - part
+        left -= k
+        add_pages(h, k, cpu)
+
+
+@kernel
+def gather_whole(h, pb, z, cpu):
+    """Gather a uniform pageblock all of which goes straight to the buddy: with its last page."""
+    h.zone[z, Z_AHEAD] -= h.g[G_PBP]
+    left = h.g[G_PBP]
+    while left > 0:
+        k = min(left, h.g[GA_SIZE] - h.g[GA_PAGES])
+        left -= k
+        if left == 0:
+            h.pb[pb, PB_NEXT] = h.g[GA_TOP]
+            h.g[GA_TOP] = pb
+        add_pages(h, k, cpu)
+
+
+@kernel
+def add_pages(h, k, cpu):
+    """Count pages into the current batch, and free it when it is full."""
+    h.g[GA_PAGES] += k
+    if h.g[GA_PAGES] == h.g[GA_SIZE]:
+        end_batch(h, cpu)
+        h.g[GA_BATCH] = (h.g[GA_BATCH] + 1) % BUNDLE
+        h.g[GA_SIZE] = PAGE_BATCH if h.g[GA_BATCH] else STACK_BATCH
+
+
+@kernel
+def end_batch(h, cpu):
+    """Free a batch of mmu_gather, last page first."""
+    ref = h.g[GA_TOP]
+    while ref != NIL:
+        following = nxt(h, ref)
+        if ref >= 0:
+            h.zone[zone_of_pb(h, ref), Z_THROUGH] -= h.g[G_PBP]
+            h.pbs[ref, PS_STATE] = UNUSED
+            h.pbs[ref, PS_FLAG] = 0
+            free_pb(h, ref)
+        else:
+            free_part(h, -2 - ref, cpu)
+        ref = following
+    h.g[GA_TOP] = NIL
+    h.g[GA_PAGES] = 0
+
+
+@kernel
+def free_part(h, r, cpu):
+    """Free a loose run: what passes through straight, what stays onto the CPU's list."""
+    ascending = (h.runb[r, RS_FLAG] & DESC) != 0
+    z = zone_of_pb(h, h.run[r, RN_PB])
+    if not h.zone[z, Z_PASSES]:
+        free_base(h, r, cpu, ascending)
+        return
+    pages = h.runs[r, RS_LEN]
+    k = min(pages, h.zone[z, Z_THROUGH])
+    if k > 0:
+        h.zone[z, Z_THROUGH] -= k
+        part = r
+        if k < pages:
+            start = h.runs[r, RS_START]
+            if ascending:
+                r = add_run_after(h, part, start + k, pages - k)
+                h.runs[part, RS_LEN] = k
+            else:
+                part = add_run_after(h, r, start + pages - k, k)
+                h.runs[r, RS_LEN] = pages - k
+            h.runb[r, RS_STATE] = R_LOOSE
+        free_loose(h, part, ascending)
+    if k < pages:
+        keep_base(h, z, pcp_list(h, cpu, z, mt_of(h, h.run[r, RN_PB])), r, ascending)
