@@ -223,8 +223,9 @@ def woken(h, ref):
 
 @kernel
 def alloc_huge(h, order):
-    """A pageblock for a huge folio, or NIL."""
+    """A pageblock for a huge folio, or NIL. RQ_MARK tells which mark its zone passed."""
     for mark in (Z_LOW, Z_MIN):
+        h.g[RQ_MARK] = mark
         for k in range(list_places(h)):
             z = zone_in_list(h, k)
             if z >= 0 and watermark_ok(h, z, order, mark):
@@ -232,6 +233,24 @@ def alloc_huge(h, order):
                 if pb != NIL:
                     return pb
     return NIL
+
+
+@kernel
+def alloc_huge_again(h, order, z, least):
+    """As ``alloc_huge``, right after one that came from zone z (-1: any) at its mark.
+
+    The zones before z have not changed since they were refused, so z is the first to be asked as
+    long as it has ``least`` free pages and a chunk at hand.
+    """
+    if z >= 0 and h.zone[z, Z_FREE] >= least and smallest(h, z, h.g[RQ_MT], order) >= 0:
+        return take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
+    return alloc_huge(h, order)
+
+
+@kernel
+def least_free(h, order, z):
+    """Free pages with which zone z passes the mark it passed last, for a request of this order."""
+    return h.zone[z, h.g[RQ_MARK]] + reserve(h, z, h.g[RQ_HIGHEST]) + (1 << order)
 
 
 # -- reclaim --------------------------------------------------------------------------------------

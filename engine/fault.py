@@ -3,7 +3,15 @@
 Rules as in ``engine.reference.memory``.
 """
 
-from engine.allocate import ALL_NODES, alloc_huge, find_zone, request, take_piece
+from engine.allocate import (
+    ALL_NODES,
+    alloc_huge,
+    alloc_huge_again,
+    find_zone,
+    least_free,
+    request,
+    take_piece,
+)
 from engine.elements import (
     block_pb,
     chain_insert_before,
@@ -20,6 +28,7 @@ from engine.elements import (
     zero_range,
 )
 from engine.enums import Cell, Cost, Counter, Errno
+from engine.freelist import zone_of_pb
 from engine.kernel import kernel
 from engine.memory import (
     ANON,
@@ -156,10 +165,14 @@ def populate_huge(h, a, first, stop, cpu, node, flagged):
     hole = hole_from(h, a, first)
     before = prv(h, hole)
     index = first
+    order, z, least = h.g[G_PBO], -1, 0
     while index < stop:
-        pb = alloc_huge(h, h.g[G_PBO])
+        pb = alloc_huge_again(h, order, z, least)
         if pb == NIL:
             break
+        if z != zone_of_pb(h, pb):
+            z = zone_of_pb(h, pb)
+            least = least_free(h, order, z)
         h.pbs[pb, PS_STATE] = FOLIO
         claim(h, a, pb)
         h.pb[pb, PB_PREV] = before

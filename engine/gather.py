@@ -1,9 +1,9 @@
 """mmu_gather: base pages that are unmapped together are freed in batches, last page first.
 
-Rules and sources as in ``engine.reference.memory``. Most of what a large area gives back only passes
-through the CPU's list: what goes in last stays, the rest leaves at the other end, in the order in
-which it came. Nothing is allocated meanwhile, so the pages that will leave are known beforehand and
-go straight to the buddy, whole pageblocks in one piece, behind what lay on the list before.
+Rules and sources as in ``engine.reference.memory``. Most of what a large area gives back only
+passes through the CPU's list: what goes in last stays, the rest leaves at the other end, in the
+order in which it came. Nothing is allocated meanwhile, so what will leave is known beforehand and
+goes straight to the buddy, whole pageblocks in one piece, behind what lay on the list before.
 """
 
 from engine.elements import (
@@ -14,12 +14,26 @@ from engine.elements import (
     locate,
     nxt,
 )
-from engine.freelist import free_loose, free_pb, mt_of, zone_of_pb
+from engine.enums import AreaKind, Cell
+from engine.freelist import free_loose, free_pair, free_pb, mt_of, zone_of_pb
 from engine.kernel import kernel
-from engine.percpu import MOVABLE, free_base, keep_base, pcp_drain, pcp_list, whole_run
+from engine.percpu import (
+    HUGE,
+    MOVABLE,
+    drain_huge,
+    free_base,
+    free_huge,
+    keep_base,
+    pcp_drain,
+    pcp_list,
+    put_huge,
+    whole_run,
+)
 from engine.state import (
+    AR_KIND,
     DESC,
     FL_COUNT,
+    FOLIO,
     G_LPOS,
     G_NZONES,
     G_PBP,
@@ -38,11 +52,14 @@ from engine.state import (
     RS_LEN,
     RS_START,
     RS_STATE,
+    TABLE,
     UNUSED,
     Z_AHEAD,
     Z_BATCH,
     Z_FREED,
     Z_HUGE,
+    Z_HUGE_PASSES,
+    Z_HUGE_THROUGH,
     Z_PASSES,
     Z_PCP_HIGH,
     Z_PCPOFF,
@@ -51,6 +68,8 @@ from engine.state import (
 
 STACK_BATCH, PAGE_BATCH, BUNDLE = 8, 510, 20
 """Pages of the batch on the stack and of the others, batches of a bundle (mm/mmu_gather.c)."""
+HUGETLB = int(AreaKind.HUGETLB)
+PCP_THP = int(Cell.PCP_THP)
 WORTH_IT = 2
 """Pageblocks from which on it pays to look ahead."""
 
@@ -64,6 +83,7 @@ def begin_gather(h):
     h.g[GA_BATCH] = 0
     for z in range(h.g[G_NZONES]):
         h.zone[z, Z_PASSES] = 0
+        h.zone[z, Z_HUGE_PASSES] = 0
 
 
 @kernel
@@ -80,17 +100,22 @@ def look_ahead(h, a, first, end, cpu):
             h.zone[z, c] = 0
     count_freed(h, a, first, end)
     for z in range(h.g[G_NZONES]):
-        if h.zone[z, Z_HUGE] or h.zone[z, Z_PCPOFF]:
+        if h.zone[z, Z_PCPOFF]:
             continue
-        for t in range(MOVABLE + 1):
-            pages = h.zone[z, Z_FREED + t]
-            if pages and not h.zone[z, Z_FREED + 1 - t]:
-                pass_through(h, z, pcp_list(h, cpu, z, t), pages)
+        base = h.zone[z, Z_FREED] + h.zone[z, Z_FREED + 1]
+        folios = h.zone[z, Z_HUGE]
+        if folios > 0 and not base:
+            pass_through_huge(h, z, pcp_list(h, cpu, z, HUGE), folios)
+        elif base and not folios:
+            for t in range(MOVABLE + 1):
+                if h.zone[z, Z_FREED + t] == base:
+                    pass_through(h, z, pcp_list(h, cpu, z, t), base)
 
 
 @kernel
 def count_freed(h, a, first, end):
-    """Count the pages of a range by zone and list (Z_HUGE: not by a list of base pages)."""
+    """Count base pages and huge folios of a range by zone and list (-1 folios: other types)."""
+    pool = h.slot[a, AR_KIND] == HUGETLB
     ref = locate(h, a, first)
     pos = h.g[G_LPOS]
     while pos < end:
@@ -98,8 +123,11 @@ def count_freed(h, a, first, end):
         if not is_hole(h, ref):
             pb = ref if ref >= 0 else h.run[-2 - ref, RN_PB]
             z, mt = zone_of_pb(h, pb), mt_of(h, pb)
-            if mt > MOVABLE or (is_folio(h, ref) and first <= pos and stop <= end):
-                h.zone[z, Z_HUGE] = 1
+            if is_folio(h, ref) and first <= pos and stop <= end:
+                if h.zone[z, Z_HUGE] >= 0:
+                    h.zone[z, Z_HUGE] = -1 if pool else h.zone[z, Z_HUGE] + 1
+            elif mt > MOVABLE:
+                h.zone[z, Z_HUGE] = -1
             else:
                 h.zone[z, Z_FREED + mt] += min(stop, end) - max(pos, first)
         pos = stop
@@ -115,6 +143,43 @@ def pass_through(h, z, i, pages):
     h.zone[z, Z_PASSES] = 1
     h.zone[z, Z_AHEAD] = max(leaving - held, 0)
     h.zone[z, Z_THROUGH] = max(leaving - held, 0)
+
+
+@kernel
+def pass_through_huge(h, z, i, folios):
+    """As ``pass_through`` for huge folios: each that makes the list too long drives one out."""
+    h.zone[z, Z_HUGE_PASSES] = 1
+    h.zone[z, Z_HUGE_THROUGH] = folios
+    if not h.g[TABLE + PCP_THP]:
+        return
+    held, pbp = h.fl[i, FL_COUNT], h.g[G_PBP]
+    most = (h.zone[z, Z_PCP_HIGH] + pbp - 1) // pbp - 1
+    leaving = held + folios - min(held + folios, max(most, held))
+    for _ in range(min(leaving, held)):
+        drain_huge(h, z, i)
+    h.zone[z, Z_HUGE_THROUGH] = max(leaving - held, 0)
+
+
+@kernel
+def give_back_huge(h, pb, following, cpu):
+    """Free a huge folio, with its buddy when that follows; returns the last one freed."""
+    z = zone_of_pb(h, pb)
+    if not h.zone[z, Z_HUGE_PASSES]:
+        free_huge(h, pb, cpu)
+        return pb
+    through = h.zone[z, Z_HUGE_THROUGH]
+    if through == 0:
+        put_huge(h, z, pcp_list(h, cpu, z, HUGE), pb, False)
+        return pb
+    if through > 1 and following == pb ^ 1 and h.pbs[following, PS_STATE] == FOLIO:
+        h.zone[z, Z_HUGE_THROUGH] = through - 2
+        free_pair(h, z, pb, following)
+        return following
+    h.zone[z, Z_HUGE_THROUGH] = through - 1
+    h.pbs[pb, PS_STATE] = UNUSED
+    h.pbs[pb, PS_FLAG] = 0
+    free_pb(h, pb)
+    return pb
 
 
 @kernel

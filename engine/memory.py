@@ -25,11 +25,10 @@ from engine.elements import (
 )
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno
 from engine.freelist import free_pb
-from engine.gather import begin_gather, end_batch, gather, look_ahead
+from engine.gather import begin_gather, end_batch, gather, give_back_huge, look_ahead
 from engine.kernel import kernel
 from engine.percpu import (
     free_base,
-    free_huge,
     whole_run,
 )
 from engine.state import (
@@ -202,14 +201,14 @@ def free_element(h, a, ref, cpu):
     """Free a present element that is no longer in its area's chain."""
     pages = length(h, ref)
     pb = block_pb(h, ref)
-    count_used(h, a, pb, -pages)
     if is_folio(h, ref):
-        h.g[T_LATENCY] += h.g[COSTS + FREE_2M]
+        count_freed_folio(h, a, pb)
         if h.slot[a, AR_KIND] == HUGETLB:
             pool_put(h, pb)
         else:
-            free_huge(h, pb, cpu)
+            give_back_huge(h, pb, NIL, cpu)
         return
+    count_used(h, a, pb, -pages)
     h.g[T_LATENCY] += pages * h.g[COSTS + FREE_4K]
     gather(h, ref, cpu)
 
@@ -279,11 +278,25 @@ def release_area(h, a, cpu):
         following = nxt(h, ref)
         if is_hole(h, ref):
             drop_run(h, -2 - ref)
+        elif is_folio(h, ref) and h.slot[a, AR_KIND] != HUGETLB:
+            then = nxt(h, following) if following >= 0 else NIL
+            last = give_back_huge(h, ref, following, cpu)
+            count_freed_folio(h, a, ref)
+            if last != ref:
+                count_freed_folio(h, a, last)
+                following = then
         else:
             free_element(h, a, ref, cpu)
         ref = following
     end_batch(h, cpu)
     forget_area(h, a)
+
+
+@kernel
+def count_freed_folio(h, a, pb):
+    """Account a huge folio that an area has lost."""
+    count_used(h, a, pb, -h.g[G_PBP])
+    h.g[T_LATENCY] += h.g[COSTS + FREE_2M]
 
 
 @kernel

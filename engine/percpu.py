@@ -8,9 +8,12 @@ direction: without DESC the page nearest the top is its lowest pfn.
 from engine.elements import add_run_after, new_run
 from engine.enums import Cell
 from engine.freelist import (
+    fl,
     free_loose,
     free_pb,
     mt_of,
+    pop_max_chunk,
+    smallest,
     take_huge,
     take_pages,
 )
@@ -23,6 +26,7 @@ from engine.state import (
     FL_HEAD,
     FL_TAIL,
     G_BLOCK_SHIFT,
+    G_MAXO,
     G_NCPUS,
     G_NZONES,
     G_PBO,
@@ -49,6 +53,7 @@ from engine.state import (
     SPLIT,
     TABLE,
     UNUSED,
+    Z_FREE,
     Z_PCP,
     Z_PCPOFF,
 )
@@ -208,7 +213,10 @@ def take_huge_by_cpu(h, z, cpu, mt):
         return take_huge(h, z, mt)
     i = pcp_list(h, cpu, z, HUGE)
     if h.fl[i, FL_COUNT] == 0:
-        for _ in range(max(pcp_batch(h, z) >> h.g[G_PBO], 2)):
+        batch = max(pcp_batch(h, z) >> h.g[G_PBO], 2)
+        if batch == 2 and smallest(h, z, mt, h.g[G_PBO]) == h.g[G_MAXO]:
+            return take_pair(h, z, i, mt)
+        for _ in range(batch):
             pb = take_huge(h, z, mt)
             if pb == NIL:
                 break
@@ -217,6 +225,16 @@ def take_huge_by_cpu(h, z, cpu, mt):
         return NIL
     pb = h.fl[i, FL_HEAD]
     drop_huge(h, z, i, pb)
+    return pb
+
+
+@kernel
+def take_pair(h, z, i, mt):
+    """A refill of two from one maximal chunk: the low half is taken, the other one stays."""
+    pb = h.fl[fl(h, z, mt, h.g[G_MAXO]), FL_HEAD]
+    pop_max_chunk(h, z, pb)
+    h.zone[z, Z_FREE] -= 2 * h.g[G_PBP]
+    put_huge(h, z, i, pb + 1, True)
     return pb
 
 

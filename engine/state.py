@@ -59,10 +59,11 @@ RING = 8
 (
     Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO, Z_PCPOFF, Z_FILE, Z_POOL,
     Z_RESERVE_1, Z_RESERVE_2, Z_BATCH, Z_PCP_HIGH,
-    Z_FREED, _, Z_HUGE, Z_PASSES, Z_AHEAD, Z_THROUGH, NR_ZONE_COLUMNS,
-) = range(22)  # fmt: skip
+    Z_FREED, _, Z_HUGE, Z_PASSES, Z_AHEAD, Z_THROUGH, Z_HUGE_PASSES, Z_HUGE_THROUGH,
+    NR_ZONE_COLUMNS,
+) = range(24)  # fmt: skip
 """Z_POOL of a node's first zone: first free hugetlb folio of the node. Z_RESERVE_1 to
-Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED to Z_THROUGH are
+Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED on are
 ``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE)."""
 
 # columns of fl: free lists, then per-CPU lists
