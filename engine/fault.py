@@ -9,8 +9,10 @@ from engine.allocate import (
     alloc_huge_again,
     find_zone,
     least_free,
+    pair_at_hand,
     request,
     take_piece,
+    take_whole_chunk,
 )
 from engine.elements import (
     block_pb,
@@ -38,7 +40,7 @@ from engine.memory import (
     THP,
     attach,
     block_of,
-    claim,
+    count_used,
     cpu_of,
     pool_put,
     pool_take,
@@ -64,8 +66,11 @@ from engine.state import (
     G_PBP,
     G_PINNING,
     NIL,
+    PB_AUX,
     PB_NEXT,
+    PB_OWN,
     PB_PREV,
+    PS_FLAG,
     PS_STATE,
     RN_CNT,
     RQ_WAKES,
@@ -167,30 +172,46 @@ def populate_huge(h, a, first, stop, cpu, node, flagged):
     index = first
     order, z, least = h.g[G_PBO], -1, 0
     while index < stop:
-        pb = alloc_huge_again(h, order, z, least)
-        if pb == NIL:
-            break
-        if z != zone_of_pb(h, pb):
-            z = zone_of_pb(h, pb)
-            least = least_free(h, order, z)
-        h.pbs[pb, PS_STATE] = FOLIO
-        claim(h, a, pb)
-        h.pb[pb, PB_PREV] = before
-        if before == NIL:
-            h.slot[a, AR_HEAD] = pb
+        if z >= 0 and index + pbp < stop and pair_at_hand(h, z, least):
+            pb = take_whole_chunk(h, z)
+            append_folio(h, a, before, pb, pb + 1)
+            append_folio(h, a, pb, pb + 1, hole)
+            count_used(h, a, pb, 2 * pbp)
+            before, pages = pb + 1, 2 * pbp
         else:
-            set_nxt(h, before, pb)
-        h.pb[pb, PB_NEXT] = hole
-        before = pb
+            pb = alloc_huge_again(h, order, z, least)
+            if pb == NIL:
+                break
+            if z != zone_of_pb(h, pb):
+                z = zone_of_pb(h, pb)
+                least = least_free(h, order, z)
+            append_folio(h, a, before, pb, hole)
+            count_used(h, a, pb, pbp)
+            before, pages = pb, pbp
         if h.g[G_PINNING]:
-            note_pin(h, a, pb, True, FAULTED, pbp, h.g[COSTS + FAULT_2M])
-        index += pbp
+            note_pin(h, a, pb, True, FAULTED, pages, pages // pbp * h.g[COSTS + FAULT_2M])
+        index += pages
     shorten_hole(h, a, hole, before, index, index - first)
     count_huge_faults(h, (index - first) // pbp)
     if index < stop:
         h.g[COUNTERS + THP_FALLBACK] += 1
         h.g[T_FALLBACK] += 1
     return index
+
+
+@kernel
+def append_folio(h, a, before, pb, following):
+    """Make a pageblock on no list a huge folio of an area, between two elements."""
+    h.pbs[pb, PS_STATE] = FOLIO
+    h.pbs[pb, PS_FLAG] = 0
+    h.pb[pb, PB_OWN] = a
+    h.pb[pb, PB_AUX] = 0
+    h.pb[pb, PB_PREV] = before
+    h.pb[pb, PB_NEXT] = following
+    if before == NIL:
+        h.slot[a, AR_HEAD] = pb
+    else:
+        set_nxt(h, before, pb)
 
 
 @kernel
