@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fleet.inputs.columns import NULL
+from fleet.inputs.numbers import NULL
 from fleet.inputs.trace import Trace
 from fleet.plan.draws import (
     Column,
