@@ -11,6 +11,9 @@ copies, a longer horizon or another fleet leave every entity as it was.
 * Every copy but the first arrives a drawn time later, below the mean distance of the trace's own
   arrival times: a trace in samples does not say more, and no two copies arrive in one instant.
 * Of the last, broken copy each row is there by a drawn chance.
+
+So the expected level is the commitment but for what the trace's own days and hours differ.
+Residents know no time of day.
 """
 
 import numpy as np
