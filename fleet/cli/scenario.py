@@ -68,9 +68,9 @@ def show(
 @app.command()
 def check(source: Source, sets: Sets = None) -> None:
     """Validate a scenario with its input files and print what a run of it holds."""
+    from fleet.cli.steady import steady_lines
     from fleet.plan.build import build_plan
-    from fleet.plan.estimate import offered_load_millionths
-    from fleet.scenario.units import format_duration, format_share
+    from fleet.scenario.units import format_duration
 
     scenario = load_scenario(source, sets or [])
     plan = build_plan(scenario)
@@ -87,13 +87,8 @@ def check(source: Source, sets: Sets = None) -> None:
         "holds": str(len(plan.holds)),
         "requests": f"{len(plan.requests) - probes} removals, {probes} probes",
     }
-    generators = scenario.workloads.generators
-    if generators:
-        load = offered_load_millionths(generators, pages)
-        lines["load"] = (
-            f"generators settle at {format_share(load // 1000 * 1000)} of RAM, "
-            f"commitment {format_share(scenario.workloads.commitment_millionths)}"
-        )
+    assert plan.steady is not None
+    lines |= steady_lines(plan.steady, scenario.workloads.trace is not None)
     for name, text in lines.items():
         print(f"{name:<12}  {text}")
     print(f"{scenario.name}: ok", file=sys.stderr)

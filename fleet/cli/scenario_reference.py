@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from fleet.inputs import inventory, trace
-from fleet.inputs.columns import Spec
+from fleet.inputs.numbers import Spec
 from fleet.scenario.models import Scenario
 from fleet.scenario.problems import submodel
 

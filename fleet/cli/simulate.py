@@ -94,20 +94,25 @@ def _say_size(scenario: "Scenario", settings: "Settings") -> None:
     """Print what a run would take."""
     import os
 
+    from fleet.cli.steady import steady_lines
     from fleet.inputs.inventory import read_inventory
     from fleet.inputs.trace import read_trace
     from fleet.plan.estimate import available_bytes, estimate, refuse_if_too_large
 
     inventory, trace = scenario.hosts.inventory, scenario.workloads.trace
-    size = estimate(
-        scenario,
-        read_inventory(inventory) if inventory else None,
-        read_trace(trace) if trace else None,
-    )
+    try:
+        size = estimate(
+            scenario,
+            read_inventory(inventory) if inventory else None,
+            read_trace(trace) if trace else None,
+        )
+    except InputError as error:
+        raise scenario.locate(error) from None
     cores = 1 if settings.inline else len(os.sched_getaffinity(0))
     rows = {
         "hosts": f"{size.hosts:,} ({size.memory_pages / 2**28:,.1f} TiB)",
         "workloads": f"{size.workloads:,}",
+        **steady_lines(size.steady, trace is not None),
         "short references": f"{size.holds:,}",
         "requests": f"{size.requests:,}",
         "arms x replications": f"{len(scenario.arms)} x {scenario.replications}",

@@ -7,49 +7,19 @@ ignored. Errors name file, line (CSV) or row (Parquet) and column.
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from fleet.errors import InputError
+from fleet.inputs.numbers import BadValueError, Spec, numbers
 
-NULL = -1
-"""What an absent optional number becomes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """One documented column.
-
-    Attributes
-    ----------
-    name : str
-        Header.
-    unit : str
-        ``text``, or the unit of a number.
-    required : bool
-        Whether the column must be there.
-    nullable : bool
-        Whether single values may be empty.
-    low, high : int
-        Range of numbers, in the scaled unit.
-    scale : int
-        Numbers are multiplied by this and must then be whole (seconds to ns: 10**9).
-    description : str
-        For the reference.
-    """
-
-    name: str
-    unit: str
-    description: str
-    required: bool = False
-    nullable: bool = False
-    low: int = 0
-    high: int = 2**40
-    scale: int = 1
+CHUNK = 1 << 15
+"""Lines of a CSV file held as text at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,60 +82,29 @@ def _present(header: Sequence[str], specs: Sequence[Spec], where: str) -> list[S
     return [spec for spec in specs if spec.name in header]
 
 
-def _number(value: Any, spec: Spec) -> int:
-    """Convert one value exactly; ValueError with the reason."""
-    if value is None or value == "":
-        if spec.nullable:
-            return NULL
-        raise ValueError("value missing")
-    number = _exact(value, spec)
-    if number < spec.low:
-        above = "above 0" if spec.scale > spec.low == 1 else f"at least {spec.low // spec.scale}"
-        raise ValueError(f"must be {above} {spec.unit}, got {value!r}")
-    if number > spec.high:
-        raise ValueError(f"too large: {value!r} {spec.unit}")
-    return number
+def _convert(specs: Sequence[Spec], raw: Sequence[pa.Array], places: Sequence[int], where: str) -> (
+    tuple[list[NDArray[np.int64]], list[list[str]]]
+):  # fmt: skip
+    """Convert columns of raw values; InputError for the first bad value by row, then column.
 
-
-def _exact(value: Any, spec: Spec) -> int:
-    """Scale a number; ValueError unless the result is whole (floats of seconds are rounded)."""
-    if isinstance(value, int):
-        return value * spec.scale
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():
-        return int(value) * spec.scale
-    try:
-        amount = Fraction(value.strip() if isinstance(value, str) else value) * spec.scale
-    except (ValueError, ZeroDivisionError, TypeError, OverflowError):
-        raise ValueError(f"not a number: {value!r}") from None
-    if amount.denominator == 1:
-        return int(amount)
-    if isinstance(value, float) and spec.scale > 1:
-        return round(amount)
-    raise ValueError(f"{value!r} is not a whole number of {spec.unit}")
-
-
-def _fill(file: str, specs: Sequence[Spec], rows: Iterator[tuple[int, Sequence[Any]]],
-          word: str) -> Table:  # fmt: skip
-    """Convert rows of raw values (in the order of ``specs``)."""
-    columns: list[list[Any]] = [[] for _ in specs]
-    places: list[int] = []
-    for place, row in rows:
-        places.append(place)
-        for spec, value, column in zip(specs, row, columns, strict=True):
-            if spec.unit == "text":
-                column.append("" if value is None else str(value))
-                continue
-            try:
-                column.append(_number(value, spec))
-            except ValueError as error:
-                where = f"{file}:{word}{place}"
-                raise InputError(str(error), field=spec.name, where=where) from None
-    if not places:
-        raise InputError("no rows", where=file)
-    numbers = {s.name: np.array(c, np.int64) for s, c in zip(specs, columns, strict=True)
-               if s.unit != "text"}  # fmt: skip
-    texts = {s.name: tuple(c) for s, c in zip(specs, columns, strict=True) if s.unit == "text"}
-    return Table(file, len(places), numbers, texts, places, word)
+    ``where`` is the file and the word before a place.
+    """
+    found: list[NDArray[np.int64]] = []
+    texts: list[list[str]] = []
+    worst: tuple[BadValueError, Spec] | None = None
+    for spec, values in zip(specs, raw, strict=True):
+        if spec.unit == "text":
+            texts.append(["" if v is None else str(v) for v in values.to_pylist()])
+            continue
+        try:
+            found.append(numbers(values, spec))
+        except BadValueError as error:
+            if worst is None or error.row < worst[0].row:
+                worst = error, spec
+    if worst is not None:
+        bad, spec = worst
+        raise InputError(str(bad), field=spec.name, where=f"{where}{places[bad.row]}")
+    return found, texts
 
 
 def _read_csv(file: str, specs: Sequence[Spec]) -> Table:
@@ -175,13 +114,58 @@ def _read_csv(file: str, specs: Sequence[Spec]) -> Table:
             reader = csv.reader(stream, strict=True)
             header = [name.strip() for name in next(reader, [])]
             found = _present(header, specs, f"{file}:1")
-            return _fill(file, found, _csv_rows(file, reader, header, found), "")
+            return _fill(file, found, _csv_rows(file, reader, header, found))
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", where=file) from None
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 text (byte {error.start})", where=file) from None
     except csv.Error as error:
         raise InputError(f"not CSV: {error}", where=f"{file}:{reader.line_num}") from None
+
+
+def _fill(file: str, specs: Sequence[Spec], rows: Iterator[tuple[int, Sequence[str]]]) -> Table:
+    """Convert lines of text (values in the order of ``specs``) chunk by chunk."""
+    places: list[int] = []
+    numbers_of: list[list[NDArray[np.int64]]] = []
+    texts_of: list[list[list[str]]] = []
+    for chunk in _chunks(rows):
+        lines = [line for line, _ in chunk]
+        raw = [pa.array(column, pa.string()) for column in zip(*(r for _, r in chunk), strict=True)]
+        found, texts = _convert(specs, raw, lines, f"{file}:")
+        places += lines
+        numbers_of.append(found)
+        texts_of.append(texts)
+    if not places:
+        raise InputError("no rows", where=file)
+    numeric = [spec.name for spec in specs if spec.unit != "text"]
+    textual = [spec.name for spec in specs if spec.unit == "text"]
+    return Table(
+        file=file,
+        rows=len(places),
+        numbers={n: np.concatenate([f[i] for f in numbers_of]) for i, n in enumerate(numeric)},
+        texts={n: tuple(chain(*(t[i] for t in texts_of))) for i, n in enumerate(textual)},
+        places=places,
+        place_word="",
+    )
+
+
+def _chunks(
+    rows: Iterator[tuple[int, Sequence[str]]],
+) -> Iterator[list[tuple[int, Sequence[str]]]]:
+    """Yield rows in lists. What stops the reading comes after the rows read before it."""
+    chunk: list[tuple[int, Sequence[str]]] = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except (InputError, UnicodeDecodeError, csv.Error):
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
 
 
 def _csv_rows(
@@ -200,7 +184,6 @@ def _csv_rows(
 
 def _read_parquet(file: str, specs: Sequence[Spec]) -> Table:
     """Read a Parquet file."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -211,5 +194,27 @@ def _read_parquet(file: str, specs: Sequence[Spec]) -> Table:
         raise InputError(error.strerror or str(error).splitlines()[0], where=file) from None
     except pa.ArrowException as error:
         raise InputError(f"not Parquet: {str(error).splitlines()[0]}", where=file) from None
-    columns = [table.column(spec.name).to_pylist() for spec in found]
-    return _fill(file, found, enumerate(zip(*columns, strict=True), 1), "row ")
+    if not table.num_rows:
+        raise InputError("no rows", where=file)
+    places = range(1, table.num_rows + 1)
+    raw = [_one_array(table.column(spec.name)) for spec in found]
+    columns, texts = _convert(found, raw, places, f"{file}:row ")
+    numeric = [spec.name for spec in found if spec.unit != "text"]
+    textual = [spec.name for spec in found if spec.unit == "text"]
+    return Table(
+        file=file,
+        rows=table.num_rows,
+        numbers=dict(zip(numeric, columns, strict=True)),
+        texts={name: tuple(column) for name, column in zip(textual, texts, strict=True)},
+        places=places,
+        place_word="row ",
+    )
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    """Join the chunks of a column; all kinds of text as plain strings."""
+    kind = column.type
+    text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if text or (pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type)):
+        column = column.cast(pa.string())
+    return column.combine_chunks()

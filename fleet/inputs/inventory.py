@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet.inputs.columns import NULL, Spec, read_columns
+from fleet.inputs.columns import read_columns
+from fleet.inputs.numbers import NULL, Spec
 
 MIB_PAGES = 256
 

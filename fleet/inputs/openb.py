@@ -6,7 +6,8 @@ Columns ``sn,cpu_milli,memory_mib,gpu,model`` (Weng et al., "Beware of Fragmenta
 
 from typing import Any
 
-from fleet.inputs.columns import Spec, read_columns
+from fleet.inputs.columns import read_columns
+from fleet.inputs.numbers import Spec
 
 COLUMNS = (
     Spec("sn", "text", "Name.", required=True),

@@ -1,17 +1,15 @@
 """When workloads come, how large they are and how long they live, before kinds are considered.
 
-A *stream* is a source of arrivals: a generator or the trace. Every arrival and every resident is
-an entity with its own key; its draws depend on the key alone.
+A *stream* is a source of arrivals: a generator (here) or the trace (``fleet.plan.copies``). Every
+arrival and every resident is an entity with its own key; its draws depend on the key alone.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fleet.inputs.columns import NULL
-from fleet.inputs.trace import Trace
 from fleet.plan.draws import (
     Column,
     Purpose,
@@ -23,7 +21,7 @@ from fleet.plan.draws import (
     mulhi,
     pick_weighted,
 )
-from fleet.plan.tables import RUNS_ON
+from fleet.plan.steady import mean_lifetime_ns
 from fleet.scenario.models import Generator
 
 Seed = tuple[int, int]
@@ -55,26 +53,30 @@ class Arrivals:
     vcpus: Column
 
 
-def _keys(start: int, stop: int, *names: str) -> Column:
-    """Return the entity keys of members ``start..stop-1`` of a named stream (63 bits)."""
-    words = draw(entity(*names), np.arange(start, stop, dtype=np.int64))
-    return (words >> np.uint64(1)).view(np.int64)
+def keys(stream: int, *member: ArrayLike) -> Column:
+    """Return the entity keys (63 bits) of members of a stream: one word each, or several."""
+    return (draw(stream, *member) >> np.uint64(1)).view(np.int64)
+
+
+def _batch(start: int, *names: str) -> Column:
+    """Return the keys of the next ``BATCH`` members of a named stream."""
+    return keys(entity(*names), np.arange(start, start + BATCH, dtype=np.int64))
 
 
 def generated(generator: Generator, number: int, seed: Seed, horizon_ns: int) -> Arrivals:
     """Return the arrivals of a Poisson stream before ``horizon_ns``, in order of time."""
-    keys, times, now, count = [], [], 0, 0
+    members, times, now, count = [], [], 0, 0
     mean = generator.arrivals_interval_ns
     while now < horizon_ns:
-        batch = _keys(count, count + BATCH, "generator", generator.name)
+        batch = _batch(count, "generator", generator.name)
         steps = exponential(mean, *seed, batch, Purpose.INTERVAL)
         arrivals = now + np.cumsum(steps)
-        keys.append(batch)
+        members.append(batch)
         times.append(arrivals)
         now, count = int(arrivals[-1]), count + BATCH
     arrival = np.concatenate(times)
     inside = arrival < horizon_ns
-    key = np.concatenate(keys)[inside]
+    key = np.concatenate(members)[inside]
     pages, vcpus = _sizes(generator, key, seed)
     return Arrivals(
         key=key,
@@ -128,7 +130,7 @@ def residents(generators: Sequence[Generator], seed: Seed, pages_wanted: int) ->
     parts: list[Arrivals] = []
     count = have = 0
     while have < pages_wanted:
-        key = _keys(count, count + BATCH, "resident")
+        key = _batch(count, "resident")
         source = pick_weighted(weights, *seed, key, Purpose.STREAM)
         life, pages, vcpus = (np.zeros(BATCH, np.int64) for _ in range(3))
         for number, generator in enumerate(generators):
@@ -139,60 +141,23 @@ def residents(generators: Sequence[Generator], seed: Seed, pages_wanted: int) ->
         zero = np.zeros(BATCH, np.int64)
         parts.append(Arrivals(key, source, zero, age, life - age, pages, vcpus))
         have, count = have + int(pages.sum()), count + BATCH
-    return _first(parts, pages_wanted)
+    return first_pages(parts, pages_wanted)
 
 
 def _load(generator: Generator) -> int:
     """Return arrival rate times mean lifetime, in parts of 2**20."""
-    q = generator.lifetime_ns
-    mean = sum(a + b for a, b in pairwise(q)) // (2 * (len(q) - 1))
-    return max(1, (mean << 20) // generator.arrivals_interval_ns)
+    return max(1, (mean_lifetime_ns(generator) << 20) // generator.arrivals_interval_ns)
 
 
-def _first(parts: list[Arrivals], pages_wanted: int) -> Arrivals:
+def joined(parts: Sequence[Arrivals]) -> Arrivals:
+    """Concatenate columns."""
+    return Arrivals(*(np.concatenate([getattr(p, n) for p in parts]) for n in Arrivals.__slots__))
+
+
+def first_pages(parts: list[Arrivals], pages_wanted: int) -> Arrivals:
     """Return the longest beginning of the parts whose memory is at most ``pages_wanted``."""
     if not parts:
         return Arrivals(*(np.zeros(0, np.int64) for _ in range(7)))
-    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in Arrivals.__slots__]
-    pages = columns[Arrivals.__slots__.index("pages")]
-    count = int(np.searchsorted(np.cumsum(pages), pages_wanted, side="right"))
-    return Arrivals(*(column[:count] for column in columns))
-
-
-def traced(trace: Trace, horizon_ns: int) -> Arrivals:
-    """Return the arrivals of a trace before ``horizon_ns``."""
-    count = int(np.searchsorted(trace.arrival_ns, horizon_ns, side="left"))
-    life = trace.lifetime_ns[:count]
-    return Arrivals(
-        key=_keys(0, count, "trace"),
-        source=np.arange(count, dtype=np.int64),
-        arrival_ns=trace.arrival_ns[:count],
-        age_ns=np.zeros(count, np.int64),
-        lifetime_ns=np.where(life == NULL, RUNS_ON, life),
-        pages=trace.pages[:count],
-        vcpus=trace.vcpus[:count],
-    )
-
-
-def trace_residents(trace: Trace, seed: Seed, horizon_ns: int, pages_wanted: int) -> Arrivals:
-    """Return residents drawn from a trace's own workloads, length-biased.
-
-    A workload of unknown end counts with the longest known lifetime or the horizon, whichever is
-    longer, and its copies run on.
-    """
-    known = trace.lifetime_ns
-    unknown = known == NULL
-    longest = max(int(known.max(initial=1)), horizon_ns)
-    life = np.where(unknown, longest, known)
-    shift = max(0, longest.bit_length() + len(life).bit_length() - 61)
-    parts: list[Arrivals] = []
-    count = have = 0
-    while have < pages_wanted:
-        key = _keys(count, count + BATCH, "resident")
-        row = pick_weighted(np.maximum(life >> shift, 1), *seed, key, Purpose.STREAM)
-        age = below(life[row], *seed, key, Purpose.AGE)
-        rest = np.where(unknown[row], RUNS_ON, life[row] - age)
-        zero = np.zeros(BATCH, np.int64)
-        parts.append(Arrivals(key, row, zero, age, rest, trace.pages[row], trace.vcpus[row]))
-        have, count = have + int(trace.pages[row].sum()), count + BATCH
-    return _first(parts, pages_wanted)
+    whole = joined(parts)
+    count = int(np.searchsorted(np.cumsum(whole.pages), pages_wanted, side="right"))
+    return Arrivals(*(getattr(whole, name)[:count] for name in Arrivals.__slots__))

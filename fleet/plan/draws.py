@@ -40,6 +40,9 @@ class Purpose(IntEnum):
     BOOT = 17
     CPU = 18
     TARGET = 19
+    COPY = 20
+    COPY_TIME = 21
+    DAY = 22
 
 
 def entity(*names: str) -> int:

@@ -7,7 +7,9 @@ from fleet.errors import InputError
 from fleet.hosts.shape import PAGEBLOCK_ORDER
 from fleet.inputs.inventory import Inventory
 from fleet.inputs.trace import Trace
-from fleet.scenario.models import Generator, Scenario, Workloads
+from fleet.plan.days import arrivals_before, days_of
+from fleet.plan.steady import Steady, load_of, steady_of
+from fleet.scenario.models import Scenario, Workloads
 from fleet.scenario.units import MILLION
 
 PAGEBLOCK_BYTES = 20
@@ -37,6 +39,8 @@ class Estimate:
         Memory of the plan, and of all hosts under one arm.
     seconds : int
         All arms and replications on one core, without start-up.
+    steady : Steady
+        What the workloads come to in the long run.
     """
 
     hosts: int
@@ -47,6 +51,7 @@ class Estimate:
     plan_bytes: int
     host_bytes: int
     seconds: int
+    steady: Steady
 
     @property
     def total_bytes(self) -> int:
@@ -64,10 +69,17 @@ def estimate(
     scenario : Scenario
     inventory, trace : optional
         The files the scenario names, read.
+
+    Raises
+    ------
+    InputError
+        As ``steady_of``; it names the field alone.
     """
-    hosts, pages = _fleet(scenario, inventory)
+    hosts, pages, cpus = _fleet(scenario, inventory)
     work = scenario.workloads
-    workloads = _residents(work, trace, pages) + _arrivals(work, trace, scenario.horizon_ns)
+    steady = steady_of(work, trace, pages, cpus)
+    workloads = _residents(work, trace, pages)
+    workloads += _arrivals(work, trace, scenario.horizon_ns, steady.scale_millionths)
     holds = _holds(scenario, workloads)
     requests = _requests(scenario, hosts)
     pageblocks = pages >> PAGEBLOCK_ORDER
@@ -78,40 +90,40 @@ def estimate(
     rows = hosts + workloads + holds + requests
     return Estimate(
         hosts, workloads, holds, requests, pages, rows * ROW_BYTES, host_bytes,
-        -(-runs * each_us // 10**6),
+        -(-runs * each_us // 10**6), steady,
     )  # fmt: skip
 
 
-def _fleet(scenario: Scenario, inventory: Inventory | None) -> tuple[int, int]:
-    """Return the number of hosts and their RAM."""
+def _fleet(scenario: Scenario, inventory: Inventory | None) -> tuple[int, int, int]:
+    """Return the number of hosts, their RAM and their CPUs."""
     hosts = scenario.hosts
     if inventory is not None:
         count = min(hosts.total or len(inventory.name), len(inventory.name))
-        return count, int(inventory.memory_pages[:count].sum())
+        pages, cpus = inventory.memory_pages[:count], inventory.cpus[:count]
+        return count, int(pages.sum()), int(cpus.sum())
     counts = [
         c.count if c.count is not None
         else -(-(hosts.total or 0) * (c.share_millionths or 0) // MILLION)
         for c in hosts.classes
     ]  # fmt: skip
-    pages = (n * c.memory_pages for n, c in zip(counts, hosts.classes, strict=True))
-    return sum(counts), sum(pages)
+    dealt = list(zip(counts, hosts.classes, strict=True))
+    memory_pages = sum(n * c.memory_pages for n, c in dealt)
+    return sum(counts), memory_pages, sum(n * c.cpus for n, c in dealt)
 
 
-def _arrivals(work: Workloads, trace: Trace | None, horizon_ns: int) -> int:
+def _arrivals(work: Workloads, trace: Trace | None, horizon_ns: int, scale_millionths: int) -> int:
     """Return the arrivals before the horizon."""
     if trace is not None:
-        return int((trace.arrival_ns < horizon_ns).sum())
+        each = arrivals_before(trace, days_of(trace), horizon_ns)
+        return each * scale_millionths // MILLION
     return sum(-(-horizon_ns // g.arrivals_interval_ns) for g in work.generators)
 
 
 def _residents(work: Workloads, trace: Trace | None, pages: int) -> int:
-    """Return the number of residents that make up the commitment, by the mean size."""
+    """Return the number of residents that make up the commitment, by their mean size."""
     wanted = pages * work.commitment_millionths // MILLION
-    if trace is not None:
-        return wanted // max(1, int(trace.pages.mean()))
-    sizes = [(s.weight, s.memory_pages) for g in work.generators for s in g.sizes]
-    weight = sum(w for w, _ in sizes)
-    return wanted * weight // sum(w * p for w, p in sizes)
+    load = load_of(work, trace)
+    return int(wanted * load.workloads / load.memory_pages)
 
 
 def _holds(scenario: Scenario, workloads: int) -> int:
@@ -134,21 +146,6 @@ def _requests(scenario: Scenario, hosts: int) -> int:
     if removals.interval_ns is not None:
         return count + -(-scenario.horizon_ns // removals.interval_ns)
     return count + (removals.count or 0)
-
-
-def offered_load_millionths(generators: tuple[Generator, ...], fleet_pages: int) -> int:
-    """Return the stationary memory of generators, as a share of the fleet's RAM.
-
-    Little's law: arrival rate x mean lifetime x mean size. A commitment equal to it stays level.
-    """
-    load = 0
-    for g in generators:
-        q = g.lifetime_ns
-        mean_ns = (sum(q) * 2 - q[0] - q[-1]) // (2 * (len(q) - 1))
-        weight = sum(s.weight for s in g.sizes)
-        pages = sum(s.weight * s.memory_pages for s in g.sizes) // weight
-        load += mean_ns * pages // g.arrivals_interval_ns
-    return load * MILLION // fleet_pages
 
 
 def available_bytes() -> int:

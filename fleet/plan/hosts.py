@@ -4,8 +4,8 @@ import numpy as np
 
 from fleet.errors import InputError
 from fleet.hosts.shape import auto_block_pages, default_nodes
-from fleet.inputs.columns import NULL
 from fleet.inputs.inventory import Inventory, read_inventory
+from fleet.inputs.numbers import NULL
 from fleet.plan.tables import Hosts
 from fleet.scenario import models
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from fleet.plan.steady import Steady
+
 Column = NDArray[np.int64]
 
 RUNS_ON = -1
@@ -197,6 +199,8 @@ class Plan:
         The first two words of every draw.
     horizon_ns : int
         End of the run, exclusive.
+    steady : Steady, optional
+        What the workloads come to in the long run; None in a plan made by hand.
     """
 
     seed: int
@@ -206,3 +210,4 @@ class Plan:
     workloads: Workloads
     holds: Holds
     requests: Requests
+    steady: Steady | None = None

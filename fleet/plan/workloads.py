@@ -6,13 +6,15 @@ import numpy as np
 
 from engine.enums import AreaKind, Pinner
 from fleet.inputs.trace import Trace
-from fleet.plan.arrivals import Arrivals, Seed, generated, residents, trace_residents, traced
+from fleet.plan.arrivals import Arrivals, Seed, generated, joined, residents
+from fleet.plan.copies import trace_residents, traced
 from fleet.plan.draws import Column, Purpose, below, chance, pick_weighted
+from fleet.plan.steady import Steady, is_stationary
 from fleet.plan.tables import NO_PINNER, RUNS_ON, Holds, Workloads
 from fleet.scenario import models
 from fleet.scenario.rules import hint_chances
+from fleet.scenario.units import MILLION
 
-MILLION = 1_000_000
 HUGE_PAGES = 512
 
 _BACKING = {"thp": AreaKind.THP, "4k": AreaKind.ANON, "hugetlb": AreaKind.HUGETLB}
@@ -26,7 +28,7 @@ def workloads_table(
     trace: Trace | None,
     seed: Seed,
     horizon_ns: int,
-    fleet_pages: int,
+    steady: Steady,
 ) -> Workloads:
     """Build the table of workloads: residents first, then arrivals by (time, key).
 
@@ -39,32 +41,31 @@ def workloads_table(
         Seed and replication.
     horizon_ns : int
         Arrivals come before.
-    fleet_pages : int
-        RAM of the fleet: the commitment counts from it.
+    steady : Steady
+        RAM of the fleet, from which the commitment counts, and copies of the trace.
 
     Raises
     ------
     InputError
         If the trace names a kind that the scenario has not.
     """
-    wanted = fleet_pages * work.commitment_millionths // MILLION
+    wanted = steady.fleet_pages * work.commitment_millionths // MILLION
     if trace is not None:
-        parts = [trace_residents(trace, seed, horizon_ns, wanted), traced(trace, horizon_ns)]
+        ends = is_stationary(work)
+        parts = [
+            trace_residents(trace, seed, wanted, ends=ends),
+            traced(trace, seed, horizon_ns, steady.scale_millionths, ends=ends),
+        ]
     else:
         streams = enumerate(work.generators)
         parts = [residents(work.generators, seed, wanted)]
         parts += [generated(g, number, seed, horizon_ns) for number, g in streams]
-    first, later = parts[0], _joined(parts[1:])
+    first, later = parts[0], joined(parts[1:])
     order = np.lexsort((later.key, later.arrival_ns))
     later = Arrivals(*(getattr(later, name)[order] for name in Arrivals.__slots__))
-    rows = _joined([first, later])
+    rows = joined([first, later])
     kind = _kinds(work, trace, rows, seed)
     return _table(work, rows, kind, _hints(work, kind, rows.key, seed))
-
-
-def _joined(parts: Sequence[Arrivals]) -> Arrivals:
-    """Concatenate columns."""
-    return Arrivals(*(np.concatenate([getattr(p, n) for p in parts]) for n in Arrivals.__slots__))
 
 
 def _kinds(work: models.Workloads, trace: Trace | None, rows: Arrivals, seed: Seed) -> Column:

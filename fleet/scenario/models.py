@@ -36,7 +36,16 @@ from fleet.scenario.rules import (
     plain_int,
     plain_text,
 )
-from fleet.scenario.units import MAX_INT, BlockSize, Duration, Rate, Share, Size
+from fleet.scenario.units import (
+    MAX_INT,
+    STATIONARY,
+    BlockSize,
+    Copies,
+    Duration,
+    Rate,
+    Share,
+    Size,
+)
 
 Text = Annotated[str, BeforeValidator(plain_text)]
 Name = Annotated[Text, AfterValidator(check_name)]
@@ -208,7 +217,8 @@ class Workloads(Model):
     trace: Text | None = Field(
         None,
         description="CSV or Parquet file of arrivals (columns in the section on traces); "
-        "paths as for `hosts.inventory`.",
+        "paths as for `hosts.inventory`. Its whole days (24 h from its time zero) come in their "
+        "order, then whole days drawn; a trace of less than a day is played once.",
     )
     mix: Mix = Field(
         default_factory=dict,
@@ -218,8 +228,17 @@ class Workloads(Model):
     generators: tuple[Generator, ...] = Field((), description="Streams; or `trace`.")
     commitment_millionths: Share = Field(
         0, alias="commitment",
-        description="Memory of the residents at time zero, share of the fleet's RAM: drawn from "
-        "arrival rate times length-biased lifetime. 0%: the fleet starts empty.",
+        description="Memory of workloads, share of the fleet's RAM. Residents of time zero have "
+        "it: drawn from arrival rate times length-biased lifetime. With a trace it also is what "
+        "the arrivals come to in the long run (`scale`). 0%: the fleet starts empty.",
+    )  # fmt: skip
+    scale_millionths: Copies = Field(
+        STATIONARY, alias="scale",
+        description="How many copies of a trace arrive. `stationary`: as many, to a millionth, as "
+        "keep the commitment level (arrival rate x mean of lifetime x memory over the trace's "
+        "whole days; a workload never seen to end counts, and ends, with the longest lifetime "
+        "known). Or a number such as `1` (the trace as it is) or `0.5` (half of it, drawn); then, "
+        "and with commitment 0%, where `stationary` means `1`, workloads never seen to end run on.",
     )  # fmt: skip
     holds: Holds | None = Field(None, description="Short references in flight; default none.")
     hint: Hint = Field(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.costs import CostModel
-from fleet.scenario.units import MILLION, fail, format_duration, format_share
+from fleet.scenario.units import MILLION, STATIONARY, fail, format_duration, format_share
 from policies import registry
 from policies.arms import parse_arm
 from policies.models import PolicyError
@@ -159,6 +159,8 @@ def check_workloads(work: "Workloads") -> "Workloads":
         raise fail("a trace needs `mix`, the share of each kind")
     if work.trace is None and work.mix:
         raise fail("`mix` goes with a trace; generators have their own", "mix")
+    if work.trace is None and work.scale_millionths != STATIONARY:
+        raise fail("`scale` goes with a trace; generators have `arrivals`", "scale")
     mixes = [(f"generators[{i}].mix", g.mix) for i, g in enumerate(work.generators)]
     for field, mix in [("mix", work.mix), *mixes]:
         for name in mix:

@@ -14,6 +14,8 @@ from pydantic_core import PydanticCustomError
 
 PAGE_BYTES = 4096
 MILLION = 1_000_000
+STATIONARY = 0
+"""Copies of a trace: as many as the commitment takes."""
 MAX_INT = 2**62
 """Largest integer accepted anywhere, so that sums of two stay in int64."""
 
@@ -143,6 +145,23 @@ def format_block(pages: int) -> str:
     return format_size(pages) if pages else "auto"
 
 
+def parse_copies(value: Any) -> int:
+    """Return millionths of a number of copies, ``stationary`` as ``STATIONARY``."""
+    if value == "stationary":
+        return STATIONARY
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value <= MILLION:
+        raise fail(f"needs `stationary` or a number of copies above 0 (at most 10**6): {value!r}")
+    return _whole(Fraction(repr(value)) * MILLION, value, "millionths")
+
+
+def format_copies(millionths: int) -> str | int | float:
+    """Write a number of copies: the canonical form of ``parse_copies``."""
+    if millionths == STATIONARY:
+        return "stationary"
+    return millionths / MILLION if millionths % MILLION else millionths // MILLION
+
+
 def _text(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
@@ -166,4 +185,10 @@ Rate = Annotated[
 BlockSize = Annotated[
     int, BeforeValidator(parse_block), PlainSerializer(format_block, return_type=str),
     _text(r"^(auto|\d+\s*[MG]iB)$", "128MiB"),
+]  # fmt: skip
+Copies = Annotated[
+    int, BeforeValidator(parse_copies), PlainSerializer(format_copies),
+    WithJsonSchema({"anyOf": [
+        {"enum": ["stationary"]}, {"type": "number", "exclusiveMinimum": 0, "maximum": MILLION},
+    ]}),
 ]  # fmt: skip

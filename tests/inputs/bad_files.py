@@ -121,6 +121,24 @@ INPUTS = [
         "arrival_s,lifetime_s,memory_mib,kind\n0,,64,vm\n1,,64,pod\n",
         "{folder}/vms.csv:3 kind: unknown kind 'pod' (the scenario has: vm, dpdk)",
     ),
+    Case(
+        "trace of less than a day, to be scaled",
+        ["scenario", "check", "s.yaml"],
+        "s.yaml:19:10 workloads.trace: less than a whole day of arrivals: there is no stationary load to scale to the commitment (with `scale: 1` the trace is played once, as it is)",
+        {
+            "s.yaml": TRACE_BASE.replace("  scale: 1\n", ""),
+            "vms.csv": "arrival_s,lifetime_s,memory_mib\n0,9,64\n",
+        },
+    ),
+    Case(
+        "the same, dry run",
+        ["simulate", "s.yaml", "--dry-run"],
+        "s.yaml:19:10 workloads.trace: less than a whole day of arrivals: there is no stationary load to scale to the commitment (with `scale: 1` the trace is played once, as it is)",
+        {
+            "s.yaml": TRACE_BASE.replace("  scale: 1\n", ""),
+            "vms.csv": "arrival_s,lifetime_s,memory_mib\n0,9,64\n",
+        },
+    ),
 ]
 
 IMPORTS = [

@@ -1,5 +1,6 @@
 """Reading documented columns: CSV and Parquet say the same, values are exact."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fleet.errors import InputError
-from fleet.inputs.columns import NULL
 from fleet.inputs.inventory import read_inventory
+from fleet.inputs.numbers import NULL, BadValueError, Spec, number, numbers
 from fleet.inputs.trace import read_trace
 from fleet.inputs.write import write_table
 
@@ -73,3 +76,69 @@ def test_columns_are_int64(tmp_path: Path) -> None:
     file = str(tmp_path / "h.csv")
     write_table(HOSTS, file)
     assert read_inventory(file).memory_pages.dtype == np.int64
+
+
+SECONDS = Spec("s", "seconds", "", scale=10**9, high=2**62, nullable=True)
+MEBIBYTES = Spec("m", "MiB", "", low=1, high=2**26)
+
+
+def one_by_one(values: list[Any], spec: Spec) -> list[int] | tuple[int, str]:
+    """What the path of single values makes of a column: the numbers or the first error."""
+    out: list[int] = []
+    for row, value in enumerate(values):
+        try:
+            out.append(number(value, spec))
+        except ValueError as error:
+            return row, str(error)
+    return out
+
+
+def at_once(values: pa.Array, spec: Spec) -> list[int] | tuple[int, str]:
+    try:
+        return [int(value) for value in numbers(values, spec)]
+    except BadValueError as error:
+        return error.row, str(error)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(), st.floats(0, 1e6), st.integers(0, 9).map(float))))
+@example([0.5e-9, 1.5e-9, 2.5e-9, 1.0000000005, 3.0000000015, 2**52 - 0.5])
+@example([float(Fraction(2 * k + 1, 2**10)) for k in range(200)])
+@example([3.5, -0.0, float("nan"), float("inf"), -1.0, 5e9])
+def test_floats_at_once_are_as_exact_as_one_by_one(values: list[float | None]) -> None:
+    column = pa.array(values, pa.float64())
+    for spec in (SECONDS, MEBIBYTES):
+        assert at_once(column, spec) == one_by_one(values, spec)
+
+
+WORDS = st.one_of(
+    st.none(), st.integers(-(10**20), 10**20).map(str), st.integers(0, 99).map(str),
+    st.sampled_from(["", " 7 ", "1.5", "1/4", "0x1", "1e3", "+4", "\u0664", "7\n"]),
+)  # fmt: skip
+
+
+@given(st.lists(WORDS), st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 99)))
+def test_text_and_integers_at_once(words: list[str | None], integers: list[int]) -> None:
+    for spec in (SECONDS, MEBIBYTES):
+        assert at_once(pa.array(words, pa.string()), spec) == one_by_one(words, spec)
+        assert at_once(pa.array(integers, pa.int64()), spec) == one_by_one(integers, spec)
+        few = [abs(value) % 2**64 for value in integers]
+        assert at_once(pa.array(few, pa.uint64()), spec) == one_by_one(few, spec)
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        (["0,1,x", "0,y,64", "0,1"], "2 memory_mib: not a number: 'x'"),
+        (["0,y,x"], "2 lifetime_s: not a number: 'y'"),
+        (["0,1,64", "", "0,1", "0,1,x"], "4: 2 values, the header has 3"),
+        (["0,1,64"] * 40_000 + ["0,1,0"], "40002 memory_mib: must be at least 1 MiB, got '0'"),
+    ],
+)
+def test_the_first_error_by_line_then_column_is_told(
+    lines: list[str], error: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("\n".join(["arrival_s,lifetime_s,memory_mib", *lines]) + "\n")
+    with pytest.raises(InputError) as caught:
+        read_trace(str(file))
+    assert str(caught.value) == f"{file}:{error}"

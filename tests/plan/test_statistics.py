@@ -7,7 +7,7 @@ import pytest
 
 from fleet.plan.arrivals import length_biased
 from fleet.plan.build import build_plan
-from fleet.plan.estimate import estimate, offered_load_millionths
+from fleet.plan.estimate import estimate
 from fleet.scenario.rules import hint_chances
 from tests.plan.scenarios import HOUR_NS, generator, scenario, work
 
@@ -49,9 +49,13 @@ def test_length_bias() -> None:
 def test_a_commitment_equal_to_the_offered_load_stays_level() -> None:
     hosts = {"total": 400, "classes": [{"name": "a", "share": "100%", "memory": "64GiB"}]}
     streams = [generator("web", arrivals="3000/h")]
-    load = offered_load_millionths(
-        scenario(workloads=work(generators=streams)).workloads.generators, 400 * 2**24
-    )
+    steady = estimate(scenario(hosts=hosts, workloads=work(generators=streams))).steady
+    load = steady.offered_millionths
+    assert steady.scale_millionths == 1_000_000
+    mean_hours = (1 / 120 + 0.25 + 0.25 + 1 + 1 + 5) / 3
+    mean_mib = 0.75 * 1024 + 0.25 * 4099
+    assert load / 10**6 == pytest.approx(3000 * mean_hours * mean_mib / 2**16 / 400, abs=1e-6)
+    assert steady.vcpus == pytest.approx(3000 * mean_hours * 1.25, abs=1)
     level = work(commitment=f"{load / 10_000:.4f}%", generators=streams)
     plan = build_plan(scenario(hosts=hosts, workloads=level, removals=None, probes=None))
     w = plan.workloads

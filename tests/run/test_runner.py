@@ -236,8 +236,8 @@ def test_dry_run_says_sizes_and_writes_nothing(
     assert main(["simulate", TINY, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert [line.split("  ")[0] for line in said.splitlines()] == [
-        "hosts", "workloads", "short references", "requests", "arms x replications", "memory",
-        "time",
+        "hosts", "workloads", "commitment", "arrivals", "CPUs", "short references", "requests",
+        "arms x replications", "memory", "time",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 

@@ -53,7 +53,7 @@ INVENTORY_BASE = BASE.replace(
 )
 TRACE_BASE = BASE.replace(
     BASE[BASE.index("  generators:") : BASE.index("removals:")],
-    "  trace: vms.csv\n  mix: {vm: 60%, dpdk: 40%}\n",
+    "  trace: vms.csv\n  scale: 1\n  mix: {vm: 60%, dpdk: 40%}\n",
 )
 
 
@@ -270,6 +270,30 @@ FIELDS = [
         "commitment: 10%",
         "commitment: 0.1",
         "s.yaml:14:15 workloads.commitment: share needs a unit (%), got 0.1",
+    ),
+    _yaml(
+        "copies of a trace without a trace",
+        "commitment: 10%",
+        "scale: 2",
+        "s.yaml:14:10 workloads.scale: `scale` goes with a trace; generators have `arrivals`",
+    ),
+    _yaml(
+        "copies by another word",
+        "commitment: 10%",
+        "scale: steady",
+        "s.yaml:14:10 workloads.scale: needs `stationary` or a number of copies above 0 (at most 10**6): 'steady'",
+    ),
+    _yaml(
+        "no copies",
+        "commitment: 10%",
+        "scale: 0",
+        "s.yaml:14:10 workloads.scale: needs `stationary` or a number of copies above 0 (at most 10**6): 0",
+    ),
+    _yaml(
+        "copies finer than a millionth",
+        "commitment: 10%",
+        "scale: 0.0000005",
+        "s.yaml:14:10 workloads.scale: 5e-07 is not a whole number of millionths",
     ),
     _yaml(
         "rate without time",

@@ -44,6 +44,8 @@ def test_rates(text: str, interval_ns: int) -> None:
         (units.parse_share, "100.0001%"), (units.parse_share, "0.00001%"),
         (units.parse_rate, "h"), (units.parse_rate, "1/2/h"), (units.parse_rate, "9999999999/s"),
         (units.parse_block, "3MiB"), (units.parse_block, "4GiB"), (units.parse_block, "AUTO"),
+        (units.parse_copies, True), (units.parse_copies, -1), (units.parse_copies, 10**7),
+        (units.parse_copies, float("nan")), (units.parse_copies, "2"),
     ],
 )  # fmt: skip
 def test_refused(parse: object, text: object) -> None:
@@ -59,3 +61,5 @@ def test_texts_come_back(amount: int) -> None:
     assert units.parse_rate(units.format_rate(amount + 1)) == amount + 1
     share = amount % (units.MILLION + 1)
     assert units.parse_share(units.format_share(share)) == share
+    copies = amount % (units.MILLION**2 + 1)
+    assert units.parse_copies(units.format_copies(copies)) == copies
