@@ -79,6 +79,8 @@ from engine.state import (
 )
 
 Int64 = NDArray[np.int64]
+_NAMES_SLOT = np.isin(np.arange(64), (Op.MAP, Op.SPAWN, Op.PIN, Op.HOLD)).astype(np.int64)
+"""By operation: 1 where a0 is a slot that may be new."""
 RUNS_SHORT, ROWS_SHORT = 1, 2
 
 
@@ -99,14 +101,18 @@ class Host:
         Costs in ns (``engine.costs``).
     """
 
-    __slots__ = ("_h", "shape")
+    __slots__ = ("_at", "_h", "_table", "shape")
 
     def __init__(self, shape: HostShape, table: Int64, costs: Int64) -> None:
         compile_ahead()
         self.shape = shape
-        self._h = fresh(shape, table, costs)
-        at = table_of(self._h)
-        populate_blocks(at.ctypes.data, np.array(shape.block_zone, np.int32))
+        self._hold(fresh(shape, table, costs))
+        populate_blocks(self._at, np.array(shape.block_zone, np.int32))
+
+    def _hold(self, h: H) -> None:
+        """Take arrays over; compiled code finds them by a table."""
+        self._h, self._table = h, table_of(h)
+        self._at = self._table.ctypes.data
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -139,8 +145,7 @@ class Host:
         g[G_NROWS] = 0
         i = 0
         while True:
-            table = table_of(self._h)
-            i = run(table.ctypes.data, commands, i, until_ns)
+            i = run(self._at, commands, i, until_ns)
             if i < 0:
                 raise EngineError("run records exhausted within one command")
             if i > len(commands):
@@ -163,27 +168,26 @@ class Host:
         """Grow the tables of areas, processes and pins to the slots named."""
         if not len(commands):
             return
-        op, a0 = commands[:, 1], commands[:, 2]
-        named = a0[np.isin(op, (Op.MAP, Op.SPAWN, Op.PIN, Op.HOLD))]
-        top, slot = int(named.max()) if len(named) else -1, self._h.slot
+        op, slot = commands[:, 1], self._h.slot
+        top = int((commands[:, 2] * _NAMES_SLOT[op & 63]).max())
         if top >= len(slot):
             larger = empty_slots(max(2 * len(slot), top + 1))
             larger[: len(slot)] = slot
-            self._h = self._h._replace(slot=larger)
+            self._hold(self._h._replace(slot=larger))
         if (op == Op.SHUFFLE).any():
             size = int(self._h.g[G_PERM]) + len(self._h.pbs) // 2 + 1
-            self._h = self._h._replace(small=resized(self._h.small, size))
+            self._hold(self._h._replace(small=resized(self._h.small, size)))
 
     def _grow(self, why: int) -> None:
         """Give the host more run records or rows."""
         h = self._h
         if why == RUNS_SHORT:
             size = max(2 * len(h.runs), 2048 + 10 * self.nr_runs)
-            self._h = h._replace(**views(h.pb, resized(h.run, size)))
+            self._hold(h._replace(**views(h.pb, resized(h.run, size))))
         else:
             rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
             rows[: len(h.rows)] = h.rows
-            self._h = h._replace(rows=rows)
+            self._hold(h._replace(rows=rows))
 
     # -- state --------------------------------------------------------------------------------
 
@@ -342,7 +346,7 @@ class Host:
         run = np.empty_like(h.run)
         run[:top] = h.run[:top]
         new = {n: a if n in SCRATCH else a.copy() for n, a in _fields(h) if n not in VIEWED}
-        other._h = H(**new, **views(h.pb.copy(), run))
+        other._hold(H(**new, **views(h.pb.copy(), run)))
         return other
 
 
