@@ -17,12 +17,10 @@ from engine.elements import (
 )
 from engine.emit import new_row
 from engine.enums import Cost, Counter, Incident, Row
-from engine.freelist import fl, pop_max_chunk, smallest, take_pages
+from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
 from engine.memory import ANON, THP, block_of, count_used, exit_process, free_pages_of
 from engine.percpu import (
-    HUGE,
-    PCP_THP,
     pcp_list,
     pcp_refill,
     pcp_take,
@@ -41,19 +39,13 @@ from engine.state import (
     COUNTERS,
     D_LEFT,
     FL_COUNT,
-    FL_HEAD,
     G_BUSY,
     G_KILLED,
     G_LPOS,
-    G_MAXO,
     G_NFILES,
     G_NNODES,
     G_PANIC,
-    G_PBO,
-    G_PBP,
     NIL,
-    PB_AUX,
-    PB_NEXT,
     PR_CPU,
     PR_IMMUNE,
     PR_RSS,
@@ -68,7 +60,6 @@ from engine.state import (
     RQ_WAKES,
     T_LATENCY,
     T_RECLAIMED,
-    TABLE,
     Z_FILE,
     Z_FREE,
     Z_HIGH,
@@ -254,28 +245,6 @@ def alloc_huge_again(h, order, z, least):
     if z >= 0 and h.zone[z, Z_FREE] >= least and smallest(h, z, h.g[RQ_MT], order) >= 0:
         return take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
     return alloc_huge(h, order)
-
-
-@kernel
-def pair_at_hand(h, z, least):
-    """Whether the next two huge requests to zone z get the two halves of one maximal chunk."""
-    pbp, mt = h.g[G_PBP], h.g[RQ_MT]
-    if h.zone[z, Z_FREE] - pbp < least + pbp or smallest(h, z, mt, h.g[G_PBO]) != h.g[G_MAXO]:
-        return False
-    if h.g[TABLE + PCP_THP] and not h.zone[z, Z_PCPOFF]:
-        if h.fl[pcp_list(h, h.g[RQ_CPU], z, HUGE), FL_COUNT] or pcp_batch(h, z) >> h.g[G_PBO] > 2:
-            return False
-    pb = h.fl[fl(h, z, mt, h.g[G_MAXO]), FL_HEAD]
-    return h.pb[pb, PB_AUX] > 1 or h.pb[pb, PB_NEXT] != NIL
-
-
-@kernel
-def take_whole_chunk(h, z):
-    """Take the first maximal chunk of zone z; returns its low pageblock."""
-    pb = h.fl[fl(h, z, h.g[RQ_MT], h.g[G_MAXO]), FL_HEAD]
-    pop_max_chunk(h, z, pb)
-    h.zone[z, Z_FREE] -= 2 * h.g[G_PBP]
-    return pb
 
 
 @kernel

@@ -3,9 +3,9 @@
 from engine.elements import block_pb, count_of, is_folio, length, prv
 from engine.emit import new_row
 from engine.enums import BlockerClass, OfflineReason, Row
-from engine.fault import path_of
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
+from engine.pinrow import path_of
 from engine.state import (
     AR_KIND,
     BK_RESERVED,

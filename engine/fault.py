@@ -9,11 +9,10 @@ from engine.allocate import (
     alloc_huge_again,
     find_zone,
     least_free,
-    pair_at_hand,
     request,
     take_piece,
-    take_whole_chunk,
 )
+from engine.bulk import account, append_folio, folios_at_hand, follow, take_folios
 from engine.elements import (
     block_pb,
     chain_insert_before,
@@ -25,7 +24,6 @@ from engine.elements import (
     locate,
     new_hole,
     prv,
-    set_nxt,
     set_prv,
     zero_range,
 )
@@ -40,16 +38,13 @@ from engine.memory import (
     THP,
     attach,
     block_of,
-    count_used,
     cpu_of,
     pool_put,
     pool_take,
     range_ok,
 )
+from engine.pinrow import FAULTED, note_pin
 from engine.state import (
-    A_TOUCHED,
-    ACC_TOUCHED,
-    AR_HEAD,
     AR_HINT,
     AR_HINTPOS,
     AR_HINTREF,
@@ -66,11 +61,6 @@ from engine.state import (
     G_PBP,
     G_PINNING,
     NIL,
-    PB_AUX,
-    PB_NEXT,
-    PB_OWN,
-    PB_PREV,
-    PS_FLAG,
     PS_STATE,
     RN_CNT,
     RQ_WAKES,
@@ -91,30 +81,6 @@ FAULT_4K, FAULT_2M = int(Cost.FAULT_4K), int(Cost.FAULT_2M)
 PGFAULT = int(Counter.PGFAULT)
 THP_ALLOC, THP_FALLBACK = int(Counter.THP_FAULT_ALLOC), int(Counter.THP_FAULT_FALLBACK)
 HUGETLB_FAULT = int(Counter.HUGETLB_FAULT)
-PATH_ANON, PATH_THP, PATH_FILE, PATH_HUGETLB = 0, 1, 2, 3
-PINNED, FAULTED, MIGRATED, FAILED, LATENCY = range(5)
-
-
-@kernel
-def path_of(h, a, huge):
-    """Fault path of an area's pages; base pages of a THP area count as ANON."""
-    kind = h.slot[a, AR_KIND]
-    if kind == FILE:
-        return PATH_FILE
-    if kind == HUGETLB:
-        return PATH_HUGETLB
-    return PATH_THP if kind == THP and huge else PATH_ANON
-
-
-@kernel
-def note_pin(h, a, pb, huge, column, pages, latency_ns):
-    """Add pages to the PIN row of (block, path)."""
-    cell = block_of(h, pb) * 4 + path_of(h, a, huge)
-    if not (h.acc[cell, 0] or h.acc[cell, 1] or h.acc[cell, 2] or h.acc[cell, 3]):
-        h.acc[h.g[A_TOUCHED], ACC_TOUCHED] = cell
-        h.g[A_TOUCHED] += 1
-    h.acc[cell, column] += pages
-    h.acc[cell, LATENCY] += latency_ns
 
 
 @kernel
@@ -172,46 +138,29 @@ def populate_huge(h, a, first, stop, cpu, node, flagged):
     index = first
     order, z, least = h.g[G_PBO], -1, 0
     while index < stop:
-        if z >= 0 and index + pbp < stop and pair_at_hand(h, z, least):
-            pb = take_whole_chunk(h, z)
-            append_folio(h, a, before, pb, pb + 1)
-            append_folio(h, a, pb, pb + 1, hole)
-            count_used(h, a, pb, 2 * pbp)
-            before, pages = pb + 1, 2 * pbp
-        else:
-            pb = alloc_huge_again(h, order, z, least)
-            if pb == NIL:
-                break
-            if z != zone_of_pb(h, pb):
-                z = zone_of_pb(h, pb)
-                least = least_free(h, order, z)
-            append_folio(h, a, before, pb, hole)
-            count_used(h, a, pb, pbp)
-            before, pages = pb, pbp
-        if h.g[G_PINNING]:
-            note_pin(h, a, pb, True, FAULTED, pages, pages // pbp * h.g[COSTS + FAULT_2M])
-        index += pages
+        if z >= 0 and stop - index > pbp:
+            most = min(folios_at_hand(h, z, least), (stop - index) // (2 * pbp) * 2)
+            before, taken = take_folios(h, a, z, most, before, hole)
+            index += taken * pbp
+            if taken > 0:
+                continue
+        pb = alloc_huge_again(h, order, z, least)
+        if pb == NIL:
+            break
+        if z != zone_of_pb(h, pb):
+            z = zone_of_pb(h, pb)
+            least = least_free(h, order, z)
+        follow(h, a, before, pb)
+        append_folio(h, a, before, pb, hole)
+        account(h, a, block_of(h, pb), 1)
+        before = pb
+        index += pbp
     shorten_hole(h, a, hole, before, index, index - first)
     count_huge_faults(h, (index - first) // pbp)
     if index < stop:
         h.g[COUNTERS + THP_FALLBACK] += 1
         h.g[T_FALLBACK] += 1
     return index
-
-
-@kernel
-def append_folio(h, a, before, pb, following):
-    """Make a pageblock on no list a huge folio of an area, between two elements."""
-    h.pbs[pb, PS_STATE] = FOLIO
-    h.pbs[pb, PS_FLAG] = 0
-    h.pb[pb, PB_OWN] = a
-    h.pb[pb, PB_AUX] = 0
-    h.pb[pb, PB_PREV] = before
-    h.pb[pb, PB_NEXT] = following
-    if before == NIL:
-        h.slot[a, AR_HEAD] = pb
-    else:
-        set_nxt(h, before, pb)
 
 
 @kernel

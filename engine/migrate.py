@@ -31,7 +31,6 @@ from engine.elements import (
 )
 from engine.emit import add_move, emit_moves
 from engine.enums import Cell, Cost, Counter, Errno, MigrateReason
-from engine.fault import MIGRATED, note_pin
 from engine.freelist import free_pb
 from engine.kernel import kernel
 from engine.memory import (
@@ -52,6 +51,7 @@ from engine.percpu import (
     free_huge,
     whole_run,
 )
+from engine.pinrow import MIGRATED, note_pin
 from engine.state import (
     AR_KIND,
     AR_PAGES,

@@ -29,7 +29,7 @@ from engine.enums import (
     Pinner,
     Row,
 )
-from engine.fault import FAILED, PINNED, note_pin, populate
+from engine.fault import populate
 from engine.kernel import kernel
 from engine.memory import (
     ANON,
@@ -53,6 +53,7 @@ from engine.migrate import (
     try_deferred,
     try_element,
 )
+from engine.pinrow import FAILED, PINNED, note_pin
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
