@@ -68,6 +68,7 @@ UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
 MIN_FREE = int(Op.MIN_FREE)
+BACKWARDS = -2
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
 
@@ -273,6 +274,28 @@ def short_of_space(h):
     if len(h.rows) - h.g[G_NROWS] < rows_needed(h):
         return 2
     return 0
+
+
+@entry
+def examine(at, commands):
+    """Look at commands before they are run: the highest slot they may open, -1 without any.
+
+    BACKWARDS when their times go back. G_ERROR: whether a list will be shuffled.
+    """
+    h = host_at(at)
+    top = -1
+    last_ns = h.g[G_NOW] if h.g[G_NCMD] else commands[0, 0]
+    h.g[G_ERROR] = 0
+    for i in range(len(commands)):
+        op = commands[i, 1]
+        if commands[i, 0] < last_ns:
+            return BACKWARDS
+        last_ns = commands[i, 0]
+        if op == MAP or op == SPAWN or op == PIN or op == HOLD:
+            top = max(top, commands[i, 2])
+        elif op == SHUFFLE:
+            h.g[G_ERROR] = 1
+    return top
 
 
 @entry

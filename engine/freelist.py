@@ -375,16 +375,6 @@ def free_pb(h, pb):
 
 
 @kernel
-def free_pair(h, z, pb, buddy):
-    """Free two neighbouring pageblocks, one right after the other; ``buddy`` is the second."""
-    credit(h, pb, 2 * h.g[G_PBP])
-    head = min(pb, buddy)
-    set_max_chunk(h, head, 1)
-    h.pbs[head + 1, PS_FLAG] = 0
-    link_pb(h, z, list_type(h, buddy), h.g[G_MAXO], head)
-
-
-@kernel
 def free_run_at(h, pb, start, order):
     """Free run of exactly this order at an offset of a SPLIT pageblock, NIL if none."""
     r = h.pb[pb, PB_AUX]

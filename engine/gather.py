@@ -15,7 +15,7 @@ from engine.elements import (
     nxt,
 )
 from engine.enums import AreaKind, Cell
-from engine.freelist import free_loose, free_pair, free_pb, mt_of, zone_of_pb
+from engine.freelist import fl, free_loose, free_pb, mt_of, set_max_chunk, zone_of_pb
 from engine.kernel import kernel
 from engine.percpu import (
     HUGE,
@@ -33,8 +33,13 @@ from engine.state import (
     AR_KIND,
     DESC,
     FL_COUNT,
+    FL_HEAD,
+    FL_TAIL,
     FOLIO,
+    G_BLOCK_SHIFT,
     G_LPOS,
+    G_MAXO,
+    G_MUT,
     G_NZONES,
     G_PBP,
     GA_BATCH,
@@ -43,7 +48,9 @@ from engine.state import (
     GA_TOP,
     NIL,
     PB_NEXT,
+    PB_PREV,
     PS_FLAG,
+    PS_LIST,
     PS_STATE,
     R_LOOSE,
     RN_NEXT,
@@ -56,6 +63,7 @@ from engine.state import (
     UNUSED,
     Z_AHEAD,
     Z_BATCH,
+    Z_FREE,
     Z_FREED,
     Z_HUGE,
     Z_HUGE_PASSES,
@@ -161,25 +169,69 @@ def pass_through_huge(h, z, i, folios):
 
 
 @kernel
-def give_back_huge(h, pb, following, cpu):
-    """Free a huge folio, with its buddy when that follows; returns the last one freed."""
+def give_back_folios(h, pb, cpu):
+    """Free a huge folio, and what follows it in its area and memory block as far as that is easy.
+
+    Returns the next element of the area and the folios freed.
+    """
+    z, following = zone_of_pb(h, pb), h.pb[pb, PB_NEXT]
+    if h.zone[z, Z_HUGE_PASSES] and h.zone[z, Z_HUGE_THROUGH] > 1:
+        if following == pb ^ 1 and h.pbs[following, PS_STATE] == FOLIO:
+            return give_back_pairs(h, z, pb, h.zone[z, Z_HUGE_THROUGH])
+    give_back_folio(h, pb, cpu)
+    return following, 1
+
+
+@kernel
+def give_back_folio(h, pb, cpu):
+    """Free a huge folio by the CPU's list, straight where it is known to pass through."""
     z = zone_of_pb(h, pb)
     if not h.zone[z, Z_HUGE_PASSES]:
         free_huge(h, pb, cpu)
-        return pb
-    through = h.zone[z, Z_HUGE_THROUGH]
-    if through == 0:
+    elif h.zone[z, Z_HUGE_THROUGH] == 0:
         put_huge(h, z, pcp_list(h, cpu, z, HUGE), pb, False)
-        return pb
-    if through > 1 and following == pb ^ 1 and h.pbs[following, PS_STATE] == FOLIO:
-        h.zone[z, Z_HUGE_THROUGH] = through - 2
-        free_pair(h, z, pb, following)
-        return following
-    h.zone[z, Z_HUGE_THROUGH] = through - 1
-    h.pbs[pb, PS_STATE] = UNUSED
-    h.pbs[pb, PS_FLAG] = 0
-    free_pb(h, pb)
-    return pb
+    else:
+        h.zone[z, Z_HUGE_THROUGH] -= 1
+        h.pbs[pb, PS_STATE] = UNUSED
+        h.pbs[pb, PS_FLAG] = 0
+        free_pb(h, pb)
+
+
+@kernel
+def give_back_pairs(h, z, pb, through):
+    """Free buddies that follow each other, straight to the head of one list.
+
+    Both of the first pair are known to be folios; as ``give_back_folios`` otherwise.
+    """
+    block, mt, folios = pb >> h.g[G_BLOCK_SHIFT], mt_of(h, pb ^ 1), 0
+    i = fl(h, z, mt, h.g[G_MAXO])
+    head = h.fl[i, FL_HEAD]
+    while True:
+        then = h.pb[pb ^ 1, PB_NEXT]
+        low = pb & ~1
+        set_max_chunk(h, low, 1)
+        h.pbs[low + 1, PS_FLAG] = 0
+        h.pbs[low, PS_LIST] = mt
+        h.pb[low, PB_PREV] = NIL
+        h.pb[low, PB_NEXT] = head
+        if head == NIL:
+            h.fl[i, FL_TAIL] = low
+        else:
+            h.pb[head, PB_PREV] = low
+        head = low
+        folios += 2
+        pb = then
+        if pb < 0 or pb >> h.g[G_BLOCK_SHIFT] != block or folios + 2 > through:
+            break
+        if h.pb[pb, PB_NEXT] != pb ^ 1 or mt_of(h, pb ^ 1) != mt:
+            break
+        if h.pbs[pb, PS_STATE] != FOLIO or h.pbs[pb ^ 1, PS_STATE] != FOLIO:
+            break
+    h.fl[i, FL_HEAD] = head
+    h.g[G_MUT] += folios
+    h.zone[z, Z_FREE] += folios * h.g[G_PBP]
+    h.zone[z, Z_HUGE_THROUGH] = through - folios
+    return pb, folios
 
 
 @kernel

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dispatch import populate_blocks, run
-from engine.enums import Op
+from engine.dispatch import BACKWARDS, examine, populate_blocks, run
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.shape import HostShape
@@ -79,8 +78,6 @@ from engine.state import (
 )
 
 Int64 = NDArray[np.int64]
-_NAMES_SLOT = np.isin(np.arange(64), (Op.MAP, Op.SPAWN, Op.PIN, Op.HOLD)).astype(np.int64)
-"""By operation: 1 where a0 is a slot that may be new."""
 RUNS_SHORT, ROWS_SHORT = 1, 2
 
 
@@ -139,8 +136,8 @@ class Host:
             When a single command needs more run records than could be foreseen.
         """
         commands = np.ascontiguousarray(commands, np.int64)
-        self._check_times(commands)
-        self._make_slots(commands)
+        if len(commands):
+            self._make_ready(commands)
         g = self._h.g
         g[G_NROWS] = 0
         i = 0
@@ -153,30 +150,21 @@ class Host:
             self._grow(int(g[G_ERROR]))
         return self._h.rows[: g[G_NROWS]].copy()
 
-    def _check_times(self, commands: Int64) -> None:
-        """Times must not go back."""
-        if not len(commands):
-            return
-        times = commands[:, 0]
-        g = self._h.g
-        if g[G_NCMD] and times[0] < g[G_NOW]:
-            raise ValueError(f"command at {times[0]} ns, host is at {g[G_NOW]} ns")
-        if (times[1:] < times[:-1]).any():
+    def _make_ready(self, commands: Int64) -> None:
+        """Check the times, and grow the tables of areas, processes and pins to the slots named."""
+        top, h = examine(self._at, commands), self._h
+        if top == BACKWARDS:
+            times = commands[:, 0]
+            if h.g[G_NCMD] and times[0] < h.g[G_NOW]:
+                raise ValueError(f"command at {times[0]} ns, host is at {h.g[G_NOW]} ns")
             raise ValueError("commands are not in order of time")
-
-    def _make_slots(self, commands: Int64) -> None:
-        """Grow the tables of areas, processes and pins to the slots named."""
-        if not len(commands):
-            return
-        op, slot = commands[:, 1], self._h.slot
-        top = int((commands[:, 2] * _NAMES_SLOT[op & 63]).max())
-        if top >= len(slot):
-            larger = empty_slots(max(2 * len(slot), top + 1))
-            larger[: len(slot)] = slot
-            self._hold(self._h._replace(slot=larger))
-        if (op == Op.SHUFFLE).any():
-            size = int(self._h.g[G_PERM]) + len(self._h.pbs) // 2 + 1
-            self._hold(self._h._replace(small=resized(self._h.small, size)))
+        if top >= len(h.slot):
+            larger = empty_slots(max(2 * len(h.slot), top + 1))
+            larger[: len(h.slot)] = h.slot
+            self._hold(h._replace(slot=larger))
+        if h.g[G_ERROR]:
+            size = int(h.g[G_PERM]) + len(h.pbs) // 2 + 1
+            self._hold(self._h._replace(small=resized(h.small, size)))
 
     def _grow(self, why: int) -> None:
         """Give the host more run records or rows."""

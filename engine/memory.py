@@ -25,7 +25,14 @@ from engine.elements import (
 )
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno
 from engine.freelist import free_pb
-from engine.gather import begin_gather, end_batch, gather, give_back_huge, look_ahead
+from engine.gather import (
+    begin_gather,
+    end_batch,
+    gather,
+    give_back_folio,
+    give_back_folios,
+    look_ahead,
+)
 from engine.kernel import kernel
 from engine.percpu import (
     free_base,
@@ -202,11 +209,11 @@ def free_element(h, a, ref, cpu):
     pages = length(h, ref)
     pb = block_pb(h, ref)
     if is_folio(h, ref):
-        count_freed_folio(h, a, pb)
+        count_freed_folios(h, a, pb, 1)
         if h.slot[a, AR_KIND] == HUGETLB:
             pool_put(h, pb)
         else:
-            give_back_huge(h, pb, NIL, cpu)
+            give_back_folio(h, pb, cpu)
         return
     count_used(h, a, pb, -pages)
     h.g[T_LATENCY] += pages * h.g[COSTS + FREE_4K]
@@ -279,12 +286,8 @@ def release_area(h, a, cpu):
         if is_hole(h, ref):
             drop_run(h, -2 - ref)
         elif is_folio(h, ref) and h.slot[a, AR_KIND] != HUGETLB:
-            then = nxt(h, following) if following >= 0 else NIL
-            last = give_back_huge(h, ref, following, cpu)
-            count_freed_folio(h, a, ref)
-            if last != ref:
-                count_freed_folio(h, a, last)
-                following = then
+            following, folios = give_back_folios(h, ref, cpu)
+            count_freed_folios(h, a, ref, folios)
         else:
             free_element(h, a, ref, cpu)
         ref = following
@@ -293,10 +296,10 @@ def release_area(h, a, cpu):
 
 
 @kernel
-def count_freed_folio(h, a, pb):
-    """Account a huge folio that an area has lost."""
-    count_used(h, a, pb, -h.g[G_PBP])
-    h.g[T_LATENCY] += h.g[COSTS + FREE_2M]
+def count_freed_folios(h, a, pb, folios):
+    """Account huge folios of one memory block that an area has lost."""
+    count_used(h, a, pb, -folios * h.g[G_PBP])
+    h.g[T_LATENCY] += folios * h.g[COSTS + FREE_2M]
 
 
 @kernel
