@@ -20,6 +20,8 @@ LARGE_BLOCK_PAGES = 1 << 19
 """Memory blocks of 2 GiB."""
 SMALL_BLOCK_PAGES = 1 << 15
 """Memory blocks of 128 MiB."""
+PAGES_PER_CPU = 1 << 21
+"""One CPU per 8 GiB, as most hosts of the real inventory have."""
 KINDS = {"4 KiB": AreaKind.ANON, "THP": AreaKind.THP}
 _ERRNO = FIRST + COLUMNS[Row.RESULT].index("errno")
 
@@ -34,7 +36,9 @@ def one_zone(pages: int) -> HostShape:
     block = LARGE_BLOCK_PAGES if pages >= 8 * LARGE_BLOCK_PAGES else SMALL_BLOCK_PAGES
     blocks = pages // block
     normal = int(ZoneKind.NORMAL)
-    return HostShape(PAGEBLOCK_ORDER, block, (0,) * blocks, (normal,) * blocks, (0,) * blocks, (0,))
+    node = (0,) * blocks
+    cpus = (0,) * max(pages // PAGES_PER_CPU, 1)
+    return HostShape(PAGEBLOCK_ORDER, block, node, (normal,) * blocks, node, cpus)
 
 
 def new_host(shape: HostShape, arm: str = "kernel+unbounded", engine: Any = Host) -> Any:
