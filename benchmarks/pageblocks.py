@@ -17,7 +17,7 @@ from benchmarks.driver import (
     vm_commands,
 )
 from benchmarks.options import Options
-from benchmarks.process_memory import resident_bytes
+from benchmarks.process_tree import resident_bytes
 from benchmarks.section import Section, Table
 from benchmarks.timing import Spread, number
 from engine.costs import CostModel
