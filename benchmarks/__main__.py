@@ -69,7 +69,8 @@ def _parse(arguments: Sequence[str] | None) -> tuple[Options, list[str], bool]:
         hours=tuple(int(n) for n in chosen.hours.split(",") if n),
         sets=tuple(chosen.set),
     )
-    return options, [name for name in SUBJECTS if name in chosen.subject or not chosen.subject], chosen.write
+    names = [name for name in SUBJECTS if name in chosen.subject or not chosen.subject]
+    return options, names, chosen.write
 
 
 if __name__ == "__main__":

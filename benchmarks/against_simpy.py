@@ -13,8 +13,8 @@ from benchmarks.timing import Side, Spread, cpu_ns, in_turns, number
 KEY = 3
 MIB_PAGES = 256
 OCCUPANCY_PERCENT = 90
-TEXT = """`benchmarks/simpy_host.py` is the host as one would write it without the engine: each VM
-a SimPy process, each page a Python object with its block and owner, free pages a list, free memory a
+TEXT = """`benchmarks/simpy_host.py` is the host as one would write it without the engine: each VM a
+SimPy process, each page a Python object with its block and owner, free pages a list, free memory a
 `simpy.Container`. It keeps no buddy order, watermarks or event rows. Both sides carry out the same
 VM starts and ends on a host of {host} GiB filled to {percent} % with VMs of 64 to 512 MiB."""
 

@@ -31,17 +31,18 @@ STARTS = 2
 """VMs started by one call on one host."""
 TARGET = 80_000_000
 TEXT = """{hosts} hosts of {gib} GiB ({resident:,} pageblocks) in one process, filled to {percent} %
-with VMs of 1 to 32 GiB. A turn goes once over all hosts, so that what it works on is in no cache; on
-each, one `execute` starts {starts} VMs after VMs drawn by key have ended to make room. An operation is
-one pageblock allocated or freed. *Warm* does the same number of operations on one host. At least
-{target} million operations a second with 100 million pageblocks resident are asked for. One core."""
+with VMs of 1 to 32 GiB. A turn goes once over all hosts, so that what it works on is in no cache;
+on each, one `execute` starts {starts} VMs after VMs drawn by key have ended to make room. An
+operation is one pageblock allocated or freed. *Warm* does the same number of operations on one
+host. At least {target} million operations a second with 100 million pageblocks resident are asked
+for. One core."""
 
 SLOT = 2
 """Process and area of the VM on the aged host; 0 and 1 made it old."""
-SPLIT_TEXT = """On a host of {host} GiB two processes grew in turns by ranges of 1 to 64 pages up to 90 %
-of memory, then one of them ended: {state}. A VM of 90 % of the free memory starts (one TOUCH) and
-ends (one EXIT). A run here is an extent of the VM's memory as `Host.area` shows it; the engine may
-hold it in several pieces."""
+SPLIT_TEXT = """On a host of {host} GiB two processes grew in turns by ranges of 1 to 64 pages up to
+90 % of memory, then one of them ended: {state}. A VM of 90 % of the free memory starts (one TOUCH)
+and ends (one EXIT). A run here is an extent of the VM's memory as `Host.area` shows it; the engine
+may hold it in several pieces."""
 
 
 def run(options: Options) -> list[Section]:

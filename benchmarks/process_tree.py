@@ -46,7 +46,8 @@ def measure(command: Sequence[str], cwd: Path) -> Usage:
     sampler = threading.Thread(target=_sample, args=(tree, over))
     sampler.start()
     assert child.stdout is not None
-    output = child.stdout.read()
+    with child.stdout:
+        output = child.stdout.read()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     wall_s = time.perf_counter() - start
     over.set()

@@ -23,15 +23,18 @@ ARMS = ("pin-in-place+unbounded", ARM, "linux-5.13+timeout", "kernel+unbounded@n
 HOSTS, HOURS, DAY = (100, 400, 1523), (6, 24, 72), 24
 DAY_NS = 24 * 3600 * 10**9
 TEXT = """`fleet simulate real-fleet` ({inputs}) as a command of its own, wall and CPU of all its
-processes from start to end, peak memory as their proportional set sizes, sampled twice a second. Two
-actors unless a line says otherwise. The fits are of wall and CPU time over hosts (at {day} h) and over
-hours (at {most} hosts)."""
+processes from start to end, peak memory as their proportional set sizes, sampled twice a second.
+Two actors unless a line says otherwise. The fits are of wall and CPU time over hosts (at {day} h)
+and over hours (at {most} hosts), the start of Python and Ray included. *Committed* is the memory of
+workloads over that of hosts, in the mean of the run; *turned over*, the memory of workloads started
+in a day."""
 ACCEPTANCE = """
 SELECT
   (SELECT sum(memory_pages)::DOUBLE FROM hosts) AS fleet_pages,
   (SELECT sum(memory_pages * (least(coalesce(ended_ns, $end_ns), $end_ns) - placed_ns)::DOUBLE)
      FROM workloads WHERE placed_ns IS NOT NULL) / $end_ns AS committed_pages,
-  (SELECT coalesce(sum(memory_pages), 0)::DOUBLE FROM workloads WHERE placed_ns > 0) AS started_pages,
+  (SELECT coalesce(sum(memory_pages), 0)::DOUBLE FROM workloads WHERE placed_ns > 0)
+     AS started_pages,
   (SELECT count(*) FROM requests WHERE kind = 'removal') AS removals,
   (SELECT count(*) FROM requests WHERE kind = 'probe') AS probes
 """
@@ -39,9 +42,9 @@ SELECT
 STAGES = ("plan_s", "first_window_s", "rest_s")
 INSIDE_TEXT = """The same fleet in one process, CPU time: the plan, everything up to the end of the
 first window (hosts are made, aged and filled with their residents), the rest with the log. *log* is
-the share of the writer's own time (columns, compression, files); *on / off* compares with a run whose
-writer drops the rows. Shares are of the hosts' state at the end; bytes per split pageblock are its
-record and its runs."""
+the share of the writer's own time (columns, compression, files); *on / off* compares with a run
+whose writer drops the rows. Shares are of the hosts' state at the end; bytes per split pageblock
+are its record and its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +160,19 @@ def _table(done: dict[Run, Done]) -> Table:
         usage, figures = one.usage, one.figures
         rows.append(
             (
-                run.arm, f"{run.hosts:,}", str(run.hours), str(run.actors), number(usage.wall_s),
-                number(usage.cpu_s), f"{usage.peak_bytes / 2**30:.2f}", f"{one.rows:,}",
-                f"{figures['committed']:.1%}", f"{figures['turned over in a day']:.1%}",
-                f"{figures['removals']:,}", f"{figures['probes']:,}",
-            )  # fmt: skip
+                run.arm,
+                f"{run.hosts:,}",
+                str(run.hours),
+                str(run.actors),
+                number(usage.wall_s),
+                number(usage.cpu_s),
+                f"{usage.peak_bytes / 2**30:.2f}",
+                f"{one.rows:,}",
+                f"{figures['committed']:.1%}",
+                f"{figures['turned over in a day']:.1%}",
+                f"{figures['removals']:,}",
+                f"{figures['probes']:,}",
+            )
         )
     head = (
         "arm", "hosts", "hours", "actors", "wall, s", "CPU, s", "peak, GiB", "rows", "committed",
@@ -199,12 +210,18 @@ def _inside(runs: Sequence[Run], inputs: Inputs) -> list[str | Table]:
         whole_s, without_s = (sum(c[k] for k in STAGES) for c in (on, off))
         rows.append(
             (
-                run.arm, *(number(on[stage]) for stage in STAGES), f"{on['log_s'] / whole_s:.1%}",
-                f"{whole_s / without_s - 1:.1%}", f"{on['pageblocks']:,.0f}",
-                f"{on['pageblock_bytes']:.0f}", f"{on['split_bytes']:.0f}",
-                f"{on['split_share_median']:.2%}", f"{on['split_share']:.2%}",
-                f"{on['used_share']:.1%}", f"{on['pinned_share']:.1%}",
-            )  # fmt: skip
+                run.arm,
+                *(number(on[stage]) for stage in STAGES),
+                f"{on['log_s'] / whole_s:.1%}",
+                f"{whole_s / without_s - 1:.1%}",
+                f"{on['pageblocks']:,.0f}",
+                f"{on['pageblock_bytes']:.0f}",
+                f"{on['split_bytes']:.0f}",
+                f"{on['split_share_median']:.2%}",
+                f"{on['split_share']:.2%}",
+                f"{on['used_share']:.1%}",
+                f"{on['pinned_share']:.1%}",
+            )
         )
     head = (
         "arm", "plan, s", "first window, s", "rest, s", "log", "log on / off - 1", "pageblocks",

@@ -1,9 +1,9 @@
 """The same host as one would write it without the engine: SimPy processes and Python objects.
 
-A page is an object in its block's and its owner's lists, free pages are a list (last freed, first
-taken), free memory is a ``simpy.Container`` that VMs wait on, and a VM is a process that lives until
-its event. There is no buddy order, zone fallback, watermark or per-CPU list: it knows less than the
-engine does.
+A page is an object that knows its block and its owner, free pages are a list (last freed, first
+taken), free memory is a ``simpy.Container`` that VMs wait on, and a VM is a process that lives
+until its event. There is no buddy order, zone fallback, watermark or per-CPU list: it knows less
+than the engine does.
 """
 
 from collections.abc import Generator, Sequence

@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.aged import aged_host, state
-from benchmarks.demands import GIB_PAGES
+from benchmarks.demands import GIB_PAGES, Int64
 from benchmarks.driver import (
     KINDS,
     LARGE_BLOCK_PAGES,
     PAGEBLOCK_PAGES,
     Driver,
-    Int64,
     command,
     commands,
     new_host,
@@ -27,11 +26,11 @@ KEY = 5
 HALF = 500_000
 IN_PLACE, MIGRATES = "pin-in-place+unbounded", "linux-5.13+unbounded"
 DEADLINE_NS = 600 * 10**9
-TEXT = """A host of {host} GiB, one node, half of it ZONE_MOVABLE, 40 % of memory taken by one VM. Pins
-are VFIO pins of all of the VM's memory in one command, per pageblock of 2 MiB; migration at pin is
-what the same pin costs more under `{migrates}`, which moves every page out of ZONE_MOVABLE first. An
-offline takes one memory block of 2 GiB to its end on a clone of the host; *aged*: of a host of
-{aged} GiB where {state}. Microseconds of CPU time."""
+TEXT = """A host of {host} GiB, one node, half of it ZONE_MOVABLE, 40 % of memory taken by one VM.
+Pins are VFIO pins of all of the VM's memory in one command, per pageblock of 2 MiB; migration at
+pin is what the same pin costs more under `{migrates}`, which moves every page out of ZONE_MOVABLE
+first. An offline takes one memory block of 2 GiB to its end on a clone of the host; *aged*: of a
+host of {aged} GiB where {state}. Microseconds of CPU time."""
 
 
 def run(options: Options) -> list[Section]:
@@ -84,9 +83,7 @@ def _pins(shape: HostShape, kind: str, turns: int) -> list[tuple[str, str]]:
         moved = sum(row["pages"] for row in clone.rows_of(Row.MIGRATION))
         if moved < pages // 2:
             raise RuntimeError("the pin did not migrate")
-        taken.append(
-            (pinned_ns / pages, in_place.run(unpin) / pages, moved_ns / moved)
-        )
+        taken.append((pinned_ns / pages, in_place.run(unpin) / pages, moved_ns / moved))
     columns = np.array(taken).T * PAGEBLOCK_PAGES
     names = ("pin in place", "unpin", "migration at pin")
     return [_row(f"{n}, {kind}", c) for n, c in zip(names, columns, strict=True)]
