@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
@@ -62,3 +63,12 @@ def test_every_console_script_and_package_exists() -> None:
     assert PROJECT["scripts"] == {"fleet": "fleet.cli.app:main"}
     for name in ("engine", "fleet", "policies", "queries"):
         assert (ROOT / name / "__init__.py").is_file()
+
+
+def test_what_is_shipped_holds_no_tests_and_no_benchmarks() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = tools["packages"]["find"]["include"]
+    names = [p.name for p in ROOT.iterdir() if (p / "__init__.py").is_file()]
+    shipped = {n for n in names if any(fnmatch(n, pattern) for pattern in patterns)}
+    assert shipped == {"engine", "fleet", "policies", "queries"}
+    assert {"benchmarks", "tests"} < set(names)

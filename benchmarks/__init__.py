@@ -1,0 +1,1 @@
+"""Benchmarks: one file per subject, run by ``python -m benchmarks``, never shipped."""

@@ -1,0 +1,242 @@
+"""The real fleet per simulated day: wall, CPU, memory of all processes, and how both grow."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.fleet_inputs import generate
+from benchmarks.options import Options
+from benchmarks.process_tree import Usage, measure
+from benchmarks.section import Section, Table
+from benchmarks.timing import exponent, number
+from fleet.inputs.inventory import read_inventory
+from queries.catalog import Catalog
+
+ROOT = Path(__file__).resolve().parents[1]
+ARM = "linux-5.13+unbounded"
+ARMS = ("pin-in-place+unbounded", ARM, "linux-5.13+timeout", "kernel+unbounded@no-movable-zone")
+HOSTS, HOURS, DAY = (100, 400, 1523), (6, 24, 72), 24
+DAY_NS = 24 * 3600 * 10**9
+TEXT = """`fleet simulate real-fleet` ({inputs}) as a command of its own, wall and CPU of all its
+processes from start to end, peak memory as their proportional set sizes, sampled twice a second.
+Two actors unless a line says otherwise. The fits are of wall and CPU time over hosts (at {day} h)
+and over hours (at {most} hosts), the start of Python and Ray included. *Committed* is the memory of
+workloads over that of hosts, in the mean of the run; *turned over*, the memory of workloads started
+in a day."""
+ACCEPTANCE = """
+SELECT
+  (SELECT sum(memory_pages)::DOUBLE FROM hosts) AS fleet_pages,
+  (SELECT sum(memory_pages * (least(coalesce(ended_ns, $end_ns), $end_ns) - placed_ns)::DOUBLE)
+     FROM workloads WHERE placed_ns IS NOT NULL) / $end_ns AS committed_pages,
+  (SELECT coalesce(sum(memory_pages), 0)::DOUBLE FROM workloads WHERE placed_ns > 0)
+     AS started_pages,
+  (SELECT count(*) FROM requests WHERE kind = 'removal') AS removals,
+  (SELECT count(*) FROM requests WHERE kind = 'probe') AS probes
+"""
+
+STAGES = ("plan_s", "first_window_s", "rest_s")
+INSIDE_TEXT = """The same fleet in one process, CPU time: the plan, everything up to the end of the
+first window (hosts are made, aged and filled with their residents), the rest with the log. *log* is
+the share of the writer's own time (columns, compression, files); *on / off* compares with a run
+whose writer drops the rows. Shares are of the hosts' state at the end; bytes per split pageblock
+are its record and its runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What to simulate.
+
+    Attributes
+    ----------
+    arm : str
+    hosts, hours, actors : int
+        Actors 0: no Ray.
+    """
+
+    arm: str
+    hosts: int
+    hours: int
+    actors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a run took, and what it was: rows written and the figures of ``ACCEPTANCE``."""
+
+    usage: Usage
+    rows: int
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Files and settings shared by all runs."""
+
+    inventory: Path
+    trace: Path
+    sets: tuple[str, ...]
+
+    def settings(self, run: Run) -> list[str]:
+        """Return the scenario's fields to set."""
+        return [
+            f"inventory={self.inventory}", f"trace={self.trace}", f"hosts.total={run.hosts}",
+            f"horizon={run.hours}h", *self.sets,
+        ]  # fmt: skip
+
+
+def run(options: Options) -> list[Section]:
+    """Measure arms, sizes, actors and the event log."""
+    hosts = sorted(options.hosts or ((4, 8) if options.quick else HOSTS))
+    hours = sorted(options.hours or ((1, 2) if options.quick else HOURS))
+    arms = options.arms or (ARMS[:2] if options.quick else ARMS)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, said = _inputs(options, Path(folder), hosts[-1])
+        hosts = sorted({min(n, len(read_inventory(str(inputs.inventory)).name)) for n in hosts})
+        day = DAY if DAY in hours else hours[-1]
+        section = Section("The real fleet")
+        section.parts.append(TEXT.format(inputs=said, day=day, most=hosts[-1]))
+        runs = _runs(arms, hosts, hours, day)
+        done = {one: _simulate(one, inputs, Path(folder) / "run") for one in runs}
+        section.parts.append(_table(done))
+        section.parts += _fits(done, arms[0], day, hosts[-1])
+        section.parts += _inside([Run(arm, hosts[-1], day, 0) for arm in arms], inputs)
+    return [section]
+
+
+def _inputs(options: Options, folder: Path, hosts: int) -> tuple[Inputs, str]:
+    """The files given, or generated ones."""
+    if options.inventory and options.trace:
+        return Inputs(options.inventory, options.trace, options.sets), "real inventory and trace"
+    quick = ("removals.count=8", "probes.count=16", "removals.start=10m", "probes.start=10m")
+    sets = (*(quick if options.quick else ()), *options.sets)
+    return Inputs(*generate(folder, hosts), sets), "generated hosts and VMs"
+
+
+def _runs(arms: Sequence[str], hosts: list[int], hours: list[int], day: int) -> list[Run]:
+    """All arms at full size; the first one at all sizes and with one actor."""
+    full = hosts[-1]
+    found = [Run(arm, full, day, 2) for arm in arms]
+    found += [Run(arms[0], full, day, 1)]
+    found += [Run(arms[0], n, day, 2) for n in hosts] + [Run(arms[0], full, h, 2) for h in hours]
+    return list(dict.fromkeys(found))
+
+
+def _simulate(run: Run, inputs: Inputs, out: Path) -> Done:
+    """Run ``fleet simulate`` and read what it wrote, which is then removed.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails, with what it said.
+    """
+    sets = [word for setting in inputs.settings(run) for word in ("--set", setting)]
+    how = ("--actors", str(run.actors)) if run.actors else ("--inline",)
+    fleet = [sys.executable, "-m", "fleet", "simulate", "real-fleet", "--quiet"]
+    usage = measure([*fleet, "--arms", run.arm, *how, *sets, "--out", str(out)], ROOT)
+    if usage.exit_code:
+        raise RuntimeError(f"{run}: {usage.output}")
+    manifest = json.loads((out / "manifest.json").read_text())
+    end_ns = run.hours * 3600 * 10**9
+    (row,) = Catalog.open([out]).query(ACCEPTANCE, {"end_ns": end_ns}).to_pylist()
+    shutil.rmtree(out)
+    figures = {
+        "committed": row["committed_pages"] / row["fleet_pages"],
+        "turned over in a day": row["started_pages"] / row["fleet_pages"] * DAY_NS / end_ns,
+        "removals": row["removals"],
+        "probes": row["probes"],
+    }
+    return Done(usage, sum(manifest["rows"].values()), figures)
+
+
+def _table(done: dict[Run, Done]) -> Table:
+    """One row per run: times, memory, rows, and what kind of fleet it was."""
+    rows = []
+    for run, one in done.items():
+        usage, figures = one.usage, one.figures
+        rows.append(
+            (
+                run.arm,
+                f"{run.hosts:,}",
+                str(run.hours),
+                str(run.actors),
+                number(usage.wall_s),
+                number(usage.cpu_s),
+                f"{usage.peak_bytes / 2**30:.2f}",
+                f"{one.rows:,}",
+                f"{figures['committed']:.1%}",
+                f"{figures['turned over in a day']:.1%}",
+                f"{figures['removals']:,}",
+                f"{figures['probes']:,}",
+            )
+        )
+    head = (
+        "arm", "hosts", "hours", "actors", "wall, s", "CPU, s", "peak, GiB", "rows", "committed",
+        "turned over a day", "removals", "probes",
+    )  # fmt: skip
+    return Table(head, rows)
+
+
+def _fits(done: dict[Run, Done], arm: str, day: int, most: int) -> list[str]:
+    """Exponents of time over hosts and over hours, and the gain of the second actor."""
+    two = {run: one.usage for run, one in done.items() if run.arm == arm and run.actors == 2}
+    said = []
+    for name, chosen in (
+        ("hosts", {run.hosts: u for run, u in two.items() if run.hours == day}),
+        ("hours", {run.hours: u for run, u in two.items() if run.hosts == most}),
+    ):
+        if len(chosen) > 1:
+            wall, cpu = (
+                exponent(list(chosen), [getattr(u, what) for u in chosen.values()])
+                for what in ("wall_s", "cpu_s")
+            )
+            said.append(f"over {name}: wall {wall:.2f}, CPU {cpu:.2f}")
+    one, both = done[Run(arm, most, day, 1)].usage, done[Run(arm, most, day, 2)].usage
+    return [
+        f"Exponents of `{arm}` {'; '.join(said)} (at most 1.05 asked for). Two actors are"
+        f" {one.wall_s / both.wall_s:.2f} times as fast as one (1.8 asked for)."
+    ]
+
+
+def _inside(runs: Sequence[Run], inputs: Inputs) -> list[str | Table]:
+    """What only a run in one process shows: the hosts at its end, the stages, the log's share."""
+    rows = []
+    for run in runs:
+        on, off = (_census(run, log, inputs) for log in ("on", "off"))
+        whole_s, without_s = (sum(c[k] for k in STAGES) for c in (on, off))
+        rows.append(
+            (
+                run.arm,
+                *(number(on[stage]) for stage in STAGES),
+                f"{on['log_s'] / whole_s:.1%}",
+                f"{whole_s / without_s - 1:.1%}",
+                f"{on['pageblocks']:,.0f}",
+                f"{on['pageblock_bytes']:.0f}",
+                f"{on['split_bytes']:.0f}",
+                f"{on['split_share_median']:.2%}",
+                f"{on['split_share']:.2%}",
+                f"{on['used_share']:.1%}",
+                f"{on['pinned_share']:.1%}",
+            )
+        )
+    head = (
+        "arm", "plan, s", "first window, s", "rest, s", "log", "log on / off - 1", "pageblocks",
+        "bytes each", "bytes per split one", "split, median host", "split", "used", "pinned",
+    )  # fmt: skip
+    return [INSIDE_TEXT, Table(head, rows)]
+
+
+def _census(run: Run, log: str, inputs: Inputs) -> dict[str, float]:
+    """Run ``benchmarks.fleet_census`` and return what it says."""
+    command = [sys.executable, "-m", "benchmarks.fleet_census", run.arm, log]
+    made = subprocess.run(
+        [*command, *inputs.settings(run)], cwd=ROOT, capture_output=True, text=True
+    )
+    if made.returncode:
+        raise RuntimeError(made.stderr)
+    found: dict[str, float] = json.loads(made.stdout.splitlines()[-1])
+    return found

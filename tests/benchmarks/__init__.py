@@ -1,0 +1,1 @@
+"""Tests of the benchmarks' own parts; no test asks for a speed."""
