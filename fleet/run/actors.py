@@ -12,8 +12,8 @@ from fleet.errors import InputError, RunError
 from fleet.run.columns import Batch
 from fleet.run.crews import joined
 from fleet.run.digest import code_digest
-from fleet.run.messages import EVERY_HOST, Command, Report
-from fleet.run.squad import SHARD_HOSTS, Squad, Told
+from fleet.run.messages import EVERY_HOST, SHARD_HOSTS, Command, Report
+from fleet.run.squad import Squad, Told
 from fleet.run.world import World
 
 MAX_LOSSES = 8
