@@ -15,7 +15,6 @@ from fleet.run.messages import SHARD_HOSTS
 from fleet.run.world import World
 
 
-
 def write_book(coordinator: Coordinator, world: World, writer: UnitWriter) -> None:
     """Write the four tables, rows of each shard in the order of their ids."""
     _write_hosts(world, writer)

@@ -133,7 +133,9 @@ class Coordinator:
         self.tenants.settle()
         requests = self.plan.requests
         columns = (requests.time_ns, requests.probe)
-        for request, (time_ns, probe) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        for request, (time_ns, probe) in enumerate(
+            zip(*(c.tolist() for c in columns), strict=True)
+        ):
             if not probe:
                 self.desk.at(time_ns, Priority.REQUEST, request, self.campaign.issue)
 
@@ -148,8 +150,9 @@ class Coordinator:
     @property
     def _next_ns(self) -> int:
         """Time of the next event or command."""
-        asked = self._asked[self._next_asked : self._next_asked + 1, TIME].tolist()
-        return min(self.desk.next_ns, self.tenants.next_ns, *asked)
+        times = [self.desk.next_ns, self.tenants.next_ns]
+        times += self._asked[self._next_asked : self._next_asked + 1, TIME].tolist()
+        return min(times)
 
     def _due(self, until_ns: int) -> Orders:
         """Take the commands that act before ``until_ns``."""

@@ -11,6 +11,7 @@ from enum import IntEnum
 from heapq import heappop, heappush
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fleet.log.tables import NULL
 from fleet.run.columns import Matrix, code
@@ -38,11 +39,11 @@ class Priority(IntEnum):
     TIMER = 5
 
 
-def decisions(size: int, kind: str, *columns: object) -> Matrix:
-    """Return rows of the ``commands`` table without the id: time, host, decided, workload.
+def decisions(size: int, kind: str, *columns: ArrayLike) -> Matrix:
+    """Return rows of the ``commands`` table without the id.
 
-    ``columns`` are arrays or integers in the order host comes in the table: time_ns, host,
-    decided_ns, workload; what concerns requests is ``NULL``.
+    ``columns`` are arrays or integers: time_ns, host, decided_ns, workload; what concerns requests
+    is ``NULL``.
     """
     time_ns, host, decided_ns, workload = columns
     out = np.full((size, NR_DECISION), NULL, np.int64)

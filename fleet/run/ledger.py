@@ -79,7 +79,7 @@ class Ledger:
     def has_room_without(self, host: int, nr_blocks: int) -> bool:
         """Whether a host could lose that many blocks and keep its promises."""
         lost = nr_blocks * int(self._block_pages[host])
-        return self.capacity_pages[host] - lost >= self.committed_pages[host]
+        return bool(self.capacity_pages[host] - lost >= self.committed_pages[host])
 
     def remove(self, host: int, first: int, nr_blocks: int) -> None:
         """Count a block range as gone, from the decision to remove it on."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.enums import Errno, OfflineReason, Op
 from fleet.hosts.populate import populate
 from fleet.run.guests import NOBODY, EngineCommand, Guests
-from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, DO, TIME, Do, Told
+from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, TIME, Do, Told
 from fleet.run.notes import Notes
 from fleet.run.reading import Reading
 from fleet.run.world import Engine, World
@@ -96,13 +96,13 @@ class Machine:
         at, end, cut = index, len(commands), False
         while at < end and commands[at][TIME] < limit_ns:
             time_ns, do, _, ident, a, _, _, boot = command = commands[at]
-            if do == _PROBE or do == _REBOOT:
+            if do in (_PROBE, _REBOOT):
                 cut, limit_ns = True, time_ns
                 break
             starts.append(sent - first)
             if do == _PLACE and boot in boots:
                 guests.place(time_ns, ident, a)
-            elif do == _END or do == _EVICT:
+            elif do in (_END, _EVICT):
                 guests.leave(time_ns, ident, a)
             else:
                 self._translate(command, guests)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Command = tuple[int, int, int, int, int, int, int, int]
 Orders = NDArray[np.int64]
@@ -67,7 +67,7 @@ class Told(IntEnum):
     NOT_BEGUN = 8  # id attempt: the host was down when it came
 
 
-def orders(size: int, *columns: object) -> Orders:
+def orders(size: int, *columns: ArrayLike) -> Orders:
     """Return ``size`` commands from columns (arrays or integers); missing ones at the end are 0."""
     out = np.zeros((size, NR_FIELDS), np.int64)
     for index, column in enumerate(columns):

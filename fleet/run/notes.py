@@ -70,9 +70,7 @@ class Notes:
         taken, self.reports = self.reports, []
         return taken
 
-    def keep(
-        self, kind: Row, rows: Matrix, host: int, sequence: int, causes: list[int]
-    ) -> None:
+    def keep(self, kind: Row, rows: Matrix, host: int, sequence: int, causes: list[int]) -> None:
         """Keep bulk rows (see ``Bulk.add``)."""
         self._bulk[kind].add(rows, host, sequence, causes)
         self.waiting_rows += len(rows)

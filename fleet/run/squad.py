@@ -1,6 +1,7 @@
 """Some hosts of one process: whole shards, parts of them, or a single host."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ class Squad:
             return self._shared_out(orders)
         edges = [0, *(np.flatnonzero(hosts[1:] != hosts[:-1]) + 1).tolist(), len(hosts)]
         rows = orders.tolist()
-        found = {rows[a][HOST]: rows[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b}
+        found = {rows[a][HOST]: rows[a:b] for a, b in pairwise(edges) if a < b}
         for host in self._running:
             found.setdefault(host, [])
         return sorted(found.items())

@@ -8,7 +8,7 @@ only come and go are handled together, the few that something happens to one by 
 
 from collections import deque
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -321,7 +321,7 @@ class Tenants:
         )  # fmt: skip
         found = {}
         for workload in np.flatnonzero(self.host != NULL).tolist():
-            values = [int(column[workload]) for column in columns]
+            values: list[Any] = [int(column[workload]) for column in columns]
             found[workload] = Tenant(*values)._replace(fate=Fate(values[5]))
         return found
 

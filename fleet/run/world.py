@@ -90,8 +90,9 @@ class World:
     def wants(self) -> Wants:
         """What workloads want, by number."""
         work, plan = self.plan.workloads, self.plan
-        columns = [memoryview(getattr(work, name)) for name in Wants._fields[:-1]]
-        return Wants(*columns, memoryview(draw(plan.seed, plan.replication, work.key, Purpose.CPU)))
+        columns: list[Any] = [getattr(work, name) for name in Wants._fields[:-1]]
+        columns.append(draw(plan.seed, plan.replication, work.key, Purpose.CPU))
+        return Wants(*(memoryview(column) for column in columns))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what every process works out for itself."""
