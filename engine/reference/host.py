@@ -228,6 +228,6 @@ class ReferenceHost(Offlining):
             np.int64,
         ).reshape(-1, 7)
 
-    def clone(self) -> "ReferenceHost":
-        """An independent copy."""
+    def clone(self, *, spare: bool = False) -> "ReferenceHost":  # noqa: ARG002
+        """An independent copy (``spare``: as ``engine.host.Host``, which need not be used)."""
         return copy.deepcopy(self)

@@ -1,23 +1,30 @@
-"""Squads as Ray actors: one call per window and actor, quiet actors skipped.
+"""Squads as Ray actors: one message per window and actor, quiet actors skipped.
 
 An actor never writes files and is never restarted by Ray. When one is lost, a new one carries out
-the same commands in the same windows; what it reports and logs again is known already and dropped.
+the same calls in the same windows; what it reports and logs again is known already and dropped.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from fleet.errors import InputError, RunError
 from fleet.run.columns import Batch
 from fleet.run.crews import joined
 from fleet.run.digest import code_digest
-from fleet.run.messages import EVERY_HOST, Command, Report
-from fleet.run.squad import SHARD_HOSTS, Squad, Told
+from fleet.run.line import Exchange, Line, dial
+from fleet.run.messages import EVERY_HOST, HOST, SHARD_HOSTS, Orders, Report
+from fleet.run.squad import Squad, Told
 from fleet.run.world import World
 
 MAX_LOSSES = 8
 """Losses of one actor in one unit before the run fails: its machine is not fit for it."""
+
+PATIENCE_S = 10.0
+"""How long Ray may take to see that an actor, whose line is dead, is gone; then we end it."""
 
 
 def divide(hosts: int, actors: int, hosts_per_actor: int | None = None) -> list[list[int]]:
@@ -49,36 +56,65 @@ def _parts(hosts: int, count: int) -> list[list[int]]:
 class SquadActor:
     """What runs in the actor's process."""
 
-    def digest(self) -> str:
-        """Return the digest of the code that runs here."""
-        return code_digest()
-
     def begin(self, hosts: list[int], world: World) -> None:
         """Take up hosts."""
         self._squad = Squad(hosts, world)
 
-    def advance(self, commands: Sequence[Command], until_ns: int) -> Told:
-        """See ``Squad.advance``."""
-        return self._squad.advance(commands, until_ns)
+    def serve(self, host: str, port: int, token: bytes) -> None:
+        """Answer calls over a line until the coordinator hangs up.
 
-    def collect(self, until_ns: int) -> list[Batch]:
-        """See ``Squad.collect``."""
-        return self._squad.collect(until_ns)
+        A call is a name and arguments, an answer what the call returned, in order.
+        """
+        line = dial(host, port, token)
+        try:
+            while True:
+                try:
+                    method, arguments = line.receive()
+                except ConnectionResetError:
+                    return
+                line.send(self._answer(method, arguments))
+        finally:
+            line.close()
 
-    def finish(self, horizon_ns: int) -> None:
-        """See ``Squad.finish``."""
-        self._squad.finish(horizon_ns)
+    def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        if method == "digest":
+            return code_digest()
+        return getattr(self._squad, method)(*arguments)
 
 
 class _Member:
-    """One actor and the log of calls that could rebuild it."""
+    """One actor and the log of calls that could rebuild it.
+
+    Attributes
+    ----------
+    log : list
+        Calls since the unit began.
+    answered, stale : int
+        Answers received; answers of a new actor to calls that the old one had answered.
+    unread, stash : int, deque
+        Windows posted whose answers have not come; answers that came before they were heard.
+    """
 
     def __init__(self, hosts: list[int]) -> None:
         self.hosts = hosts
         self.handle: Any = None
-        self.running, self.waiting_rows = False, 0
-        self.log: list[tuple[str, tuple[Any, ...]]] = []
+        self.task: Any = None
+        self.line: Line | None = None
         self.losses = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a new unit."""
+        self.running, self.waiting_rows, self.losses = False, 0, 0
+        self.log: list[tuple[str, tuple[Any, ...]]] = []
+        self.answered = self.stale = self.unread = 0
+        self.stash: deque[Told] = deque()
+
+    def hang_up(self) -> None:
+        """Close the line."""
+        if self.line is not None:
+            self.line.close()
+            self.line = None
 
 
 class ActorCrew:
@@ -99,18 +135,22 @@ class ActorCrew:
         self._ray, self._notice = ray, notice
         self._world: Any = None
         self._loss = (RayActorError, OutOfMemoryError)
-        options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0}
+        options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2}
         self._actor = ray.remote(SquadActor).options(**options)
+        self._exchange = Exchange(ray.util.get_node_ip_address())
         self._members = [_Member(hosts) for hosts in squads]
-        self._of = {host: member for member in self._members for host in member.hosts}
+        self._owner = np.zeros(max((max(hosts) for hosts in squads), default=0) + 1, np.int64)
+        for index, hosts in enumerate(squads):
+            self._owner[hosts] = index
+        self._windows: deque[list[_Member]] = deque()
         for member in self._members:
-            member.handle = self._actor.remote()
+            self._hire(member)
         self._check_code()
 
     def _check_code(self) -> None:
         """Refuse workers that would run other code than this process (InputError)."""
-        digests = self._call([(member, "digest", ()) for member in self._members])
-        if any(digest != code_digest() for digest in digests):
+        if any(digest != code_digest() for digest in self._ask("digest")):
+            self.close()
             raise InputError(
                 "would run other code than this command: install the same version on every node,"
                 " run from a folder without modules named engine, fleet, policies or queries",
@@ -122,89 +162,151 @@ class ActorCrew:
     def begin(self, world: World) -> None:
         """See ``coordinator.Crew``."""
         self._world = self._ray.put(world)
+        self._windows.clear()
         for member in self._members:
-            member.log, member.losses = [], 0
-            member.running, member.waiting_rows = False, 0
-        self._call([(m, "begin", (m.hosts, self._world)) for m in self._members])
+            member.forget()
+            self._take_up(member)
 
     @property
     def running(self) -> bool:
-        """Whether an offline is running anywhere."""
+        """Whether an offline was running anywhere at the end of the last window heard."""
         return any(member.running for member in self._members)
 
     @property
     def waiting_rows(self) -> int:
-        """Rows not fetched yet."""
+        """Rows not fetched yet, as last heard."""
         return sum(member.waiting_rows for member in self._members)
 
-    def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
+    def post(self, orders: Orders, until_ns: int) -> None:
         """See ``coordinator.Crew``; members without commands or offlines are left alone."""
-        mine: dict[int, list[Command]] = {id(m): [] for m in self._members if m.running}
-        for command in commands:
-            asked = self._members if command[2] == EVERY_HOST else [self._of[command[2]]]
-            for member in asked:
-                mine.setdefault(id(member), []).append(command)
-        active = [member for member in self._members if id(member) in mine]
-        told = self._call([(m, "advance", (mine[id(m)], until_ns)) for m in active])
+        hosts = orders[:, HOST]
+        common = hosts == EVERY_HOST
+        owner = np.where(common, -1, self._owner[hosts])
+        active = []
+        for index, member in enumerate(self._members):
+            mine = (owner == index) | common
+            if member.unread or member.running or mine.any():
+                self._send(member, "advance", (orders[mine], until_ns))
+                member.unread += 1
+                active.append(member)
+        self._windows.append(active)
+
+    def hear(self) -> list[Report]:
+        """See ``coordinator.Crew``."""
         reports: list[Report] = []
-        for member, (said, running, waiting_rows) in zip(active, told, strict=True):
-            member.running, member.waiting_rows = running, waiting_rows
-            reports += said
+        for member in self._windows.popleft():
+            told = member.stash.popleft() if member.stash else self._read(member)
+            member.running, member.waiting_rows = told.running, told.waiting_rows
+            reports += told.reports
         return reports
+
+    def _read(self, member: _Member) -> Told:
+        """Wait for the answer to a window."""
+        told: Told = self._receive(member)
+        member.unread -= 1
+        return told
 
     def collect(self, until_ns: int) -> list[Batch]:
         """See ``coordinator.Crew``."""
-        found = self._call([(m, "collect", (until_ns,)) for m in self._members])
         for member in self._members:
+            self._send(member, "collect", (until_ns,))
+        batches: list[Batch] = []
+        for member in self._members:
+            while member.unread:
+                member.stash.append(self._read(member)._replace(waiting_rows=0))
+            batches += self._receive(member)
             member.waiting_rows = 0
-        return joined(batch for batches in found for batch in batches)
+        return joined(batches)
 
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""
-        self._call([(m, "finish", (horizon_ns,)) for m in self._members])
+        self._ask("finish", horizon_ns)
 
     def close(self) -> None:
         """End the actors' processes."""
+        self._exchange.close()
         for member in self._members:
+            member.hang_up()
             self._ray.kill(member.handle)
 
-    # -- calls and losses -----------------------------------------------------------------------
+    # -- calls ----------------------------------------------------------------------------------
 
-    def _call(self, calls: list[tuple[_Member, str, tuple[Any, ...]]]) -> list[Any]:
-        """Call members side by side; return their answers in the order of ``calls``."""
-        pending = []
-        for member, method, arguments in calls:
-            member.log.append((method, arguments))
-            pending.append(self._send(member, method, arguments))
-        return [self._get(call[0], answer) for call, answer in zip(calls, pending, strict=True)]
+    def _ask(self, method: str, *arguments: Any) -> list[Any]:
+        """Call all members side by side; no window may be under way."""
+        for member in self._members:
+            self._send(member, method, arguments)
+        return [self._receive(member) for member in self._members]
 
-    def _send(self, member: _Member, method: str, arguments: tuple[Any, ...]) -> Any:
-        """Send one call; None when the actor is known to be gone."""
+    def _send(self, member: _Member, method: str, arguments: tuple[Any, ...]) -> None:
+        """Send one call; a lost actor is noticed when its answer is wanted."""
+        member.log.append((method, arguments))
+        self._try_send(member, method, arguments)
+
+    def _try_send(self, member: _Member, method: str, arguments: tuple[Any, ...]) -> None:
         try:
-            return getattr(member.handle, method).remote(*arguments)
-        except self._loss:
-            return None
+            if member.line is not None:
+                member.line.send((method, arguments))
+        except OSError:
+            member.hang_up()
 
-    def _get(self, member: _Member, answer: Any) -> Any:
+    def _receive(self, member: _Member) -> Any:
         """Wait for an answer; rebuild the actor as often as it takes."""
         while True:
             try:
-                if answer is not None:
-                    return self._ray.get(answer)
-            except self._loss:
-                answer = None
-            if answer is None:
-                answer = self._rebuild(member)
+                while member.line is not None:
+                    answer = member.line.receive()
+                    if not member.stale:
+                        member.answered += 1
+                        return answer
+                    member.stale -= 1
+            except OSError:
+                member.hang_up()
+            self._rebuild(member)
 
-    def _rebuild(self, member: _Member) -> Any:
-        """Start a new actor and have it repeat every call; returns the last answer, pending."""
+    # -- actors that come and go ----------------------------------------------------------------
+
+    def _hire(self, member: _Member) -> None:
+        """Start an actor and have it dial in; without a line when it is lost already."""
+        number = self._exchange.number()
+        member.handle = self._actor.remote()
+        member.task = member.handle.serve.remote(*number)
+        while member.line is None and not self._over(member, 0):
+            try:
+                member.line = self._exchange.connect(number[2])
+            except TimeoutError:
+                continue
+
+    def _over(self, member: _Member, wait_s: float) -> bool:
+        """Whether an actor has stopped serving."""
+        return bool(self._ray.wait([member.task], timeout=wait_s)[0])
+
+    def _take_up(self, member: _Member) -> None:
+        """Have an actor take up its hosts; one that is lost is noticed later."""
+        try:
+            self._ray.get(member.handle.begin.remote(member.hosts, self._world))
+        except self._loss:
+            member.hang_up()
+
+    def _rebuild(self, member: _Member) -> None:
+        """Start a new actor and have it repeat every call."""
+        self._find_out_why(member)
         member.losses += 1
         span = f"hosts {member.hosts[0]} to {member.hosts[-1]}"
         if member.losses > MAX_LOSSES:
             raise RunError(f"the actor of {span} was lost {member.losses} times")
         self._notice(f"an actor was lost; repeating {span} from their commands")
-        member.handle = self._actor.remote()
-        answer = None
+        self._hire(member)
+        if self._world is not None:
+            self._take_up(member)
+        member.stale = member.answered
         for method, arguments in member.log:
-            answer = self._send(member, method, arguments)
-        return answer
+            self._try_send(member, method, arguments)
+
+    def _find_out_why(self, member: _Member) -> None:
+        """Raise what an actor failed with; nothing when it was lost."""
+        if not self._over(member, PATIENCE_S):
+            self._ray.kill(member.handle)
+        try:
+            self._ray.get(member.task)
+        except self._loss:
+            return

@@ -1,112 +1,98 @@
 """Tables that the coordinator itself writes at the end: hosts, workloads, requests, commands."""
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from engine.enums import OfflineReason, Pinner, ZoneKind
+from engine.enums import Pinner, ZoneKind
 from fleet.log.tables import NULL, SCHEMAS
 from fleet.log.writer import UnitWriter
-from fleet.run.campaign import Removal
-from fleet.run.columns import BACKINGS
+from fleet.run.campaign import Campaign
+from fleet.run.columns import Matrix, named
 from fleet.run.coordinator import Coordinator
-from fleet.run.squad import SHARD_HOSTS
-from fleet.run.tenants import Fate
+from fleet.run.messages import SHARD_HOSTS
 from fleet.run.world import World
-
-Row = tuple[object, ...]
 
 
 def write_book(coordinator: Coordinator, world: World, writer: UnitWriter) -> None:
     """Write the four tables, rows of each shard in the order of their ids."""
-    _write(writer, "hosts", _hosts(world))
+    _write_hosts(world, writer)
     _write(writer, "workloads", _workloads(coordinator))
-    _write(writer, "requests", _requests(coordinator))
+    _write(writer, "requests", _requests(coordinator.campaign))
     _write(writer, "commands", _commands(coordinator))
 
 
-def _write(writer: UnitWriter, table: str, rows: Iterable[tuple[int, Row]]) -> None:
-    """Append (host, row) pairs to the shards of their hosts; without a host to shard 0."""
-    shards: dict[int, list[Row]] = {}
-    for host, row in rows:
-        shards.setdefault(0 if host == NULL else host // SHARD_HOSTS, []).append(row)
-    names = SCHEMAS[table].names
-    for shard in sorted(shards):
-        columns = zip(*shards[shard], strict=True)
-        found = {n: _plain(c) for n, c in zip(names, columns, strict=True)}
-        writer.append(table, shard, found)
+def _write(writer: UnitWriter, table: str, rows: Matrix) -> None:
+    """Append rows to the shards of their hosts, rows without a host to shard 0."""
+    host = rows[:, SCHEMAS[table].names.index("host")]
+    shard = np.where(host == NULL, 0, host // SHARD_HOSTS)
+    order = np.argsort(shard, kind="stable")
+    shards, first = np.unique(shard[order], return_index=True)
+    for number, part in zip(shards.tolist(), np.split(order, first[1:]), strict=False):
+        writer.append(table, number, named(table, rows[part], lead=0))
 
 
-def _plain(column: tuple[object, ...]) -> object:
-    """Integers as an array, so that ``NULL`` means null; the rest as a list."""
-    if all(type(value) is int for value in column):
-        return np.array(column, np.int64)
-    return list(column)
-
-
-def _hosts(world: World) -> Iterable[tuple[int, Row]]:
+def _write_hosts(world: World, writer: UnitWriter) -> None:
+    """Append the table of hosts; names are the only free text of the log."""
     hosts = world.plan.hosts
-    for host, shape in enumerate(world.shapes):
-        online = [zone for zone in shape.block_zone if zone >= 0]
-        movable = sum(zone == ZoneKind.MOVABLE for zone in online) * shape.block_pages
-        yield (
-            host,
-            (
-                host,
-                hosts.name[host],
-                hosts.class_names[int(hosts.class_id[host])],
-                int(hosts.memory_pages[host]),
-                shape.nr_nodes,
-                shape.block_pages,
-                movable,
-                len(online) * shape.block_pages - movable,
-            ),
-        )
+    online = [[zone for zone in shape.block_zone if zone >= 0] for shape in world.shapes]
+    block_pages = np.array([shape.block_pages for shape in world.shapes])
+    movable = np.array([zones.count(ZoneKind.MOVABLE) for zones in online]) * block_pages
+    every = np.array([len(zones) for zones in online]) * block_pages
+    columns: dict[str, Any] = {
+        "host": np.arange(len(hosts)),
+        "name": pa.array(hosts.name, pa.string()),
+        "class": pa.array(hosts.class_names).take(pa.array(hosts.class_id)),
+        "memory_pages": hosts.memory_pages,
+        "nodes": np.array([shape.nr_nodes for shape in world.shapes]),
+        "block_pages": block_pages,
+        "movable_pages": movable,
+        "kernel_pages": every - movable,
+    }
+    for first in range(0, len(hosts), SHARD_HOSTS):
+        part = {name: column[first : first + SHARD_HOSTS] for name, column in columns.items()}
+        writer.append("hosts", first // SHARD_HOSTS, part)
 
 
-def _workloads(coordinator: Coordinator) -> Iterable[tuple[int, Row]]:
+def _workloads(coordinator: Coordinator) -> Matrix:
     plan, tenants = coordinator.plan, coordinator.tenants
-    work, horizon_ns = plan.workloads, plan.horizon_ns
-    for workload in range(len(work)):
-        tenant = tenants.of.get(workload)
-        flows = int(work.flows[workload])
-        arrived_ns = int(work.arrival_ns[workload]) - int(work.age_ns[workload])
-        host = NULL if tenant is None else tenant.host
-        placed_ns, ended_ns, fate, errno, restarts = NULL, NULL, Fate.REJECTED, 0, 0
-        if tenant is None:
-            ended_ns = tenants.rejected[workload]
-        else:
-            placed_ns = tenant.placed_ns if tenant.placed_ns < horizon_ns else NULL
-            ended_ns, fate, errno = tenant.ended_ns, tenant.fate, tenant.pin_errno
-            restarts = tenant.placement
-        lost_us = tenants.lost_ns(workload) // 1000 * flows
-        yield host, (
-            workload, host, arrived_ns, placed_ns, ended_ns, int(work.pages[workload]),
-            BACKINGS[int(work.backing[workload])], int(work.pinner[workload]) == Pinner.VFIO,
-            flows, errno, fate.name.lower(), restarts, lost_us,
-        )  # fmt: skip
+    work, start_ns = plan.workloads, tenants.demands.start_ns
+    rejected = tenants.host == NULL
+    begun = ~rejected & (start_ns < plan.horizon_ns)
+    columns = {
+        "workload": np.arange(len(work)),
+        "host": tenants.host,
+        "arrived_ns": work.arrival_ns - work.age_ns,
+        "placed_ns": np.where(begun, start_ns, NULL),
+        "ended_ns": np.where(rejected, work.arrival_ns, tenants.ended_ns),
+        "memory_pages": work.pages,
+        "backing": work.backing,
+        "vfio": work.pinner == Pinner.VFIO,
+        "flows": work.flows,
+        "pin_errno": tenants.pin_errno,
+        "outcome": tenants.fate,
+        "restarts": tenants.placement,
+        "flow_us_lost": tenants.unserved_ns() // 1000 * work.flows,
+    }
+    return np.stack([columns[name] for name in SCHEMAS["workloads"].names], axis=1)
 
 
-def _requests(coordinator: Coordinator) -> Iterable[tuple[int, Row]]:
-    table = coordinator.plan.requests
-    for request, removal in sorted(coordinator.campaign.of.items()):
-        kind = "probe" if table.probe[request] else "removal"
-        issued_ns = int(table.time_ns[request])
-        yield removal.host, _request(request, kind, issued_ns, removal)
+def _requests(campaign: Campaign) -> Matrix:
+    """Rows of the requests; words are the numbers of their enums."""
+    table = campaign.table
+    rows = []
+    for request, removal in sorted(campaign.of.items()):
+        assert removal.outcome is not None, f"request {request} has no outcome"
+        kind, issued_ns = int(table.probe[request]), int(table.time_ns[request])
+        rows.append((
+            request, kind, removal.host, removal.first_block, removal.nr_blocks, issued_ns,
+            removal.started_ns, removal.deadline_ns, removal.ended_ns, removal.outcome,
+            removal.errno, removal.reset, removal.endless, removal.attempts, removal.reason,
+        ))  # fmt: skip
+    return np.array(rows, np.int64).reshape(len(rows), len(SCHEMAS["requests"]))
 
 
-def _request(request: int, kind: str, issued_ns: int, removal: Removal) -> Row:
-    outcome = removal.outcome
-    assert outcome is not None, f"request {request} has no outcome"
-    return (
-        request, kind, removal.host, removal.first_block, removal.nr_blocks, issued_ns,
-        removal.started_ns, removal.deadline_ns, removal.ended_ns, outcome.name.lower(),
-        removal.errno, removal.reset, removal.endless, removal.attempts,
-        OfflineReason(removal.reason).name.lower(),
-    )  # fmt: skip
-
-
-def _commands(coordinator: Coordinator) -> Iterable[tuple[int, Row]]:
-    for command, decision in enumerate(coordinator.desk.decisions):
-        time_ns, host, decided_ns, kind, workload, request, first, count = decision
-        yield host, (command, host, time_ns, decided_ns, kind, workload, request, first, count)
+def _commands(coordinator: Coordinator) -> Matrix:
+    rows = coordinator.desk.logged()
+    return np.concatenate((np.arange(len(rows))[:, np.newaxis], rows), axis=1)

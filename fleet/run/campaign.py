@@ -82,6 +82,8 @@ class Campaign:
     ----------
     of : dict
         Request id to ``Removal``.
+    table : Requests
+        The plan's.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Campaign:
     ) -> None:
         self._plan, self._ledger, self._desk, self._tenants = plan, ledger, desk, tenants
         self._rules, self._watchdog = removals, watchdog
+        self.table = plan.requests
         self.of: dict[int, Removal] = {}
         self._busy: dict[int, int] = {}
         self._line: dict[int, list[int]] = {}
@@ -141,7 +144,7 @@ class Campaign:
         attempt = request * ATTEMPTS_PER_REQUEST + removal.attempts
         watched_ns = self._watchdog.timeout_ns if self._watchdog.mechanism == "reboot" else 0
         self._ledger.remove(removal.host, first, removal.nr_blocks)
-        boot = self._ledger.boots[removal.host]
+        boot = int(self._ledger.boots[removal.host])
         range_ = (first, removal.nr_blocks, watched_ns)
         desk.send((act_ns, Do.OFFLINE, removal.host, attempt, *range_, boot))
         self._log(removal, request, "retry" if removal.attempts else "offline", now_ns, first)
@@ -231,7 +234,7 @@ class Campaign:
         removal = self.of[request]
         if removal.outcome is None and self._watchdog.mechanism == "none":
             act_ns = max(removal.deadline_ns, now_ns + self._desk.latency_ns)
-            boot = self._ledger.boots[removal.host]
+            boot = int(self._ledger.boots[removal.host])
             self._desk.send((act_ns, Do.SIGNAL, removal.host, request, 0, 0, 0, boot))
 
     def _at_deadline(self, now_ns: int, request: int, _: int) -> None:
@@ -276,7 +279,8 @@ class Campaign:
         """Order the reboot that the removal was made for; the line moves with it."""
         act_ns = now_ns + self._desk.latency_ns
         self._ledger.close(host)
-        self._desk.send((act_ns, Do.REBOOT, host, request, 0, 0, 0, self._ledger.boots[host]))
+        boot = int(self._ledger.boots[host])
+        self._desk.send((act_ns, Do.REBOOT, host, request, 0, 0, 0, boot))
         self._desk.log("reset", now_ns, act_ns, host, request=request)
 
     def host_rebooted(self, now_ns: int, host: int, away_ns: int) -> None:
@@ -310,7 +314,7 @@ class Campaign:
         self._desk.at(now_ns + away_ns, Priority.RETURN, host, self._up)
 
     def _up(self, now_ns: int, host: int, _: int) -> None:
-        self._ledger.up[host] = True
+        self._ledger.open(host)
         self._tenants.host_up(now_ns, host)
 
     # -- probes and the end ---------------------------------------------------------------------

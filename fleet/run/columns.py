@@ -6,6 +6,7 @@ the engine calls of one host; rows of one call stay in the order in which they w
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ def width(table: str) -> int:
     return LEAD + len(TABLES[table].columns)
 
 
+@cache
 def code(table: str, column: str, word: str) -> int:
     """Return the code of a word."""
     return _words(table, column).index(word)
@@ -66,11 +68,14 @@ def in_order(parts: Iterable[Matrix]) -> Matrix:
     return joined[order]
 
 
-def named(table: str, rows: Matrix) -> dict[str, Any]:
-    """Return the table's columns as the writer takes them: integers, booleans, words."""
+def named(table: str, rows: Matrix, lead: int = LEAD) -> dict[str, Any]:
+    """Return the table's columns as the writer takes them: integers, booleans, words.
+
+    ``lead`` columns of the matrix come before those of the table.
+    """
     found: dict[str, Any] = {}
     for index, column in enumerate(TABLES[table].columns):
-        values = np.ascontiguousarray(rows[:, LEAD + index])
+        values = np.ascontiguousarray(rows[:, lead + index])
         if column.type == "bool":
             found[column.name] = values.astype(np.bool_)
         elif column.type == "string":

@@ -1,22 +1,24 @@
 """One arm and replication from start to end: discrete, conservative lookahead.
 
-A window is at most ``reaction_latency`` long. Before a window all events stamped before its begin
-have been decided, in the order (time, priority, id); their effects lie at or behind its begin. So
-every command of the window is known before it starts, hosts can run through it independently, and
-its length never changes a byte. Windows in which nothing happens are skipped.
+A decision stamped ``t`` uses demands and reports up to ``t`` and acts at ``t + reaction_latency``.
+So the commands of a window that ends at ``e`` are known once all reports up to ``e -
+reaction_latency`` have been heard and everything stamped before has been decided, in the order
+(time, priority, id). A window is half a reaction latency long, if not told otherwise: while the
+hosts run through one, the coordinator hears, decides and sends the next, and no host waits for
+another. The length of windows never changes a byte. Windows in which nothing happens are skipped.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from fleet.run.campaign import Campaign
 from fleet.run.columns import Batch
+from fleet.run.demands import asked
 from fleet.run.desk import Desk, Priority
 from fleet.run.ledger import Ledger
-from fleet.run.messages import ANY_BOOT, EVERY_HOST, Command, Do, Report, Told
+from fleet.run.messages import TIME, Orders, Report, Told, by_host
 from fleet.run.placement import RULES
 from fleet.run.tenants import Fate, Tenants
 from fleet.run.world import World
@@ -24,6 +26,7 @@ from fleet.scenario.models import Scenario
 
 FLUSH_ROWS = 50_000
 """Rows that may wait on the hosts' side before they are fetched."""
+WINDOWS_PER_LATENCY = 2
 
 
 class Crew(Protocol):
@@ -31,24 +34,28 @@ class Crew(Protocol):
 
     @property
     def running(self) -> bool:
-        """Whether an offline is running anywhere."""
+        """Whether an offline was running anywhere at the end of the last window heard."""
         ...
 
     @property
     def waiting_rows(self) -> int:
-        """Rows not fetched yet."""
+        """Rows not fetched yet, as last heard."""
         ...
 
     def begin(self, world: World) -> None:
         """Take up the hosts of a unit; whatever there was before is forgotten."""
         ...
 
-    def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
-        """Run all hosts to ``until_ns`` and return what they report, in any order."""
+    def post(self, orders: Orders, until_ns: int) -> None:
+        """Have all hosts carry out orders (``messages.by_host``) and run to ``until_ns``."""
+        ...
+
+    def hear(self) -> list[Report]:
+        """Wait for the oldest window not heard yet; return its reports, in any order."""
         ...
 
     def collect(self, until_ns: int) -> list[Batch]:
-        """Fetch the rows stamped before ``until_ns``."""
+        """Fetch the rows stamped before ``until_ns``, the end of the last window posted."""
         ...
 
     def finish(self, horizon_ns: int) -> None:
@@ -89,61 +96,92 @@ class Coordinator:
         plan, self._world = world.plan, world
         self.plan, self._scenario, self._crew, self._sink = plan, scenario, crew, sink
         self.desk = Desk(scenario.reaction_latency_ns, plan.horizon_ns)
-        self.ledger = Ledger(plan.hosts, world.shapes)
-        rule = RULES[scenario.placement]
-        self.tenants = Tenants(plan, self.ledger, self.desk, rule)
+        self.ledger = Ledger(plan.hosts, world.shapes, RULES[scenario.placement])
+        self.tenants = Tenants(plan, self.ledger, self.desk)
         self.campaign = Campaign(
             plan, self.ledger, self.desk, self.tenants, scenario.removals, scenario.watchdog
         )
+        self._asked = asked(plan, scenario.samples_ns)
+        self._next_asked = 0
+        self._posted: deque[int] = deque()
+        self._heard_ns = 0
 
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Run from time zero to the horizon; ``tell`` is called after each window."""
-        self._crew.begin(self._world)
+        crew, horizon_ns, latency_ns = self._crew, self.plan.horizon_ns, self.desk.latency_ns
+        length_ns = self._scenario.executor.window_ns or -(-latency_ns // WINDOWS_PER_LATENCY)
+        length_ns = min(length_ns, latency_ns)
+        crew.begin(self._world)
         self._open()
-        desk, crew, horizon_ns = self.desk, self._crew, self.plan.horizon_ns
-        longest_ns = self._scenario.executor.window_ns or desk.latency_ns
-        length_ns = min(longest_ns, desk.latency_ns)
         begin_ns = 0
-        while begin_ns < horizon_ns:
-            desk.decide(begin_ns)
-            if not crew.running:
-                begin_ns = max(begin_ns, desk.next_ns)
-            if begin_ns >= horizon_ns:
-                break
+        while (begin_ns := self._next_begin(begin_ns)) < horizon_ns:
             end_ns = min(begin_ns + length_ns, horizon_ns)
-            self._hear(crew.advance(desk.due(end_ns), end_ns))
+            self._hear(end_ns - latency_ns)
+            crew.post(self._due(end_ns), end_ns)
+            self._posted.append(end_ns)
             if crew.waiting_rows >= FLUSH_ROWS:
                 self._sink(crew.collect(end_ns))
-            tell(Progress(end_ns, len(self.campaign.of), len(self.tenants.of)))
+            tell(Progress(end_ns, len(self.campaign.of), self.tenants.placed))
             begin_ns = end_ns
-        desk.decide(horizon_ns)
+        self._hear(horizon_ns)
         crew.finish(horizon_ns)
         self._sink(crew.collect(horizon_ns + 1))
         self.campaign.close()
 
     def _open(self) -> None:
-        """Place the residents and put every demand of the plan on the desk."""
-        work, requests, desk = self.plan.workloads, self.plan.requests, self.desk
-        for workload, arrival_ns in enumerate(work.arrival_ns.tolist()):
-            if arrival_ns == 0:
-                self.tenants.arrive(0, workload, resident=1)
-            else:
-                desk.at(arrival_ns, Priority.ARRIVAL, workload, self.tenants.arrive)
-        columns = (requests.time_ns, requests.probe, requests.host)
-        for request, (time_ns, probe, host) in enumerate(
+        """Place the residents and put the removal demands of the plan on the desk."""
+        self.tenants.settle()
+        requests = self.plan.requests
+        columns = (requests.time_ns, requests.probe)
+        for request, (time_ns, probe) in enumerate(
             zip(*(c.tolist() for c in columns), strict=True)
         ):
-            if probe:
-                desk.send((time_ns, Do.PROBE, host, request, 0, 0, 0, ANY_BOOT))
-            else:
-                desk.at(time_ns, Priority.REQUEST, request, self.campaign.issue)
-        every_ns = self._scenario.samples_ns
-        if every_ns:
-            times = np.arange(0, self.plan.horizon_ns, every_ns, dtype=np.int64)
-            for sample, time_ns in enumerate(times.tolist()):
-                desk.send((time_ns, Do.SAMPLE, EVERY_HOST, sample, 0, 0, 0, ANY_BOOT))
+            if not probe:
+                self.desk.at(time_ns, Priority.REQUEST, request, self.campaign.issue)
 
-    def _hear(self, reports: list[Report]) -> None:
+    def _next_begin(self, begin_ns: int) -> int:
+        """Return where the next window begins: later than ``begin_ns`` when nothing happens."""
+        if self._next_ns > begin_ns:
+            self._hear(begin_ns)
+            if not self._crew.running:
+                return max(begin_ns, self._next_ns)
+        return begin_ns
+
+    @property
+    def _next_ns(self) -> int:
+        """Time of the next event or command."""
+        times = [self.desk.next_ns, self.tenants.next_ns]
+        times += self._asked[self._next_asked : self._next_asked + 1, TIME].tolist()
+        return min(times)
+
+    def _due(self, until_ns: int) -> Orders:
+        """Take the commands that act before ``until_ns``."""
+        first = self._next_asked
+        last = self._next_asked = int(self._asked[:, TIME].searchsorted(until_ns))
+        parts = [*self.tenants.due(until_ns), self.desk.due(until_ns), self._asked[first:last]]
+        return by_host([part for part in parts if len(part)] or parts[:1])
+
+    # -- reports --------------------------------------------------------------------------------
+
+    def _hear(self, until_ns: int) -> None:
+        """Hear all reports up to ``until_ns`` and decide what is stamped before."""
+        while self._posted and self._heard_ns < until_ns:
+            self._sort_out(self._crew.hear())
+            self._heard_ns = self._posted.popleft()
+            self._decide(self._heard_ns)
+        if not self._posted and self._heard_ns < until_ns:
+            self._heard_ns = until_ns
+            self._decide(until_ns)
+
+    def _decide(self, before_ns: int) -> None:
+        """Decide on every event stamped before ``before_ns``, in order."""
+        desk, tenants = self.desk, self.tenants
+        while (turn := desk.turn(before_ns)) is not None:
+            tenants.follow(*turn)
+            desk.take_turn()
+        tenants.follow(before_ns, Priority.REPORT)
+
+    def _sort_out(self, reports: list[Report]) -> None:
         """Put reports on the desk in the order of (time, host, sequence)."""
         for report in sorted(reports):
             time_ns, host, _, told, ident, a, b, c, d, e = report

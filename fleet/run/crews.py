@@ -1,10 +1,11 @@
 """Who runs the hosts: this process alone, or several squads behind one face."""
 
+from collections import deque
 from collections.abc import Iterable
 
 from fleet.run.columns import Batch, Matrix, in_order
-from fleet.run.messages import Command, Report
-from fleet.run.squad import Squad
+from fleet.run.messages import Orders, Report
+from fleet.run.squad import Squad, Told
 from fleet.run.world import World
 
 
@@ -17,11 +18,16 @@ class InlineCrew:
     def begin(self, world: World) -> None:
         """See ``coordinator.Crew``."""
         self._squad = Squad(range(len(world.plan.hosts)), world)
+        self._told: deque[Told] = deque()
         self.running, self.waiting_rows = False, 0
 
-    def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
+    def post(self, orders: Orders, until_ns: int) -> None:
+        """See ``coordinator.Crew``: the window is run here and now."""
+        self._told.append(self._squad.advance(orders, until_ns))
+
+    def hear(self) -> list[Report]:
         """See ``coordinator.Crew``."""
-        reports, self.running, self.waiting_rows = self._squad.advance(commands, until_ns)
+        reports, self.running, self.waiting_rows = self._told.popleft()
         return reports
 
     def collect(self, until_ns: int) -> list[Batch]:

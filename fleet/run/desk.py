@@ -2,18 +2,26 @@
 
 Everything is kept in total orders, (time, priority, id) for events and the command tuple itself for
 commands, so that the length of a window can never show: a decision stamped ``t`` is taken after
-all events before ``t`` and before all later ones, and acts at ``t + latency_ns``.
+all events before ``t`` and before all later ones, and acts at ``t + latency_ns``. What the plan
+has decided already (``demands``) never lies here: it would be most of it.
 """
 
 from collections.abc import Callable
 from enum import IntEnum
 from heapq import heappop, heappush
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from fleet.log.tables import NULL
-from fleet.run.messages import CANCELLABLE, Command
+from fleet.run.columns import Matrix, code
+from fleet.run.messages import NO_ORDERS, NR_FIELDS, Command, Orders
 
 Handler = Callable[[int, int, int], None]
 """``handler(now_ns, id, argument)``."""
+
+NR_DECISION = 8
+"""Columns of the ``commands`` table without its id."""
 
 
 class Priority(IntEnum):
@@ -31,6 +39,20 @@ class Priority(IntEnum):
     TIMER = 5
 
 
+def decisions(size: int, kind: str, *columns: ArrayLike) -> Matrix:
+    """Return rows of the ``commands`` table without the id.
+
+    ``columns`` are arrays or integers: time_ns, host, decided_ns, workload; what concerns requests
+    is ``NULL``.
+    """
+    time_ns, host, decided_ns, workload = columns
+    out = np.full((size, NR_DECISION), NULL, np.int64)
+    row = (host, time_ns, decided_ns, code("commands", "kind", kind), workload)
+    for index, column in enumerate(row):
+        out[:, index] = column
+    return out
+
+
 class Desk:
     """Events to decide on, commands under way, decisions taken.
 
@@ -40,21 +62,15 @@ class Desk:
         Time from a decision to its effect.
     horizon_ns : int
         Commands and events from here on are dropped: the run is over.
-
-    Attributes
-    ----------
-    decisions : list
-        Rows of the ``commands`` table: time, host, decided, kind, workload, request, first block,
-        number of blocks (``NULL`` where there is none).
     """
 
     def __init__(self, latency_ns: int, horizon_ns: int) -> None:
         self.latency_ns, self.horizon_ns = latency_ns, horizon_ns
-        self.decisions: list[tuple[int, int, int, str, int, int, int, int]] = []
         self._commands: list[Command] = []
         self._events: list[tuple[int, int, int, int, int, Handler]] = []
         self._serial = 0
-        self._cancelled: dict[tuple[int, int], int] = {}
+        self._logged: list[Matrix] = []
+        self._single: list[tuple[int, ...]] = []
 
     def at(
         self, time_ns: int, priority: Priority, ident: int, handler: Handler, argument: int = 0
@@ -70,6 +86,8 @@ class Desk:
         if command[0] < self.horizon_ns:
             heappush(self._commands, command)
 
+    # -- the log of decisions -------------------------------------------------------------------
+
     def log(
         self,
         kind: str,
@@ -83,31 +101,46 @@ class Desk:
         nr_blocks: int = NULL,
     ) -> None:
         """Record a decision taken at ``now_ns`` that acts at ``time_ns``."""
-        row = (time_ns, host, now_ns, kind, workload, request, first_block, nr_blocks)
-        self.decisions.append(row)
+        word = code("commands", "kind", kind)
+        row = (host, time_ns, now_ns, word, workload, request, first_block, nr_blocks)
+        self._single.append(row)
 
-    def cancel(self, workload: int, placement: int, from_ns: int) -> None:
-        """Take back the commands of a placement that act at ``from_ns`` or later."""
-        self._cancelled[workload, placement] = from_ns
+    def log_all(self, rows: Matrix) -> None:
+        """Record many decisions (``decisions``) after those recorded before."""
+        self._close_singles()
+        self._logged.append(rows)
 
-    def decide(self, before_ns: int) -> None:
-        """Handle every event stamped before ``before_ns``, in order."""
-        events = self._events
-        while events and events[0][0] < before_ns:
-            time_ns, _, ident, argument, _, handler = heappop(events)
-            handler(time_ns, ident, argument)
+    def _close_singles(self) -> None:
+        if self._single:
+            self._logged.append(np.array(self._single, np.int64))
+            self._single = []
 
-    def due(self, until_ns: int) -> list[Command]:
-        """Take the commands that act before ``until_ns``, in order."""
+    def logged(self) -> Matrix:
+        """Return all decisions in the order they were taken; int64[n, NR_DECISION]."""
+        self._close_singles()
+        nothing = np.zeros((0, NR_DECISION), np.int64)
+        self._logged = [np.concatenate([nothing, *self._logged])]
+        return self._logged[0]
+
+    # -- turns and commands ---------------------------------------------------------------------
+
+    def turn(self, before_ns: int) -> tuple[int, int] | None:
+        """Return time and priority of the next event, None when there is none before."""
+        if self._events and self._events[0][0] < before_ns:
+            return self._events[0][:2]
+        return None
+
+    def take_turn(self) -> None:
+        """Handle the next event."""
+        time_ns, _, ident, argument, _, handler = heappop(self._events)
+        handler(time_ns, ident, argument)
+
+    def due(self, until_ns: int) -> Orders:
+        """Take the commands that act before ``until_ns``."""
         found = []
         while self._commands and self._commands[0][0] < until_ns:
-            command = heappop(self._commands)
-            if command[1] in CANCELLABLE:
-                cancelled_ns = self._cancelled.get((command[5], command[4]))
-                if cancelled_ns is not None and command[0] >= cancelled_ns:
-                    continue
-            found.append(command)
-        return found
+            found.append(heappop(self._commands))
+        return np.array(found, np.int64).reshape(-1, NR_FIELDS) if found else NO_ORDERS
 
     @property
     def next_ns(self) -> int:

@@ -9,19 +9,24 @@ Hugetlb pages come from the pool of the node, which grows when a workload needs 
 
 from dataclasses import dataclass, field
 
-from engine.draws import below
 from engine.enums import AreaKind, Op
 from engine.shape import HostShape
-from fleet.plan.draws import Purpose
-from fleet.plan.tables import NO_PINNER, Plan
+from fleet.plan.tables import NO_PINNER
 from fleet.run.messages import PLACEMENTS_PER_WORKLOAD
 from fleet.run.slots import Slots
+from fleet.run.world import World
 
 EngineCommand = tuple[int, int, int, int, int, int, int, int]
 """``time_ns, op, a0..a5`` of ``Host.execute``."""
 
+SPAWN, MAP, TOUCH, PIN, EXIT = (
+    int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.EXIT)
+)  # fmt: skip
+HUGETLB = int(AreaKind.HUGETLB)
+
 NOBODY = -1
 """Owner or pin id where there is none."""
+_TWO_NOBODIES = (NOBODY, NOBODY)
 
 
 @dataclass(slots=True)
@@ -42,12 +47,11 @@ class Guests:
 
     Parameters
     ----------
-    plan : Plan
+    world : World
+        Numbers come back into use after its reaction latency (``slots``).
     shape : HostShape
     first_slot : int
         Numbers below are the host's own.
-    rest_ns : int
-        See ``slots``.
 
     Attributes
     ----------
@@ -56,8 +60,9 @@ class Guests:
         ``NOBODY`` otherwise; indexed by the ``cause`` column of rows.
     """
 
-    def __init__(self, plan: Plan, shape: HostShape, first_slot: int, rest_ns: int) -> None:
-        self._plan, self._shape = plan, shape
+    def __init__(self, world: World, shape: HostShape, first_slot: int) -> None:
+        self._holds, self._wants, self._huge = world.plan.holds, world.wants, shape.pageblock_pages
+        rest_ns = world.latency_ns
         self._slots, self._pins = Slots(first_slot, rest_ns), Slots(first_slot, rest_ns)
         self._of: dict[int, Guest] = {}
         self._owner: dict[int, int] = {}
@@ -67,7 +72,7 @@ class Guests:
         for node, zone in zip(shape.block_node, shape.block_zone, strict=True):
             self._room[node] += shape.block_pages if zone >= 0 else 0
         self._cpus = [[c for c, n in enumerate(shape.cpu_node) if n == node]
-                      for node in range(shape.nr_nodes)]  # fmt: skip
+                      or [0] for node in range(shape.nr_nodes)]  # fmt: skip
         self._pool = [0] * shape.nr_nodes
         self.causes: list[int] = []
         self.batch: list[EngineCommand] = []
@@ -93,30 +98,39 @@ class Guests:
 
     def place(self, now_ns: int, workload: int, placement: int) -> None:
         """Start a workload."""
-        work = self._plan.workloads
-        kind, pinner = int(work.backing[workload]), int(work.pinner[workload])
-        pinned, present = int(work.pinned_pages[workload]), int(work.present_pages[workload])
-        touched, pages = int(work.touched_pages[workload]), int(work.pages[workload])
-        huge = kind == AreaKind.HUGETLB
-        node = max(range(len(self._room)), key=lambda n: (self._room[n], -n))
-        slot = self._slots.take(now_ns)
+        wants = self._wants
+        pinned, present = wants.pinned_pages[workload], wants.present_pages[workload]
+        touched, pages = wants.touched_pages[workload], wants.pages[workload]
+        kind, batch, causes = wants.backing[workload], self.batch, self.causes
+        node, slot = self._roomiest(), self._slots.take(now_ns)
+        huge = kind == HUGETLB
         needed = self._whole(pinned + touched) if huge else 0
         guest = Guest(placement, slot, node, pages, needed)
         self._of[workload], self._owner[slot], self._placement[slot] = guest, workload, placement
         self._room[node] -= pages
-        self.send(now_ns, Op.SPAWN, slot, self._cpu(workload, node), 0)
+        batch.append((now_ns, SPAWN, slot, self._cpu(workload, node), 0, 0, 0, 0))
         size = self._whole(pages) if huge else pages
-        self.send(now_ns, Op.MAP, slot, slot, kind, size, int(work.hinted[workload]))
+        batch.append((now_ns, MAP, slot, slot, kind, size, wants.hinted[workload], 0))
+        causes += _TWO_NOBODIES
         if huge:
             self._grow_pool(now_ns, node, needed)
         if present:
-            self.send(now_ns, Op.TOUCH, slot, 0, present, -1, -1)
-        if pinned and pinner != NO_PINNER:
-            pin = self._take_pin(now_ns, guest)
+            batch.append((now_ns, TOUCH, slot, 0, present, -1, -1, 0))
+            causes.append(NOBODY)
+        if pinned and wants.pinner[workload] != NO_PINNER:
+            pin = self._pins.take(now_ns)
+            guest.pins.append(pin)
             ident = self._pin_id[pin] = workload * PLACEMENTS_PER_WORKLOAD + placement
-            self.send(now_ns, Op.PIN, pin, slot, 0, pinned, pinner, -1, cause=ident)
+            batch.append((now_ns, PIN, pin, slot, 0, pinned, wants.pinner[workload], -1))
+            causes.append(ident)
         if touched:
-            self.send(now_ns, Op.TOUCH, slot, pinned, touched, -1, -1)
+            batch.append((now_ns, TOUCH, slot, pinned, touched, -1, -1, 0))
+            causes.append(NOBODY)
+
+    def _roomiest(self) -> int:
+        """Return the node with most room, the lowest of several."""
+        room = self._room
+        return room.index(max(room)) if len(room) > 1 else 0
 
     def leave(self, now_ns: int, workload: int, placement: int) -> None:
         """End a workload, or clear away what is left of it."""
@@ -124,7 +138,8 @@ class Guests:
         if guest is None or guest.placement != placement:
             return
         del self._of[workload]
-        self.send(now_ns, Op.EXIT, guest.slot)
+        self.batch.append((now_ns, EXIT, guest.slot, 0, 0, 0, 0, 0))
+        self.causes.append(NOBODY)
         self._room[guest.node] += guest.pages
         self._pool[guest.node] += guest.pool_pages
         self._slots.give(guest.slot, now_ns)
@@ -136,7 +151,7 @@ class Guests:
         guest = self._of.get(workload)
         if guest is None or guest.placement != placement:
             return
-        holds = self._plan.holds
+        holds = self._holds
         pin = guest.holds[hold] = self._pins.take(now_ns)
         self._pin_id.pop(pin, None)
         first, pages = int(holds.first_page[hold]), int(holds.pages[hold])
@@ -151,26 +166,19 @@ class Guests:
         self.send(now_ns, Op.UNPIN, pin)
         self._pins.give(pin, now_ns)
 
-    def _take_pin(self, now_ns: int, guest: Guest) -> int:
-        pin = self._pins.take(now_ns)
-        guest.pins.append(pin)
-        return pin
-
     def _cpu(self, workload: int, node: int) -> int:
-        """Draw a CPU of the node by the workload's key."""
-        plan, cpus = self._plan, self._cpus[node] or [0]
-        key = int(plan.workloads.key[workload])
-        return cpus[below(len(cpus), plan.seed, plan.replication, key, Purpose.CPU)]
+        """Return the CPU of the node that the workload's key draws (``engine.draws.below``)."""
+        cpus = self._cpus[node]
+        return cpus[(self._wants.cpu[workload] * len(cpus)) >> 64]
 
     def _whole(self, pages: int) -> int:
         """Round up to whole huge pages."""
-        huge = self._shape.pageblock_pages
-        return -(-pages // huge) * huge
+        return -(-pages // self._huge) * self._huge
 
     def _grow_pool(self, now_ns: int, node: int, pages: int) -> None:
         """Have the node's hugetlb pool hold ``pages`` free ones for a new workload."""
         missing = pages - self._pool[node]
         if missing > 0:
-            self.send(now_ns, Op.POOL, node, missing // self._shape.pageblock_pages)
+            self.send(now_ns, Op.POOL, node, missing // self._huge)
             self._pool[node] += missing
         self._pool[node] -= pages

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.enums import ZoneKind
 from engine.shape import HostShape
 from fleet.plan.tables import Hosts
+from fleet.run.placement import NOWHERE, Rooms, Rule
 
 RESERVE_SHIFT = 5
 """A host keeps 1/32 of its memory back for watermarks, page tables and a minimal page cache:
@@ -27,36 +28,53 @@ class Ledger:
         The plan's inventory.
     shapes : sequence of HostShape
         Zones and blocks of each host under this arm's sizing.
+    rule : callable
+        Of placement.
 
     Attributes
     ----------
-    capacity_pages, committed_pages : int64[n]
-        What workloads may use, and what they were promised.
-    up : bool[n]
+    capacity_pages, committed_pages : list of int
+        What workloads may use of each host, and what they were promised.
+    up : list of bool
         False while the host is known to be down.
-    boots : list of int
+    boots : int64[n]
         How often each host is known to have gone down; the fence of commands.
     """
 
-    def __init__(self, hosts: Hosts, shapes: Sequence[HostShape]) -> None:
+    def __init__(self, hosts: Hosts, shapes: Sequence[HostShape], rule: Rule) -> None:
         own = hosts.kernel_pages + hosts.base_pages + (hosts.memory_pages >> RESERVE_SHIFT)
-        self._whole: NDArray[np.int64] = np.maximum(hosts.memory_pages - own, 0)
-        self.capacity_pages: NDArray[np.int64] = self._whole.copy()
-        self.committed_pages: NDArray[np.int64] = np.zeros(len(hosts), np.int64)
-        self.up: NDArray[np.bool_] = np.ones(len(hosts), np.bool_)
-        self.boots = [0] * len(hosts)
+        self._whole: list[int] = np.maximum(hosts.memory_pages - own, 0).tolist()
+        self.capacity_pages = self._whole.copy()
+        self.committed_pages = [0] * len(hosts)
+        self.up = [True] * len(hosts)
+        self.boots: NDArray[np.int64] = np.zeros(len(hosts), np.int64)
+        self._rooms, self._rule = Rooms(self._whole), rule
         self._block_pages = hosts.block_pages
         self._shapes = shapes
         self._removed: dict[int, set[int]] = {}
 
-    @property
-    def room_pages(self) -> NDArray[np.int64]:
-        """Free pages per host, -1 where the host is down; int64[n]."""
-        return np.where(self.up, self.capacity_pages - self.committed_pages, -1)
-
     def commit(self, host: int, pages: int) -> None:
         """Promise ``pages`` of a host (negative: give them back)."""
         self.committed_pages[host] += pages
+        if self.up[host]:
+            self._rooms.put(host, self._rooms[host] - pages)
+
+    def find(self, pages: int) -> int:
+        """Return the host on which the rule places ``pages``, ``NOWHERE`` when none has room."""
+        return self._rule(self._rooms, pages)
+
+    def find_elsewhere(self, pages: int, host: int) -> int:
+        """Return what ``find`` would if ``host`` had no room."""
+        room = self._rooms[host]
+        self._rooms.put(host, NOWHERE)
+        found = self.find(pages)
+        self._rooms.put(host, room)
+        return found
+
+    def _measure(self, host: int) -> None:
+        """Set the room of a host by its capacity and promises."""
+        room = self.capacity_pages[host] - self.committed_pages[host]
+        self._rooms.put(host, room if self.up[host] else NOWHERE)
 
     def has_room_without(self, host: int, nr_blocks: int) -> bool:
         """Whether a host could lose that many blocks and keep its promises."""
@@ -67,15 +85,23 @@ class Ledger:
         """Count a block range as gone, from the decision to remove it on."""
         self._removed.setdefault(host, set()).update(range(first, first + nr_blocks))
         self.capacity_pages[host] -= nr_blocks * int(self._block_pages[host])
+        self._measure(host)
 
     def restore(self, host: int, first: int, nr_blocks: int) -> None:
         """Count a block range as there again (the removal failed)."""
         self._removed[host].difference_update(range(first, first + nr_blocks))
         self.capacity_pages[host] += nr_blocks * int(self._block_pages[host])
+        self._measure(host)
 
     def close(self, host: int) -> None:
         """Give a host no more workloads: it is about to go down."""
         self.up[host] = False
+        self._measure(host)
+
+    def open(self, host: int) -> None:
+        """Note that a host is back."""
+        self.up[host] = True
+        self._measure(host)
 
     def down(self, host: int) -> None:
         """Note that a host went down: nothing runs there, and it will boot with all its memory."""
@@ -84,6 +110,7 @@ class Ledger:
         self.committed_pages[host] = 0
         self._removed.pop(host, None)
         self.capacity_pages[host] = self._whole[host]
+        self._measure(host)
 
     def ranges(self, host: int, nr_blocks: int) -> list[int]:
         """Return the first blocks of the ranges that could be removed, ascending.

@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 from engine.enums import Errno, OfflineReason, Op
 from fleet.hosts.populate import populate
 from fleet.run.guests import NOBODY, EngineCommand, Guests
-from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, Command, Do, Told
+from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, TIME, Do, Told
+from fleet.run.notes import Notes
 from fleet.run.reading import Reading
 from fleet.run.world import Engine, World
 
 NEVER = sys.maxsize
-_CUTS = (Do.PROBE, Do.REBOOT)
-_ENDS = (Do.END, Do.EVICT)
+Commands = Sequence[Sequence[int]]
+"""Rows of ``messages.Orders``."""
+
+_PLACE, _END, _EVICT = int(Do.PLACE), int(Do.END), int(Do.EVICT)
+_PROBE, _REBOOT = int(Do.PROBE), int(Do.REBOOT)
+_NOTHING = np.zeros((0, 8), np.int64)
 
 
 class Machine:
@@ -32,9 +37,9 @@ class Machine:
         Collects what the engine's rows say: log rows and reports.
     """
 
-    def __init__(self, host: int, world: World) -> None:
+    def __init__(self, host: int, world: World, notes: Notes) -> None:
         self.host, self._world = host, world
-        self.reading = Reading(host, world.plan)
+        self.reading = Reading(host, world.plan, notes)
         self._boot, self._up_ns = 0, 0
         self._engine: Engine | None = None
         self._guests: Guests | None = None
@@ -46,7 +51,7 @@ class Machine:
         """Whether an offline is running."""
         return self._engine is not None and self._engine.offline_running
 
-    def advance(self, commands: Sequence[Command], until_ns: int) -> None:
+    def advance(self, commands: Commands, until_ns: int) -> None:
         """Carry out commands (ordered, all before ``until_ns``) and run to ``until_ns``."""
         index = 0
         while True:
@@ -75,31 +80,38 @@ class Machine:
         shape = world.shapes[self.host]
         self._engine = world.new_engine(self.host)
         own, first_slot = populate(world.plan, self.host, shape, now_ns)
-        self._guests = Guests(world.plan, shape, first_slot, world.latency_ns)
+        self._guests = Guests(world, shape, first_slot)
         self._guests.causes = [NOBODY] * len(own)
         self._engine.execute(own, now_ns)
         self.reading.booted(self._guests)
 
-    def _run(self, commands: Sequence[Command], index: int, until_ns: int) -> int:
+    def _run(self, commands: Commands, index: int, until_ns: int) -> int:
         """Carry out commands up to the next cut; return the index of the next command."""
         engine, guests = self._engine, self._guests
         assert engine is not None
         assert guests is not None
         starts: list[int] = []
-        first = len(guests.causes)
-        at = index
-        while at < len(commands) and commands[at][0] < min(until_ns, self._watch_ns):
-            command = commands[at]
-            if command[1] in _CUTS:
+        sent = first = len(guests.causes)
+        limit_ns, boots = min(until_ns, self._watch_ns), (ANY_BOOT, self._boot)
+        at, end, cut = index, len(commands), False
+        while at < end and commands[at][TIME] < limit_ns:
+            time_ns, do, _, ident, a, _, _, boot = command = commands[at]
+            if do in (_PROBE, _REBOOT):
+                cut, limit_ns = True, time_ns
                 break
-            starts.append(len(guests.causes) - first)
-            self._translate(command, guests)
+            starts.append(sent - first)
+            if do == _PLACE and boot in boots:
+                guests.place(time_ns, ident, a)
+            elif do in (_END, _EVICT):
+                guests.leave(time_ns, ident, a)
+            else:
+                self._translate(command, guests)
+            sent = len(guests.causes)
+            limit_ns = min(limit_ns, self._watch_ns)
             at += 1
-        cut = at < len(commands) and commands[at][0] < min(until_ns, self._watch_ns)
-        to_ns = commands[at][0] if cut else min(until_ns, self._watch_ns)
-        rows = engine.execute(_array(guests.batch), to_ns)
+        rows = engine.execute(_array(guests.batch), limit_ns)
         guests.batch = []
-        panic = self.reading.rows(rows)
+        panic = self.reading.rows(rows, sent - first)
         if self.reading.attempt_over:
             self._watch_ns, self._attempt = NEVER, NOBODY
         if panic is not None:
@@ -107,12 +119,12 @@ class Machine:
         if cut:
             self._cut(commands[at])
             return at + 1
-        if to_ns == self._watch_ns:
-            self._bite(to_ns)
+        if limit_ns == self._watch_ns:
+            self._bite(limit_ns)
         return at
 
     def _after_panic(
-        self, commands: Sequence[Command], index: int, starts: list[int], time_ns: int, cause: int
+        self, commands: Commands, index: int, starts: list[int], time_ns: int, cause: int
     ) -> int:
         """Go down at ``time_ns``; return the index of the first command the host did not see."""
         seen = index
@@ -124,15 +136,11 @@ class Machine:
         self._go_down(time_ns, Told.PANIC, NOBODY)
         return seen
 
-    def _translate(self, command: Command, guests: Guests) -> None:
-        """Turn a command into the engine's."""
+    def _translate(self, command: Sequence[int], guests: Guests) -> None:
+        """Turn a command that is not about a workload's memory into the engine's."""
         time_ns, do, _, ident, a, b, c, boot = command
         if boot not in (ANY_BOOT, self._boot):
             self._absent(command)
-        elif do == Do.PLACE:
-            guests.place(time_ns, ident, a)
-        elif do in _ENDS:
-            guests.leave(time_ns, ident, a)
         elif do == Do.HOLD:
             guests.hold(time_ns, ident, b, a)
         elif do == Do.UNHOLD:
@@ -153,7 +161,7 @@ class Machine:
 
     # -- cuts -----------------------------------------------------------------------------------
 
-    def _cut(self, command: Command) -> None:
+    def _cut(self, command: Sequence[int]) -> None:
         time_ns, do, _, request, _, _, _, boot = command
         if do == Do.PROBE:
             self._probe(time_ns, request)
@@ -176,7 +184,7 @@ class Machine:
         self._guests.send(now_ns, Op.STATUS, self._attempt, cause=self._attempt)
         rows = self._engine.execute(_array(self._guests.batch), now_ns)
         self._guests.batch = []
-        self.reading.rows(rows)
+        self.reading.rows(rows, 1)
 
     def _probe(self, now_ns: int, request: int) -> None:
         """Offline the probe's block on a clone of this host, then forget the clone.
@@ -194,7 +202,7 @@ class Machine:
             (now_ns, int(Op.OFFLINE), attempt, block, count, 0, 0, 0),
             (end_ns, int(Op.STATUS), attempt, 0, 0, 0, 0, 0),
         ]
-        clone = self._engine.clone()
+        clone = self._engine.clone(spare=True)
         rows = clone.execute(_array(probe), end_ns)
         self.reading.probe(rows, request, attempt)
 
@@ -210,7 +218,7 @@ class Machine:
         self._engine = self._guests = None
         self._watch_ns, self._attempt = NEVER, NOBODY
 
-    def _absent(self, command: Command) -> None:
+    def _absent(self, command: Sequence[int]) -> None:
         """A command for a host that is down, or that has been down since it was sent."""
         time_ns, do, _, ident, a, _, _, _ = command
         if do == Do.PLACE:
@@ -224,4 +232,4 @@ class Machine:
 
 def _array(commands: list[EngineCommand]) -> NDArray[np.int64]:
     """Return commands as the engine takes them."""
-    return np.array(commands, np.int64).reshape(len(commands), 8)
+    return np.array(commands, np.int64) if commands else _NOTHING

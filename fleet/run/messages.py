@@ -1,16 +1,29 @@
-"""What the coordinator tells hosts and what hosts tell the coordinator: plain tuples of integers.
+"""What the coordinator tells hosts and what hosts tell the coordinator: integers.
 
-A *command* is ``(time_ns, do, host, id, a, b, c, boot)`` and is carried out in the order of that
-tuple. ``boot`` is the fence: the boot of the host it was meant for, ``ANY_BOOT`` for all. A host
-that has been down since then does not carry it out.
+A *command* is ``time_ns, do, host, id, a, b, c, boot``; many are the rows of a matrix, ``Orders``.
+A host carries them out in the order of these columns. ``boot`` is the fence: the boot of the host
+it was meant for, ``ANY_BOOT`` for all. A host that has been down since then does not carry it out.
 A *report* is ``(time_ns, host, sequence, told, id, a, b, c, d, e)``; ``sequence`` counts the
 reports of one host, so that reports too have a total order that no sharding can change.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 Command = tuple[int, int, int, int, int, int, int, int]
+Orders = NDArray[np.int64]
+"""int64[n, 8], one command per row."""
 Report = tuple[int, int, int, int, int, int, int, int, int, int]
+
+TIME, DO, HOST = 0, 1, 2
+"""Columns of orders."""
+NR_FIELDS = 8
+
+SHARD_HOSTS = 64
+"""Consecutive hosts of a shard: a function of the inventory alone."""
 
 EVERY_HOST = -1
 """``host`` of a command that all hosts carry out (samples)."""
@@ -54,5 +67,21 @@ class Told(IntEnum):
     NOT_BEGUN = 8  # id attempt: the host was down when it came
 
 
-CANCELLABLE = frozenset({Do.END, Do.HOLD, Do.UNHOLD})
-"""Commands that a workload's death takes back (columns ``b`` workload, ``a`` placement)."""
+def orders(size: int, *columns: ArrayLike) -> Orders:
+    """Return ``size`` commands from columns (arrays or integers); missing ones at the end are 0."""
+    out = np.zeros((size, NR_FIELDS), np.int64)
+    for index, column in enumerate(columns):
+        out[:, index] = column
+    return out
+
+
+NO_ORDERS = orders(0)
+
+
+def by_host(parts: Sequence[Orders]) -> Orders:
+    """Join orders and sort them: by host, those of a host as it carries them out."""
+    rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    if len(rows) < 2:
+        return rows
+    keys = (7, 6, 5, 4, 3, DO, TIME, HOST)
+    return rows[np.lexsort(tuple(rows[:, key] for key in keys))]

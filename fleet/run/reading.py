@@ -1,22 +1,27 @@
 """What an engine's result rows mean: rows of the event log, and reports to the coordinator.
 
-Bulk rows (pins, migrations, samples) are kept as they are and turned into columns when they are
-fetched; the few others are read one by one.
+An engine call after which every command has succeeded and nothing else is to be told is passed
+over at a glance; bulk rows (pins, migrations, samples) go to the notes as they are; the few others
+are read one by one.
 """
 
 import numpy as np
 
-from engine.enums import Errno, Incident, MigrateReason, OfflineReason, Op, Row
+from engine.enums import Errno, Incident, OfflineReason, Op, Row
 from engine.rows import FIRST
 from fleet.log.tables import NULL
 from fleet.plan.tables import Plan
-from fleet.run.columns import Matrix, code, in_order, matrix, width
+from fleet.run.columns import Matrix, code
 from fleet.run.guests import NOBODY, Guests
-from fleet.run.messages import ATTEMPTS_PER_REQUEST, PLACEMENTS_PER_WORKLOAD, Report, Told
+from fleet.run.messages import ATTEMPTS_PER_REQUEST, PLACEMENTS_PER_WORKLOAD, Told
+from fleet.run.notes import Notes
 
-PAGE_SHIFT = 12
+ERRNO = FIRST + 2
+"""Column of a RESULT row."""
 INCIDENTS_PER_HOST = 1 << 24
 """An incident's id is ``host * INCIDENTS_PER_HOST + number``."""
+
+_BULK = (Row.PIN, Row.MIGRATION, Row.SAMPLE)
 
 _KINDS = {
     Incident.OOM_KILL: ("oom_kill", "oom_killer"),
@@ -26,28 +31,19 @@ _KINDS = {
 
 
 class Reading:
-    """Log rows and reports of one host.
+    """Reads the rows of one host into the notes of its process.
 
     Attributes
     ----------
-    reports : list of Report
-        Since they were last taken.
-    waiting_rows : int
-        Log rows not fetched yet.
     attempt_over : bool
         Whether the rows read last ended the running attempt.
     """
 
-    def __init__(self, host: int, plan: Plan) -> None:
-        self._host, self._plan = host, plan
+    def __init__(self, host: int, plan: Plan, notes: Notes) -> None:
+        self._host, self._plan, self._notes = host, plan, notes
         self._guests: Guests | None = None
-        self.reports: list[Report] = []
-        self.waiting_rows = 0
         self.attempt_over = False
         self._told = self._incidents = self._sequence = 0
-        self._bulk: dict[int, list[Matrix]] = {}
-        self._single: dict[str, list[list[int]]] = {}
-        self._held: dict[str, Matrix] = {}
         self._begun: list[int] | None = None
         self._last_status: tuple[list[int], list[list[int]]] | None = None
 
@@ -70,7 +66,8 @@ class Reading:
     ) -> None:
         """Tell the coordinator something."""
         self._told += 1
-        self.reports.append((time_ns, self._host, self._told, int(told), ident, a, b, c, d, e))
+        told_row = (time_ns, self._host, self._told, int(told), ident, a, b, c, d, e)
+        self._notes.reports.append(told_row)
 
     def incident(
         self,
@@ -91,33 +88,29 @@ class Reading:
     def _log(self, table: str, time_ns: int, row: list[int]) -> None:
         """Log one row."""
         lead = [time_ns, self._host, self._sequence]
-        self._single.setdefault(table, []).append(lead + row)
-        self.waiting_rows += 1
+        self._notes.log(table, lead + row)
 
     # -- rows of the host -----------------------------------------------------------------------
 
-    def rows(self, rows: Matrix) -> tuple[int, int] | None:
+    def rows(self, rows: Matrix, commands: int) -> tuple[int, int] | None:
         """Read the rows of one engine call.
+
+        Every command makes one RESULT row: with as many rows as ``commands`` and no errno among
+        them there is nothing to read.
 
         Returns time and cause of a panic, after which nothing counts any more; None without.
         """
         self.attempt_over = False
         self._sequence += 1
-        kinds = rows[:, 1]
-        plain = kinds == Row.RESULT
-        odd = rows[(plain & (rows[:, FIRST + 2] != 0)) | (kinds == Row.INCIDENT)]
-        panic = self._panic(odd)
-        if panic is not None:
-            rows = rows[: self._panic_index(rows)]
-            self._read(rows)
-            return panic
-        if plain.all() and not len(odd):
+        if len(rows) == commands and not rows[:, ERRNO].any():
             return None
-        self._read(rows)
-        return None
+        kinds = rows[:, 1]
+        panic = self._panic(rows[kinds == Row.INCIDENT])
+        self._read(rows if panic is None else rows[: self._panic_index(rows)])
+        return panic
 
-    def _panic(self, odd: Matrix) -> tuple[int, int] | None:
-        hit = odd[(odd[:, 1] == Row.INCIDENT) & (odd[:, FIRST] == Incident.PANIC)]
+    def _panic(self, incidents: Matrix) -> tuple[int, int] | None:
+        hit = incidents[incidents[:, FIRST] == Incident.PANIC]
         return (int(hit[0, 0]), int(hit[0, 2])) if len(hit) else None
 
     def _panic_index(self, rows: Matrix) -> int:
@@ -128,10 +121,12 @@ class Reading:
     def _read(self, rows: Matrix) -> None:
         """Sort rows by what they are."""
         kinds = rows[:, 1]
-        failed = (kinds == Row.RESULT) & (rows[:, FIRST + 2] != 0)
+        failed = (kinds == Row.RESULT) & (rows[:, ERRNO] != 0)
         special = (kinds >= Row.ATTEMPT) & (kinds <= Row.INCIDENT)
-        for kind in (Row.PIN, Row.MIGRATION, Row.SAMPLE):
-            self._keep(kind, rows[kinds == kind])
+        for kind in _BULK:
+            own = kinds == kind
+            if own.any():
+                self._keep(kind, rows[own])
         if not (failed.any() or special.any()):
             return
         with_rows = set(rows[kinds == Row.PIN, 2].tolist())
@@ -152,19 +147,12 @@ class Reading:
         assert self._guests is not None
         return self._guests.causes[index]
 
-    def _keep(self, kind: Row, rows: Matrix, cause: int | None = None) -> None:
-        """Keep bulk rows, the sequence in column 1 and the id of the cause in column 2."""
-        if not len(rows):
-            return
-        kept = rows.copy()
-        if cause is not None:
-            kept[:, 2] = cause
-        elif kind != Row.SAMPLE:
-            assert self._guests is not None
-            kept[:, 2] = [self._guests.causes[i] for i in rows[:, 2].tolist()]
-        kept[:, 1] = self._sequence
-        self._bulk.setdefault(int(kind), []).append(kept)
-        self.waiting_rows += len(kept)
+    def _keep(self, kind: Row, rows: Matrix) -> None:
+        """Keep bulk rows with the ids of their causes."""
+        assert self._guests is not None
+        causes = self._guests.causes
+        idents = [causes[index] for index in rows[:, 2].tolist()]
+        self._notes.keep(kind, rows, self._host, self._sequence, idents)
 
     def _failure(self, row: list[int], has_rows: bool) -> None:
         """A command that failed."""
@@ -259,9 +247,9 @@ class Reading:
         """Log the last row about the attempt and its blockers; the attempt is over."""
         assert self._last_status is not None
         row, blockers = self._last_status
-        self._single.setdefault("attempts", []).append(row)
-        self._single.setdefault("blockers", []).extend(blockers)
-        self.waiting_rows += 1 + len(blockers)
+        self._notes.log("attempts", row)
+        for blocker in blockers:
+            self._notes.log("blockers", blocker)
         self._begun = self._last_status = None
         self.attempt_over = True
 
@@ -283,9 +271,12 @@ class Reading:
         saved = self._begun, self._last_status, self.attempt_over
         self._begun = self._last_status = None
         kinds = rows[:, 1]
-        self._keep(Row.MIGRATION, rows[kinds == Row.MIGRATION], cause=attempt)
+        moves = rows[kinds == Row.MIGRATION]
+        if len(moves):
+            causes = [attempt] * len(moves)
+            self._notes.keep(Row.MIGRATION, moves, self._host, self._sequence, causes)
         refusal = None
-        for row in rows.tolist():
+        for row in rows[kinds != Row.MIGRATION].tolist():
             if row[1] == Row.ATTEMPT:
                 self._attempt(row[0], row[FIRST:])
             elif row[1] == Row.BLOCKER:
@@ -311,76 +302,8 @@ class Reading:
         facts = row[LEAD_ERRNO], row[LEAD_REASON], row[LEAD_ENDLESS]
         self.report(row[0], Told.PROBED, request, *facts, end_ns)
 
-    # -- fetching -------------------------------------------------------------------------------
-
-    def collect(self, until_ns: int) -> dict[str, Matrix]:
-        """Take the rows stamped before ``until_ns``, per table in order; keep the others."""
-        found = {table: [rows] for table, rows in self._held.items()}
-        for kind, table, convert in _BULK:
-            for raw in self._bulk.pop(int(kind), []):
-                found.setdefault(table, []).append(convert(raw, self._host))
-        for table, rows in self._single.items():
-            found.setdefault(table, []).append(matrix(table, rows))
-        self._single, self._held, taken = {}, {}, {}
-        self.waiting_rows = 0
-        for table, parts in found.items():
-            ordered = in_order(parts)
-            split = int(np.searchsorted(ordered[:, 0], until_ns))
-            if split:
-                taken[table] = ordered[:split]
-            if split < len(ordered):
-                self._held[table] = ordered[split:]
-        return taken
-
 
 LEAD_ATTEMPT, LEAD_START, LEAD_END = 3, 8, 9
 LEAD_ERRNO, LEAD_REASON, LEAD_ENDLESS = 10, 11, 16
 """Places in an ``attempts`` row with its leading columns."""
 KNOWN_PATHS = 4
-
-
-def _lead(raw: Matrix, table: str, host: int) -> Matrix:
-    """Return an empty matrix of a table with the leading columns of kept rows."""
-    out = np.empty((len(raw), width(table)), np.int64)
-    out[:, 0], out[:, 1], out[:, 2] = raw[:, 0], host, raw[:, 1]
-    return out
-
-
-def _pins(raw: Matrix, host: int) -> Matrix:
-    """``pins`` rows of PIN rows."""
-    out = _lead(raw, "pins", host)
-    _, _, errno, zone, block, path, pinned, faulted, migrated, failed, ns = raw[:, FIRST:14].T
-    ident = raw[:, 2]
-    columns = (
-        ident, np.full(len(raw), host), ident // PLACEMENTS_PER_WORKLOAD, raw[:, 0], errno, zone,
-        block, path, pinned, faulted, migrated, failed, ns,
-    )  # fmt: skip
-    out[:, 3:] = np.stack(columns, axis=1)
-    return out
-
-
-def _migrations(raw: Matrix, host: int) -> Matrix:
-    """``migrations`` rows of MIGRATION rows."""
-    out = _lead(raw, "migrations", host)
-    reason, _, zone_from, zone_to, order, folios, pages, ns = raw[:, FIRST:11].T
-    cause = np.where(reason == MigrateReason.SYSCALL, NULL, raw[:, 2])
-    columns = (
-        np.full(len(raw), host), raw[:, 0], reason, cause, zone_from, zone_to, order, folios, pages,
-        pages << PAGE_SHIFT, ns,
-    )  # fmt: skip
-    out[:, 3:] = np.stack(columns, axis=1)
-    return out
-
-
-def _samples(raw: Matrix, host: int) -> Matrix:
-    """``host_samples`` rows of SAMPLE rows."""
-    out = _lead(raw, "host_samples", host)
-    out[:, 3], out[:, 4], out[:, 5:] = host, raw[:, 0], raw[:, FIRST + 1 : FIRST + 11]
-    return out
-
-
-_BULK = (
-    (Row.PIN, "pins", _pins),
-    (Row.MIGRATION, "migrations", _migrations),
-    (Row.SAMPLE, "host_samples", _samples),
-)

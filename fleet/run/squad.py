@@ -1,17 +1,26 @@
 """Some hosts of one process: whole shards, parts of them, or a single host."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
-from fleet.run.columns import Batch, Matrix, in_order
+import numpy as np
+
+from fleet.run.columns import Batch
 from fleet.run.machine import Machine
-from fleet.run.messages import EVERY_HOST, Command, Report
+from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
+from fleet.run.notes import Notes
 from fleet.run.world import World
 
-SHARD_HOSTS = 64
-"""Consecutive hosts of a shard: a function of the inventory alone."""
 
-Told = tuple[list[Report], bool, int]
-"""Reports of a window, whether an offline is running, rows waiting to be fetched."""
+class Told(NamedTuple):
+    """What a squad says after a window."""
+
+    reports: list[Report]
+    running: bool
+    """Whether an offline is running."""
+    waiting_rows: int
+    """Rows waiting to be fetched."""
 
 
 class Squad:
@@ -25,34 +34,44 @@ class Squad:
     """
 
     def __init__(self, hosts: Sequence[int], world: World) -> None:
-        self._machines = {host: Machine(host, world) for host in sorted(hosts)}
+        self._notes = Notes()
+        self._machines = {host: Machine(host, world, self._notes) for host in sorted(hosts)}
         self._running: set[int] = set()
-        self._waiting = 0
 
-    def advance(self, commands: Sequence[Command], until_ns: int) -> Told:
-        """Carry out ordered commands and run to ``until_ns``; idle hosts cost nothing."""
-        mine: dict[int, list[Command]] = {host: [] for host in sorted(self._running)}
-        for command in commands:
-            if command[2] == EVERY_HOST:
-                for host in self._machines:
-                    mine.setdefault(host, []).append(command)
-            else:
-                mine.setdefault(command[2], []).append(command)
-        for host, orders in mine.items():
-            machine = self._machines[host]
-            waiting = machine.reading.waiting_rows
-            machine.advance(orders, until_ns)
-            self._waiting += machine.reading.waiting_rows - waiting
+    def advance(self, orders: Orders, until_ns: int) -> Told:
+        """Carry out orders (``messages.by_host``) and run to ``until_ns``; idle hosts cost nothing.
+
+        Whoever gets a command or has an offline running is advanced, in the order of hosts.
+        """
+        machines, running = self._machines, self._running
+        for host, commands in self._divided(orders):
+            machine = machines[host]
+            machine.advance(commands, until_ns)
             if machine.running:
-                self._running.add(host)
+                running.add(host)
             else:
-                self._running.discard(host)
-        reports: list[Report] = []
-        for host in mine:
-            reading = self._machines[host].reading
-            reports += reading.reports
-            reading.reports = []
-        return reports, bool(self._running), self._waiting
+                running.discard(host)
+        return Told(self._notes.take_reports(), bool(running), self._notes.waiting_rows)
+
+    def _divided(self, orders: Orders) -> Iterable[tuple[int, list[list[int]]]]:
+        """Return the commands of each host that has something to do, by host."""
+        hosts = orders[:, HOST]
+        if len(hosts) and hosts[0] == EVERY_HOST:
+            return self._shared_out(orders)
+        edges = [0, *(np.flatnonzero(hosts[1:] != hosts[:-1]) + 1).tolist(), len(hosts)]
+        rows = orders.tolist()
+        found = {rows[a][HOST]: rows[a:b] for a, b in pairwise(edges) if a < b}
+        for host in self._running:
+            found.setdefault(host, [])
+        return sorted(found.items())
+
+    def _shared_out(self, orders: Orders) -> Iterable[tuple[int, list[list[int]]]]:
+        """Give everybody's commands to everybody."""
+        common = [row for row in orders.tolist() if row[HOST] == EVERY_HOST]
+        found: dict[int, list[list[int]]] = {host: list(common) for host in self._machines}
+        for row in orders[len(common) :].tolist():
+            found[row[HOST]].append(row)
+        return ((host, sorted(rows)) for host, rows in found.items())
 
     def finish(self, horizon_ns: int) -> None:
         """End the run: report offlines that have not returned."""
@@ -61,9 +80,4 @@ class Squad:
 
     def collect(self, until_ns: int) -> list[Batch]:
         """Take the rows stamped before ``until_ns``, one ordered batch per table and shard."""
-        parts: dict[tuple[str, int], list[Matrix]] = {}
-        for host, machine in self._machines.items():
-            for table, rows in machine.reading.collect(until_ns).items():
-                parts.setdefault((table, host // SHARD_HOSTS), []).append(rows)
-        self._waiting = 0
-        return [Batch(*key, in_order(parts[key])) for key in sorted(parts)]
+        return self._notes.collect(until_ns)

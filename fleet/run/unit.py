@@ -13,6 +13,7 @@ from fleet.run.book import write_book
 from fleet.run.campaign import Outcome
 from fleet.run.columns import LEAD, Batch, named
 from fleet.run.coordinator import Coordinator, Crew, Progress
+from fleet.run.tenants import Fate
 from fleet.run.world import EngineName, World
 from fleet.scenario.models import Scenario
 from policies.arms import Arm
@@ -90,7 +91,7 @@ def run_unit(
 def tally(coordinator: Coordinator, moved: list[int]) -> Tally:
     """Count what a finished unit came to; ``moved`` is pages per ``MigrateReason``."""
     removals = coordinator.campaign.of.values()
-    tenants = coordinator.tenants.of.values()
+    tenants = coordinator.tenants
     outcomes: dict[str, int] = {}
     for outcome in Outcome:
         count = sum(removal.outcome == outcome for removal in removals)
@@ -100,9 +101,9 @@ def tally(coordinator: Coordinator, moved: list[int]) -> Tally:
         requests=len(removals),
         hung=sum(removal.reset or removal.outcome == Outcome.STUCK for removal in removals),
         outcomes=outcomes,
-        workloads=len(tenants) + len(coordinator.tenants.rejected),
-        pin_failures=sum(tenant.pin_errno != 0 for tenant in tenants),
-        oom_kills=sum(tenant.oom_kills for tenant in tenants),
+        workloads=int((tenants.fate != Fate.WAITING).sum()),
+        pin_failures=int((tenants.pin_errno != 0).sum()),
+        oom_kills=int(tenants.oom_kills.sum()),
         pin_pages=moved[MigrateReason.LONGTERM_PIN],
         offline_pages=moved[MigrateReason.MEMORY_HOTPLUG],
     )

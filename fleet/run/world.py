@@ -1,16 +1,16 @@
 """Everything a host needs to know about its run, and nothing that changes while it runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.draws import from_quantiles
 from engine.shape import HostShape
-from fleet.plan.draws import Purpose
+from fleet.plan.draws import Purpose, draw
 from fleet.plan.tables import Plan
 
 Int64 = NDArray[np.int64]
@@ -34,9 +34,23 @@ class Engine(Protocol):
         """Apply commands and advance; see ``docs/architecture.md``."""
         ...
 
-    def clone(self) -> "Engine":
-        """Return an independent copy."""
+    def clone(self, *, spare: bool = False) -> "Engine":
+        """Return an independent copy; a spare one is lost when the process makes the next."""
         ...
+
+
+class Wants(NamedTuple):
+    """Columns of the plan's workloads for reading single entries (see ``plan.tables``)."""
+
+    backing: "memoryview[int]"
+    pinner: "memoryview[int]"
+    pages: "memoryview[int]"
+    pinned_pages: "memoryview[int]"
+    present_pages: "memoryview[int]"
+    touched_pages: "memoryview[int]"
+    hinted: "memoryview[int]"
+    cpu: "memoryview[int]"
+    """64-bit draw of a CPU, as ``engine.draws.below`` uses it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,18 @@ class World:
         """The engine's class."""
         module, name = _ENGINES[self.engine]
         return getattr(import_module(module), name)
+
+    @cached_property
+    def wants(self) -> Wants:
+        """What workloads want, by number."""
+        work, plan = self.plan.workloads, self.plan
+        columns: list[Any] = [getattr(work, name) for name in Wants._fields[:-1]]
+        columns.append(draw(plan.seed, plan.replication, work.key, Purpose.CPU))
+        return Wants(*(memoryview(column) for column in columns))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what every process works out for itself."""
+        return {spec.name: getattr(self, spec.name) for spec in fields(self)}
 
     def new_engine(self, host: int) -> Engine:
         """Build a host as it is before anything has run on it."""

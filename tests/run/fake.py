@@ -50,7 +50,7 @@ class FakeEngine:
     def offline_running(self) -> bool:
         return self.running is not None
 
-    def clone(self) -> "FakeEngine":
+    def clone(self, *, spare: bool = False) -> "FakeEngine":  # noqa: ARG002
         twin = copy.copy(self)
         twin.running = copy.copy(self.running)
         return twin

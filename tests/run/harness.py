@@ -1,8 +1,10 @@
 """Runs of small fleets, and what they leave behind."""
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from fleet.log.records import content_digest
@@ -11,7 +13,7 @@ from fleet.plan.tables import Plan
 from fleet.run.columns import Batch
 from fleet.run.coordinator import Coordinator, Crew
 from fleet.run.crews import InlineCrew, joined
-from fleet.run.messages import EVERY_HOST, Command, Report
+from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
 from fleet.run.squad import Squad
 from fleet.run.unit import run_unit
 from fleet.run.world import World
@@ -29,20 +31,33 @@ class ManySquads:
     def begin(self, world: World) -> None:
         self._squads = [Squad(hosts, world) for hosts in self._hosts]
         self._state: list[tuple[bool, int]] = [(False, 0)] * len(self._squads)
+        self._posted: deque[tuple[Orders, int]] = deque()
+        self._done: deque[tuple[list[Report], bool, int]] = deque()
 
-    def advance(self, commands: list[Command], until_ns: int) -> list[Report]:
+    def post(self, orders: Orders, until_ns: int) -> None:
+        self._posted.append((orders, until_ns))  # a crew may be as late as it likes
+
+    def _run(self) -> None:
+        orders, until_ns = self._posted.popleft()
         reports: list[Report] = []
         for i in reversed(range(len(self._squads))):  # answers come in any order
-            mine = [c for c in commands if c[2] == EVERY_HOST or c[2] in self._hosts[i]]
-            if mine or self._state[i][0]:
+            mine = orders[np.isin(orders[:, HOST], [EVERY_HOST, *self._hosts[i]])]
+            if len(mine) or self._state[i][0]:
                 said, *state = self._squads[i].advance(mine, until_ns)
                 self._state[i] = (bool(state[0]), state[1])
                 reports += said
-        self.running = any(running for running, _ in self._state)
-        self.waiting_rows = sum(rows for _, rows in self._state)
+        running = any(running for running, _ in self._state)
+        self._done.append((reports, running, sum(rows for _, rows in self._state)))
+
+    def hear(self) -> list[Report]:
+        if not self._done:
+            self._run()
+        reports, self.running, self.waiting_rows = self._done.popleft()
         return reports
 
     def collect(self, until_ns: int) -> list[Batch]:
+        while self._posted:
+            self._run()
         self._state = [(running, 0) for running, _ in self._state]
         return joined(b for squad in self._squads for b in squad.collect(until_ns))
 

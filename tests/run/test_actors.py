@@ -82,18 +82,18 @@ def test_killed_actors_are_repeated(
     monkeypatch.setattr("fleet.run.coordinator.FLUSH_ROWS", 100)
     lost: list[str] = []
     crew = ActorCrew(divide(HOSTS, 2), lost.append)
-    plain, calls = crew.advance, 0
+    plain, calls = crew.post, 0
 
-    def advance(commands: Any, until_ns: int) -> Any:
+    def post(orders: Any, until_ns: int) -> None:
         nonlocal calls
         calls += 1
         if calls in (30, 90):
             handle = crew._members[calls == 90].handle
             pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
             os.kill(pid, signal.SIGKILL)
-        return plain(commands, until_ns)
+        plain(orders, until_ns)
 
-    monkeypatch.setattr(crew, "advance", advance)
+    monkeypatch.setattr(crew, "post", post)
     try:
         assert digests(run_files(tmp_path, *world_of(), crew)) == expected
     finally:

@@ -35,7 +35,7 @@ def test_every_request_and_workload_has_exactly_one_end(
     removals = coordinator.campaign.of
     assert sorted(removals) == list(range(len(plan.requests)))
     assert all(removal.outcome is not None for removal in removals.values())
-    placed, rejected = set(tenants.of), set(tenants.rejected)
+    placed, rejected = set(tenants.of), tenants.rejected
     assert placed | rejected == set(range(len(plan.workloads)))
     assert not placed & rejected
     fates = Counter(tenant.fate for tenant in tenants.of.values())
@@ -49,11 +49,12 @@ def test_the_ledger_adds_up(changes: dict[str, object]) -> None:
     coordinator = fleet("pin-in-place+unbounded", **changes)
     plan, ledger, tenants = coordinator.plan, coordinator.ledger, coordinator.tenants
     for host in range(len(plan.hosts)):
-        pages = sum(int(plan.workloads.pages[w]) for w in tenants.on[host])
+        on = set(tenants.on(host))
+        pages = sum(int(plan.workloads.pages[w]) for w in on)
         assert ledger.committed_pages[host] == pages
         running = {w for w, t in tenants.of.items() if t.host == host and t.fate == Fate.RUNNING}
-        waiting = {w for w in tenants.on[host] if tenants.of[w].fate != Fate.RUNNING}
-        assert tenants.on[host] == running | waiting
+        waiting = {w for w in on if tenants.of[w].fate != Fate.RUNNING}
+        assert on == running | waiting
         gone = len(ledger._removed.get(host, ())) * small.BLOCK_PAGES
         assert ledger.capacity_pages[host] == ledger._whole[host] - gone
 

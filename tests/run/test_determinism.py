@@ -162,7 +162,7 @@ def _cpus(world: Any) -> dict[int, int]:
     found: dict[int, int] = {}
     for workload in range(len(world.plan.workloads)):
         for host in (0, HOSTS - 1):
-            guests = Guests(world.plan, world.shapes[host], 3, S)
+            guests = Guests(world, world.shapes[host], 3)
             guests.place(0, workload, 0)
             cpu = guests.batch[0][3]
             assert found.setdefault(workload, cpu) == cpu
