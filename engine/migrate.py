@@ -33,6 +33,7 @@ from engine.emit import add_move, emit_moves
 from engine.enums import Cell, Cost, Counter, Errno, MigrateReason
 from engine.fault import MIGRATED, note_pin
 from engine.freelist import free_pb
+from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import (
     FILE,
@@ -74,6 +75,7 @@ from engine.state import (
     M_AGAINT,
     M_CPU,
     M_FAILED,
+    M_FLIGHT,
     M_FOLIOS,
     M_HUGETLB,
     M_LATENCY,
@@ -92,6 +94,7 @@ from engine.state import (
     RQ_MT,
     RQ_WAKES,
     RS_FLAG,
+    RS_START,
     RS_STATE,
     T_FAILED,
     T_LATENCY,
@@ -385,21 +388,57 @@ def move_hugetlb(h, a, pb):
 def try_element(h, a, ref, low_first):
     """One try of every folio of an element."""
     huge = is_folio(h, ref)
-    if count_of(h, ref) == 0:
+    if has_io(h, a, ref):
+        try_with_io(h, a, ref, low_first)
+    elif count_of(h, ref) == 0:
         if huge:
             move_huge(h, a, ref, low_first)
         else:
             move_base(h, a, ref, low_first)
-        return
-    if not huge:
+    elif huge:
+        try_held_huge(h, a, ref)
+    else:
         try_held_base(h, a, ref)
-        return
+
+
+@kernel
+def try_held_huge(h, a, pb):
+    """A held huge folio: without room for a THP the call ends, as its split fails, too."""
     if h.slot[a, AR_KIND] != HUGETLB:
-        ask_target(h, ref, True)
+        ask_target(h, pb, True)
         if not has_room(h, h.g[G_PBO]):
             abort_call(h, a, True)
             return
     again(h, a, True, 1)
+
+
+@kernel
+def try_with_io(h, a, ref, low_first):
+    """One try of an element of an area with I/O: what is in flight stays, the rest moves."""
+    pb = block_pb(h, ref)
+    if is_folio(h, ref):
+        if flights_over(h, a, ref, pb, 0):
+            h.g[M_FLIGHT] = 1
+            try_held_huge(h, a, ref)
+        else:
+            move_huge(h, a, ref, low_first)
+        return
+    while ref != NIL and not h.g[M_ABORT] and not stopped(h):
+        upwards = low_first or ref >= 0 or not h.runb[-2 - ref, RS_FLAG] & DESC
+        pages = length(h, ref)
+        first = 0 if ref >= 0 else h.runs[-2 - ref, RS_START]
+        k = stretch(h, a, pb, first if upwards else first + pages - 1, upwards)
+        part, rest = ref, NIL
+        if abs(k) < pages:
+            part, rest = cut_for_move(h, ref, abs(k), low_first)
+        if k > 0:
+            move_base(h, a, part, low_first)
+        else:
+            before = h.g[M_AGAIN4]
+            try_held_base(h, a, part)
+            if h.g[M_AGAIN4] != before:  # without a target it would have stayed in any case
+                h.g[M_FLIGHT] = 1
+        ref = rest
 
 
 @kernel

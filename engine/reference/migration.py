@@ -21,7 +21,7 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import NOBODY, Request
-from engine.reference.memory import Memory
+from engine.reference.inflight import InFlight
 from engine.reference.state import Folio, Moves, PinRows
 
 
@@ -51,10 +51,12 @@ class Call:
     moved: int = 0
     moved_hugetlb: int = 0
     split: int = 0
+    in_flight: int = 0
+    """Times a folio stayed for nothing but an I/O in flight."""
     latency_ns: int = 0
 
 
-class Migration(Memory):
+class Migration(InFlight):
     """The layer that moves folios."""
 
     def _target_nodes(self, call: Call, folio: Folio) -> list[int]:
@@ -131,14 +133,17 @@ class Migration(Memory):
     def _migrate_one(self, call: Call, folio: Folio) -> Errno:
         """unmap_and_move of one folio: OK, EAGAIN (held) or ENOMEM (no target)."""
         request = self._target_request(call, folio)
-        if folio.held and not self._is_hugetlb(folio):
-            if self._has_room(request, folio.order):
-                return Errno.EAGAIN
-            pfn = self._alloc(request, folio.order)
-            if pfn < 0:
-                return Errno.ENOMEM
-            self._free_chunk(pfn, folio.order)
-            return Errno.EAGAIN
+        flights = self._flights(folio)
+        if flights or (folio.held and not self._is_hugetlb(folio)):
+            errno = Errno.EAGAIN
+            if not self._has_room(request, folio.order):
+                pfn = self._alloc(request, folio.order)
+                errno = Errno.ENOMEM if pfn < 0 else errno
+                if pfn >= 0:
+                    self._free_chunk(pfn, folio.order)
+            # a base page without a target would have stayed in any case
+            call.in_flight += flights > 0 and (errno == Errno.EAGAIN or folio.order > 0)
+            return errno
         if folio.held:
             return Errno.EAGAIN
         if self._is_hugetlb(folio):
@@ -173,7 +178,8 @@ class Migration(Memory):
                 ]
                 again.append(folio)
                 continue
-            if huge and not folio.held and not self._is_hugetlb(folio):
+            free = not folio.held and not self._flights(folio)
+            if huge and free and not self._is_hugetlb(folio):
                 self.counters[Counter.THP_MIGRATION_SPLIT] += 1
                 call.split += 1
                 parts = self._split_folio(folio)
