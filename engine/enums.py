@@ -162,6 +162,13 @@ class OfflineRule(IntEnum):
     PIN_AWARE = 3
 
 
+class OfflineTarget(IntEnum):
+    """Policy cell: where an offline moves pages to."""
+
+    OTHER_NODES = 0
+    SAME_NODE_FALLBACK = 1
+
+
 class Cell(IntEnum):
     """Cells of the decision table (int64 vector handed to both engines)."""
 
@@ -188,6 +195,7 @@ class Cell(IntEnum):
     SPLIT_TAILS_LAST = (
         20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
     )
+    OFFLINE_TARGET = 21  # OfflineTarget
 
 
 NR_CELLS = 32

@@ -30,7 +30,7 @@ from engine.elements import (
     whole_again,
 )
 from engine.emit import add_move, emit_moves
-from engine.enums import Cell, Cost, Counter, Errno, MigrateReason
+from engine.enums import Cell, Cost, Counter, Errno, MigrateReason, OfflineTarget
 from engine.fault import MIGRATED, note_pin
 from engine.freelist import free_pb
 from engine.inflight import flights_over, has_io, stretch
@@ -115,6 +115,7 @@ THP_SPLIT, CALLS = int(Counter.THP_MIGRATION_SPLIT), int(Counter.MIGRATE_PAGES_C
 MOVE_4K, MOVE_2M = int(Cost.MIGRATE_4K), int(Cost.MIGRATE_2M)
 FAIL_4K, FAIL_2M = int(Cost.MIGRATE_FAIL_4K), int(Cost.MIGRATE_FAIL_2M)
 TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
+OFFLINE_TARGET, FALLBACK = int(Cell.OFFLINE_TARGET), int(OfflineTarget.SAME_NODE_FALLBACK)
 THP_FAIL_PAGES, TRIES = int(Cell.THP_FAIL_PAGES), int(Cell.MIGRATE_TRIES)
 SYSCALL = int(MigrateReason.SYSCALL)
 
@@ -136,7 +137,10 @@ def target_start(h, pb):
     """First node a folio may move to."""
     if h.g[M_TARGET] == NODE:
         return h.g[M_NODE]
-    return h.blk[block_of(h, pb), BK_NODE]
+    own = h.blk[block_of(h, pb), BK_NODE]
+    if h.g[M_TARGET] == OFFLINE and h.g[TABLE + OFFLINE_TARGET] == FALLBACK:
+        return (own + 1) % h.g[G_NNODES]  # its own node is the last one then
+    return own
 
 
 @kernel
@@ -144,7 +148,7 @@ def target_mask(h, pb):
     """Nodes a folio may move to."""
     if h.g[M_TARGET] == NODE:
         return 1 << h.g[M_NODE]
-    if h.g[M_TARGET] == PIN:
+    if h.g[M_TARGET] == PIN or h.g[TABLE + OFFLINE_TARGET] == FALLBACK:
         return ALL_NODES
     own = h.blk[block_of(h, pb), BK_NODE]
     mask = 0

@@ -17,6 +17,7 @@ from engine.enums import (
     Errno,
     MigrateReason,
     Migratetype,
+    OfflineTarget,
     Row,
     ZoneKind,
 )
@@ -31,7 +32,7 @@ class Target(IntEnum):
     PIN = (
         0  # kernel zones, the folio's own node first (alloc_migration_target under PF_MEMALLOC_PIN)
     )
-    OFFLINE = 1  # all memory nodes but the folio's own, unless it is the only one
+    OFFLINE = 1  # all memory nodes but the folio's own, unless it is the only one (OfflineTarget)
     NODE = 2  # one stated node (move_pages)
 
 
@@ -68,6 +69,8 @@ class Migration(InFlight):
             return self._nodes_from(own)
         populated = self._populated_nodes()
         others = [n for n in self._nodes_from(own) if n != own and n in populated]
+        if self.table[Cell.OFFLINE_TARGET] == OfflineTarget.SAME_NODE_FALLBACK:
+            return [*others, own]
         return others or [own]
 
     def _target_request(self, call: Call, folio: Folio) -> Request:

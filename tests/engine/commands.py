@@ -31,6 +31,7 @@ ARMS = [
     "kernel+unbounded", "pin-in-place+unbounded", "fault-aware+bounded-4.13",
     "migrate-on-pin+unbounded", "linux-5.13+unbounded", "linux-5.13+timeout",
     "madvise-hint+pin-aware", "deny+unbounded", "pin-in-place+bounded-4.13",
+    "pin-in-place+same-node-fallback",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
