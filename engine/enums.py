@@ -90,7 +90,7 @@ class Op(IntEnum):
     SHUFFLE = 18  # key (page_alloc.shuffle: permutes the max-order free lists)
     POOL = 19  # node, pages_2m (grow the free hugetlb pool of the node)
     MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
-    IO = 22  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
+    IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
 
 
 class Row(IntEnum):

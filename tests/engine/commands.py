@@ -292,7 +292,7 @@ class Commander:
 
     def junk(self) -> None:
         """Any operation with any small arguments."""
-        self.run(self.d.below(25) - 1, *(self.d.below(34) - 3 for _ in range(6)))
+        self.run(self.d.below(26) - 1, *(self.d.below(34) - 3 for _ in range(6)))
 
 
 WEIGHTS = (
