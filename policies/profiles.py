@@ -69,8 +69,8 @@ LINUX_5_10 = Profile(
         ),
         Cell.OFFLINE_TARGET: Setting(
             OfflineTarget.OTHER_NODES,
-            "mm/memory_hotplug.c do_migrate_range, 5.10.35: all memory nodes but the source unless it"
-            " is the sole one; observed on 5.10.0 (loops beside empty blocks of its own node)",
+            "mm/memory_hotplug.c do_migrate_range, 5.10.35: all memory nodes but the source, unless"
+            " it is the sole one; observed on 5.10.223 (loops beside empty blocks of its own node)",
         ),
     },
 )
@@ -141,8 +141,8 @@ LINUX_6_1 = Profile(
         ),
         Cell.OFFLINE_TARGET: Setting(
             OfflineTarget.OTHER_NODES,
-            "mm/memory_hotplug.c do_migrate_range, 6.1.166: all memory nodes but the source unless it"
-            " is the sole one; observed on 6.1.176 (loops beside empty blocks of its own node)",
+            "mm/memory_hotplug.c do_migrate_range, 6.1.166: all memory nodes but the source, unless"
+            " it is the sole one; observed on 6.1.176 (loops beside empty blocks of its own node)",
         ),
     },
 )
