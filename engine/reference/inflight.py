@@ -38,7 +38,8 @@ def mean_in_flight(density: int, pages: int) -> int:
 
     ``2**31 / 10**12`` is ``2**19 / 5**12``, which keeps products below ``2**63``.
     """
-    return density * pages * (1 << (ONE_BITS - DENSITY_BITS)) // 5**DENSITY_BITS
+    fives: int = 5**DENSITY_BITS
+    return density * pages * (1 << (ONE_BITS - DENSITY_BITS)) // fives
 
 
 def none_in_flight(mean: int) -> int:

@@ -9,7 +9,7 @@ Hugetlb pages come from the pool of the node, which grows when a workload needs 
 
 from dataclasses import dataclass, field
 
-from engine.draws import below
+from engine.draws import below, draw
 from engine.enums import AreaKind, Op
 from engine.shape import HostShape
 from fleet.plan.draws import Purpose
@@ -111,12 +111,26 @@ class Guests:
             self._grow_pool(now_ns, node, needed)
         if present:
             self.send(now_ns, Op.TOUCH, slot, 0, present, -1, -1)
+        if work.io_before_pin[workload]:
+            self._start_io(now_ns, slot, workload)
         if pinned and pinner != NO_PINNER:
             pin = self._take_pin(now_ns, guest)
             ident = self._pin_id[pin] = workload * PLACEMENTS_PER_WORKLOAD + placement
             self.send(now_ns, Op.PIN, pin, slot, 0, pinned, pinner, -1, cause=ident)
         if touched:
             self.send(now_ns, Op.TOUCH, slot, pinned, touched, -1, -1)
+        if not work.io_before_pin[workload]:
+            self._start_io(now_ns, slot, workload)
+
+    def _start_io(self, now_ns: int, slot: int, workload: int) -> None:
+        """From now on the workload has direct I/O in flight, drawn by its key."""
+        plan, work = self._plan, self._plan.workloads
+        density = int(work.io_density[workload])
+        if density:
+            pages, hold_ns = int(work.io_pages[workload]), int(work.io_hold_ns[workload])
+            entity = int(work.key[workload])
+            key = draw(plan.seed, plan.replication, entity, Purpose.IN_FLIGHT) >> 1
+            self.send(now_ns, Op.IO, slot, density, pages, hold_ns, key)
 
     def leave(self, now_ns: int, workload: int, placement: int) -> None:
         """End a workload, or clear away what is left of it."""

@@ -68,6 +68,7 @@ def workloads(rows: Sequence[dict[str, int]]) -> Workloads:
         "kind": 0, "arrival_ns": 0, "age_ns": 0, "lifetime_ns": -1, "pages": 16, "vcpus": 1,
         "backing": int(AreaKind.ANON), "pinner": NO_PINNER, "pinned_pages": 0, "present_pages": 0,
         "touched_pages": 0, "flows": 1, "hinted": 0,
+        "io_density": 0, "io_pages": 0, "io_hold_ns": 0, "io_before_pin": 0,
     }  # fmt: skip
     whole = [{"key": 1000 + i, **quiet, **row} for i, row in enumerate(rows)]
     names = ("key", *quiet)
