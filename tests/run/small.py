@@ -155,6 +155,9 @@ def busy_plan(nr_hosts: int = 16, arrivals: int = 120, seed: int = 3) -> Plan:
         if roll(3, 8) == 0:
             row |= {"pinner": int(Pinner.VFIO), "pinned_pages": pages, "touched_pages": 0}
             row["present_pages"] = pages if roll(2, 9) else 0
+        if roll(3, 14) == 0:
+            row |= {"io_density": 10**12 // 40, "io_pages": 1 << roll(3, 15)}
+            row |= {"io_hold_ns": SECOND // (1 + roll(50, 16)), "io_before_pin": roll(2, 17)}
         work.append(row)
     work.sort(key=lambda row: row["arrival_ns"])
     for i, row in enumerate(work):
