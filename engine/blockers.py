@@ -3,6 +3,7 @@
 from engine.elements import block_pb, count_of, is_folio, length, prv
 from engine.emit import new_row
 from engine.enums import BlockerClass, OfflineReason, Row
+from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
 from engine.pinrow import path_of
@@ -75,7 +76,7 @@ def pin_over(h, a, index, pages):
 
 @kernel
 def class_of(h, b, a, count, reason):
-    """Blocker class of pages with these pins and references."""
+    """Blocker class of pages with these pins and references (I/O in flight included)."""
     if reason == UNMOVABLE_REASON:
         return UNMOVABLE
     if count & PIN_MASK:
@@ -133,19 +134,41 @@ def add_element(h, start, b, ref, reason):
         a = h.run[-2 - ref, RN_OWN]
         pfn += h.runs[-2 - ref, RS_START]
     huge = is_folio(h, ref)
-    cls = class_of(h, b, a, count, reason)
+    if has_io(h, a, ref) and not huge:
+        return add_with_io(h, start, b, ref, a, reason)
+    flying = flights_over(h, a, ref, pb, 0) << PIN_BITS if has_io(h, a, ref) else 0
+    cls = class_of(h, b, a, count + flying, reason)
     if cls == NO_ROOM and not h.g[O_NOROOM]:
         return True  # it would have moved, had the offline gone on
     path = path_of(h, a, huge) if h.slot[a, AR_KIND] != KERNEL else 0
     if not count or huge:
         pin = pin_over(h, a, index_of(h, ref), pages) if count else -1
-        return add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin)
+        return add_blocker(h, start, b, cls, pfn, pages, a, count + flying, path, pin)
     down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
     index = index_of(h, ref)
     for i in range(pages):
         pin = pin_over(h, a, index + (pages - 1 - i if down else i), 1)
         if not add_blocker(h, start, b, cls, pfn + i, 1, a, count, path, pin):
             return False
+    return True
+
+
+@kernel
+def add_with_io(h, start, b, ref, a, reason):
+    """BLOCKER rows of unheld base pages of an area with I/O: those in flight are references."""
+    pb = block_pb(h, ref)
+    offset = 0 if ref >= 0 else h.runs[-2 - ref, RS_START]
+    end = offset + length(h, ref)
+    while offset < end:
+        k = min(abs(stretch(h, a, pb, offset, True)), end - offset)
+        count = flights_over(h, a, ref, pb, offset) << PIN_BITS
+        cls = class_of(h, b, a, count, reason)
+        pfn = (pb << h.g[G_PBO]) + offset
+        if cls != NO_ROOM or h.g[O_NOROOM]:
+            path = path_of(h, a, False)
+            if not add_blocker(h, start, b, cls, pfn, k, a, count, path, -1):
+                return False
+        offset += k
     return True
 
 

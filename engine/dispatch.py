@@ -6,6 +6,7 @@ from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import grow_pool, read, touch
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
+from engine.inflight import set_io
 from engine.kernel import entry, kernel
 from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
 from engine.migrate import migrate
@@ -24,6 +25,7 @@ from engine.state import (
     FL_TAIL,
     G_CAUSE,
     G_ERROR,
+    G_IO,
     G_KILLED,
     G_MAXO,
     G_NBLOCKS,
@@ -67,7 +69,7 @@ FREE, UNMAP, EXIT, PIN = int(Op.FREE), int(Op.UNMAP), int(Op.EXIT), int(Op.PIN)
 UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(Op.OFFLINE)
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
-MIN_FREE = int(Op.MIN_FREE)
+MIN_FREE, IO = int(Op.MIN_FREE), int(Op.IO)
 BACKWARDS = -2
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
@@ -195,11 +197,11 @@ def apply(h, commands, i):
         return unpin(h, a0)
     if op == HOLD:
         return hold(h, a0, a1, a2, a3)
-    return apply_rare(h, op, a0, a1, a2, a3)
+    return apply_rare(h, op, a0, a1, a2, a3, a4)
 
 
 @kernel
-def apply_rare(h, op, a0, a1, a2, a3):
+def apply_rare(h, op, a0, a1, a2, a3, a4):
     """The commands that concern the host as a whole."""
     if op == ONLINE:
         return online(h, a0, a1, a2)
@@ -227,6 +229,8 @@ def apply_rare(h, op, a0, a1, a2, a3):
         return OK
     if op == POOL:
         return grow_pool(h, a0, a1)
+    if op == IO:
+        return set_io(h, a0, a1, a2, a3, a4)
     return EINVAL
 
 
@@ -269,7 +273,8 @@ def command(h, commands, i):
 def short_of_space(h):
     """Whether the next command or step might not find rows or run records (G_ERROR: did not)."""
     runs = h.g[G_RUNS]
-    if len(h.runs) - runs < 1024 + 8 * runs + runs // 2:
+    # an I/O in flight cuts an element in three; their number is Poisson distributed
+    if len(h.runs) - runs < 1024 + 8 * runs + runs // 2 + 16 * h.g[G_IO]:
         return 1
     if len(h.rows) - h.g[G_NROWS] < rows_needed(h):
         return 2

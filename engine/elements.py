@@ -62,6 +62,7 @@ def new_run(h):
             return 0
         h.g[G_RUNTOP] += 1
     h.g[G_RUNS] += 1
+    h.runb[r, RS_STATE] = R_UNUSED  # records of a clone that were never used hold anything
     h.runb[r, RS_FLAG] = 0
     h.run[r, RN_CNT] = 0
     h.run[r, RN_OWN] = NIL

@@ -90,6 +90,7 @@ class Op(IntEnum):
     SHUFFLE = 18  # key (page_alloc.shuffle: permutes the max-order free lists)
     POOL = 19  # node, pages_2m (grow the free hugetlb pool of the node)
     MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
+    IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
 
 
 class Row(IntEnum):
@@ -161,6 +162,13 @@ class OfflineRule(IntEnum):
     PIN_AWARE = 3
 
 
+class OfflineTarget(IntEnum):
+    """Policy cell: where an offline moves pages to."""
+
+    OTHER_NODES = 0
+    SAME_NODE_FALLBACK = 1
+
+
 class Cell(IntEnum):
     """Cells of the decision table (int64 vector handed to both engines)."""
 
@@ -187,6 +195,7 @@ class Cell(IntEnum):
     SPLIT_TAILS_LAST = (
         20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
     )
+    OFFLINE_TARGET = 21  # OfflineTarget
 
 
 NR_CELLS = 32

@@ -63,11 +63,14 @@ from engine.state import (
     FOLIO,
     G_AREASEQ,
     G_BLOCK_SHIFT,
+    G_IO,
     G_LPOS,
     G_NCPUS,
     G_NFILES,
     G_NNODES,
     G_PBP,
+    IO_MANY,
+    IO_PAGES,
     NIL,
     PB_AUX,
     PB_NEXT,
@@ -313,6 +316,9 @@ def forget_area(h, a):
                 h.slot[k, AR_FILES] = h.slot[i, AR_FILES]
                 k += 1
         h.g[G_NFILES] = k
+    h.g[G_IO] -= h.slot[a, IO_MANY]
+    h.slot[a, IO_MANY] = 0
+    h.slot[a, IO_PAGES] = 0
     h.slot[a, AR_KIND] = -1
     h.slot[a, AR_HEAD] = NIL
     h.slot[a, AR_TAIL] = NIL

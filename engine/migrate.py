@@ -30,8 +30,9 @@ from engine.elements import (
     whole_again,
 )
 from engine.emit import add_move, emit_moves
-from engine.enums import Cell, Cost, Counter, Errno, MigrateReason
+from engine.enums import Cell, Cost, Counter, Errno, MigrateReason, OfflineTarget
 from engine.freelist import free_pb
+from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import (
     FILE,
@@ -74,6 +75,7 @@ from engine.state import (
     M_AGAINT,
     M_CPU,
     M_FAILED,
+    M_FLIGHT,
     M_FOLIOS,
     M_HUGETLB,
     M_LATENCY,
@@ -92,6 +94,7 @@ from engine.state import (
     RQ_MT,
     RQ_WAKES,
     RS_FLAG,
+    RS_START,
     RS_STATE,
     T_FAILED,
     T_LATENCY,
@@ -112,6 +115,7 @@ THP_SPLIT, CALLS = int(Counter.THP_MIGRATION_SPLIT), int(Counter.MIGRATE_PAGES_C
 MOVE_4K, MOVE_2M = int(Cost.MIGRATE_4K), int(Cost.MIGRATE_2M)
 FAIL_4K, FAIL_2M = int(Cost.MIGRATE_FAIL_4K), int(Cost.MIGRATE_FAIL_2M)
 TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
+OFFLINE_TARGET, FALLBACK = int(Cell.OFFLINE_TARGET), int(OfflineTarget.SAME_NODE_FALLBACK)
 THP_FAIL_PAGES, TRIES = int(Cell.THP_FAIL_PAGES), int(Cell.MIGRATE_TRIES)
 SYSCALL = int(MigrateReason.SYSCALL)
 
@@ -133,7 +137,10 @@ def target_start(h, pb):
     """First node a folio may move to."""
     if h.g[M_TARGET] == NODE:
         return h.g[M_NODE]
-    return h.blk[block_of(h, pb), BK_NODE]
+    own = h.blk[block_of(h, pb), BK_NODE]
+    if h.g[M_TARGET] == OFFLINE and h.g[TABLE + OFFLINE_TARGET] == FALLBACK:
+        return (own + 1) % h.g[G_NNODES]  # its own node is the last one then
+    return own
 
 
 @kernel
@@ -141,7 +148,7 @@ def target_mask(h, pb):
     """Nodes a folio may move to."""
     if h.g[M_TARGET] == NODE:
         return 1 << h.g[M_NODE]
-    if h.g[M_TARGET] == PIN:
+    if h.g[M_TARGET] == PIN or h.g[TABLE + OFFLINE_TARGET] == FALLBACK:
         return ALL_NODES
     own = h.blk[block_of(h, pb), BK_NODE]
     mask = 0
@@ -385,21 +392,57 @@ def move_hugetlb(h, a, pb):
 def try_element(h, a, ref, low_first):
     """One try of every folio of an element."""
     huge = is_folio(h, ref)
-    if count_of(h, ref) == 0:
+    if has_io(h, a, ref):
+        try_with_io(h, a, ref, low_first)
+    elif count_of(h, ref) == 0:
         if huge:
             move_huge(h, a, ref, low_first)
         else:
             move_base(h, a, ref, low_first)
-        return
-    if not huge:
+    elif huge:
+        try_held_huge(h, a, ref)
+    else:
         try_held_base(h, a, ref)
-        return
+
+
+@kernel
+def try_held_huge(h, a, pb):
+    """A held huge folio: without room for a THP the call ends, as its split fails, too."""
     if h.slot[a, AR_KIND] != HUGETLB:
-        ask_target(h, ref, True)
+        ask_target(h, pb, True)
         if not has_room(h, h.g[G_PBO]):
             abort_call(h, a, True)
             return
     again(h, a, True, 1)
+
+
+@kernel
+def try_with_io(h, a, ref, low_first):
+    """One try of an element of an area with I/O: what is in flight stays, the rest moves."""
+    pb = block_pb(h, ref)
+    if is_folio(h, ref):
+        if flights_over(h, a, ref, pb, 0):
+            h.g[M_FLIGHT] = 1
+            try_held_huge(h, a, ref)
+        else:
+            move_huge(h, a, ref, low_first)
+        return
+    while ref != NIL and not h.g[M_ABORT] and not stopped(h):
+        upwards = low_first or ref >= 0 or not h.runb[-2 - ref, RS_FLAG] & DESC
+        pages = length(h, ref)
+        first = 0 if ref >= 0 else h.runs[-2 - ref, RS_START]
+        k = stretch(h, a, pb, first if upwards else first + pages - 1, upwards)
+        part, rest = ref, NIL
+        if abs(k) < pages:
+            part, rest = cut_for_move(h, ref, abs(k), low_first)
+        if k > 0:
+            move_base(h, a, part, low_first)
+        else:
+            before = h.g[M_AGAIN4]
+            try_held_base(h, a, part)
+            if h.g[M_AGAIN4] != before:  # without a target it would have stayed in any case
+                h.g[M_FLIGHT] = 1
+        ref = rest
 
 
 @kernel

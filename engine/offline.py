@@ -3,7 +3,9 @@
 Rules and sources as in ``engine.reference.offlining``. The running offline stands in the O_
 registers. A pass that changed nothing repeats for ever: then whole passes are skipped up to the
 next event and the counters advanced by what one pass adds. The same is done for hugetlb folios
-that change places inside the block with a period of at most RING passes.
+that change places inside the block with a period of at most RING passes. Draws of I/O in flight
+cannot disturb a repetition: a pass in which one made a folio stay is not taken for one, and where
+nothing unheld moved there was no room, whatever was drawn.
 """
 
 from engine.blockers import emit_blockers
@@ -55,6 +57,7 @@ from engine.state import (
     M_AGAIN4,
     M_AGAINT,
     M_FAILED,
+    M_FLIGHT,
     M_FOLIOS,
     M_HUGETLB,
     M_LATENCY,
@@ -456,7 +459,7 @@ def step_migrate(h, until_ns):
     h.g[O_FAILED] += h.g[M_FAILED]
     h.g[O_ERRORS] += 1 if h.g[M_FOLIOS] else 0
     h.g[O_NOROOM] = h.g[M_ABORT]
-    still = h.g[COUNTERS + STEALS] == h.g[O_STOLEN] and h.g[M_SPLIT] == 0
+    still = h.g[COUNTERS + STEALS] == h.g[O_STOLEN] and not (h.g[M_SPLIT] or h.g[M_FLIGHT])
     h.g[O_ENDLESS] = 1 if still and no_progress(h) else 0
     h.g[O_CALL] = 0
     h.g[O_PHASE] = SCAN

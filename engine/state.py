@@ -94,8 +94,10 @@ NR_RUN = 8
 # columns of slot: area, process and pin of that number; the n-th FILE area
 (
     AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
-    AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES, NR_SLOT,
-) = range(19)  # fmt: skip
+    AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
+    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, NR_SLOT,
+) = range(25)  # fmt: skip
+"""IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up."""
 EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, PR_CPU, PN_AREA)
 """Columns where -1 means none."""
 
@@ -111,13 +113,13 @@ ACC_TOUCHED = 5
     RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES,
     D_LEFT,
     M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
-    M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAINT,
+    M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAINT,
     O_ON, O_ATTEMPT, O_FIRST, O_COUNT, O_START, O_BOUND, O_CAUSE, O_ZONE, O_STEP, O_BLOCK, O_PHASE,
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
-    SAVED,
-) = range(98)  # fmt: skip
+    G_IO, SAVED,
+) = range(100)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 TABLE = SAVED + NR_CALL
 """SAVED: the M_ registers of a pass under way while a command acts between its tries."""

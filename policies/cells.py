@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from engine.enums import Cell, OfflineRule, PcpRule, PinFailure
+from engine.enums import Cell, OfflineRule, OfflineTarget, PcpRule, PinFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,12 @@ CELL_DOCS: dict[Cell, CellDoc] = {
     Cell.PCP_THP: _flag("per-CPU page lists hold THP too"),
     Cell.SPLIT_TAILS_LAST: _flag(
         "tails of a THP that a migration has to split are tried after everything else on its list"
+    ),
+    Cell.OFFLINE_TARGET: CellDoc(
+        "where an offline moves pages to: the other nodes, or then also the block's own node",
+        0,
+        1,
+        OfflineTarget,
     ),
 }
 """Complete: one entry per ``Cell``."""

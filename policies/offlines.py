@@ -2,7 +2,7 @@
 
 import re
 
-from engine.enums import Cell, OfflineRule
+from engine.enums import Cell, OfflineRule, OfflineTarget
 from policies.models import OfflinePolicy, PolicyError, Setting
 
 DEFAULT_TIMEOUT_NS = 20_000_000_000
@@ -17,16 +17,26 @@ _UNIT_NS = {"ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000, "h": 3_6
 _NO_BOUND = "mm/memory_hotplug.c offline_pages since commit ecde0f3e7f9e (4.15): no timeout"
 _OLD = "mm/memory_hotplug.c __offline_pages, 4.13 (commit f1dd2cd13c4b)"
 _DOC = "Documentation/admin-guide/mm/memory-hotplug.rst, 5.15: 'timeout' around the write"
+_OTHERS = "mm/memory_hotplug.c do_migrate_range, 5.10 and 6.18: all memory nodes but the source"
+_OWN_TOO = _OTHERS + "; its own node as a last resort is not upstream"
 _SCAN = "abort as soon as folio_maybe_dma_pinned holds in the range; not upstream"
 
 
 def _policy(
-    name: str, summary: str, rule: OfflineRule, source: str, bound_ns: int = 0, errors: int = 0
+    name: str,
+    summary: str,
+    rule: OfflineRule,
+    source: str,
+    bound_ns: int = 0,
+    errors: int = 0,
+    target: OfflineTarget = OfflineTarget.OTHER_NODES,
 ) -> OfflinePolicy:
+    own_too = target == OfflineTarget.SAME_NODE_FALLBACK
     cells = {
         Cell.OFFLINE_RULE: Setting(rule, source),
         Cell.OFFLINE_BOUND_NS: Setting(bound_ns, source),
         Cell.OFFLINE_MAX_ERRORS: Setting(errors, source),
+        Cell.OFFLINE_TARGET: Setting(target, _OWN_TOO if own_too else _OTHERS),
     }
     return OfflinePolicy(name, summary, cells)
 
@@ -55,6 +65,13 @@ OFFLINE_POLICIES: tuple[OfflinePolicy, ...] = (
         "gives up with -EBUSY as soon as it sees a long-term pin",
         OfflineRule.PIN_AWARE,
         _SCAN,
+    ),
+    _policy(
+        "same-node-fallback",
+        "as unbounded, but what the other nodes cannot take moves inside the block's own node",
+        OfflineRule.UNBOUNDED,
+        _NO_BOUND,
+        target=OfflineTarget.SAME_NODE_FALLBACK,
     ),
 )
 """All shipped offline policies."""

@@ -4,7 +4,7 @@ Kernel versions in sources are the trees that were read; behaviour marked "obser
 recorded on Debian's unmodified 5.10.223 and 6.1.176 kernels.
 """
 
-from engine.enums import Cell, OfflineRule, PcpRule, PinFailure
+from engine.enums import Cell, OfflineRule, OfflineTarget, PcpRule, PinFailure
 from policies.models import Profile, Setting
 
 _MOVABLE_MASK_510 = "mm/gup.c __gup_longterm_locked, 5.10.35: only PF_MEMALLOC_NOCMA is set"
@@ -66,6 +66,11 @@ LINUX_5_10 = Profile(
             1,
             "mm/migrate.c migrate_pages, 5.10.35: tails go to the end of the list; observed on"
             " 5.10.223 (a full host: 7 THPs moved, all 56 others split in the first pass)",
+        ),
+        Cell.OFFLINE_TARGET: Setting(
+            OfflineTarget.OTHER_NODES,
+            "mm/memory_hotplug.c do_migrate_range, 5.10.35: all memory nodes but the source, unless"
+            " it is the sole one; observed on 5.10.223 (loops beside empty blocks of its own node)",
         ),
     },
 )
@@ -133,6 +138,11 @@ LINUX_6_1 = Profile(
             0,
             "mm/migrate.c migrate_pages, 6.1: tails go to a list of their own; observed on 6.1.176"
             " (a full host: 10 THPs moved, 2 split, their tails moved at once)",
+        ),
+        Cell.OFFLINE_TARGET: Setting(
+            OfflineTarget.OTHER_NODES,
+            "mm/memory_hotplug.c do_migrate_range, 6.1.166: all memory nodes but the source, unless"
+            " it is the sole one; observed on 6.1.176 (loops beside empty blocks of its own node)",
         ),
     },
 )

@@ -17,11 +17,12 @@ from engine.enums import (
     Errno,
     MigrateReason,
     Migratetype,
+    OfflineTarget,
     Row,
     ZoneKind,
 )
 from engine.reference.allocator import NOBODY, Request
-from engine.reference.memory import Memory
+from engine.reference.inflight import InFlight
 from engine.reference.state import Folio, Moves, PinRows
 
 
@@ -31,7 +32,7 @@ class Target(IntEnum):
     PIN = (
         0  # kernel zones, the folio's own node first (alloc_migration_target under PF_MEMALLOC_PIN)
     )
-    OFFLINE = 1  # all memory nodes but the folio's own, unless it is the only one
+    OFFLINE = 1  # all memory nodes but the folio's own, unless it is the only one (OfflineTarget)
     NODE = 2  # one stated node (move_pages)
 
 
@@ -51,10 +52,12 @@ class Call:
     moved: int = 0
     moved_hugetlb: int = 0
     split: int = 0
+    in_flight: int = 0
+    """Times a folio stayed for nothing but an I/O in flight."""
     latency_ns: int = 0
 
 
-class Migration(Memory):
+class Migration(InFlight):
     """The layer that moves folios."""
 
     def _target_nodes(self, call: Call, folio: Folio) -> list[int]:
@@ -66,6 +69,8 @@ class Migration(Memory):
             return self._nodes_from(own)
         populated = self._populated_nodes()
         others = [n for n in self._nodes_from(own) if n != own and n in populated]
+        if self.table[Cell.OFFLINE_TARGET] == OfflineTarget.SAME_NODE_FALLBACK:
+            return [*others, own]
         return others or [own]
 
     def _target_request(self, call: Call, folio: Folio) -> Request:
@@ -131,14 +136,17 @@ class Migration(Memory):
     def _migrate_one(self, call: Call, folio: Folio) -> Errno:
         """unmap_and_move of one folio: OK, EAGAIN (held) or ENOMEM (no target)."""
         request = self._target_request(call, folio)
-        if folio.held and not self._is_hugetlb(folio):
-            if self._has_room(request, folio.order):
-                return Errno.EAGAIN
-            pfn = self._alloc(request, folio.order)
-            if pfn < 0:
-                return Errno.ENOMEM
-            self._free_chunk(pfn, folio.order)
-            return Errno.EAGAIN
+        flights = self._flights(folio)
+        if flights or (folio.held and not self._is_hugetlb(folio)):
+            errno = Errno.EAGAIN
+            if not self._has_room(request, folio.order):
+                pfn = self._alloc(request, folio.order)
+                errno = Errno.ENOMEM if pfn < 0 else errno
+                if pfn >= 0:
+                    self._free_chunk(pfn, folio.order)
+            # a base page without a target would have stayed in any case
+            call.in_flight += flights > 0 and (errno == Errno.EAGAIN or folio.order > 0)
+            return errno
         if folio.held:
             return Errno.EAGAIN
         if self._is_hugetlb(folio):
@@ -173,7 +181,8 @@ class Migration(Memory):
                 ]
                 again.append(folio)
                 continue
-            if huge and not folio.held and not self._is_hugetlb(folio):
+            free = not folio.held and not self._flights(folio)
+            if huge and free and not self._is_hugetlb(folio):
                 self.counters[Counter.THP_MIGRATION_SPLIT] += 1
                 call.split += 1
                 parts = self._split_folio(folio)

@@ -247,10 +247,11 @@ class Offlining(Pinning):
     def _no_progress(self, off: Offline, call: Call) -> bool:
         """Whether the pass freed nothing of the block: the loop has no end of its own.
 
-        Hugetlb folios that only changed places inside the block are no progress either.
+        Hugetlb folios that only changed places inside the block are no progress either. Where an
+        I/O in flight made a folio stay, another pass may find it free.
         """
         stolen = int(self.counters[Counter.PGSTEAL]) - off.reclaimed_before
-        if call.split or stolen:
+        if call.split or stolen or call.in_flight:
             return False
         left = self._hugetlb_pages(off.block)
         return call.moved == 0 or (call.moved == call.moved_hugetlb and left == off.hugetlb_before)
@@ -342,12 +343,13 @@ class Offlining(Pinning):
     def _blocker(self, off: Offline, reason: OfflineReason, folio: Folio) -> list[int]:
         """One BLOCKER row of a folio."""
         kind = self.area_of[folio.area].kind if folio.area >= 0 else None
+        references = folio.references + self._flights(folio)
         if reason == OfflineReason.UNMOVABLE:
             cls = BlockerClass.UNMOVABLE
         elif folio.pins:
             kernel = self.block_zone[off.block] % len(ZoneKind) != ZoneKind.MOVABLE
             cls = BlockerClass.KERNEL_ZONE_PIN if kernel else BlockerClass.LONGTERM_PIN
-        elif folio.references:
+        elif references:
             cls = BlockerClass.SHORT_REFERENCE
         elif kind == AreaKind.HUGETLB and not off.no_room:
             cls = BlockerClass.HUGETLB_SHUTTLE
@@ -359,7 +361,7 @@ class Offlining(Pinning):
         pin = self._pin_over(folio)
         return [
             off.attempt, off.block, cls, folio.pfn, folio.pages, folio.area, folio.pins,
-            folio.references, path, self.block_zone[off.block], pin,
+            references, path, self.block_zone[off.block], pin,
         ]  # fmt: skip
 
     def _pin_over(self, folio: Folio) -> int:

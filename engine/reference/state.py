@@ -65,6 +65,19 @@ class Folio:
         return self.pins > 0 or self.references > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Io:
+    """Direct I/O of an area in equilibrium (``engine.reference.inflight``)."""
+
+    mean: int
+    """I/Os in flight over a pageblock, fixed point."""
+    none: int
+    """Probability of none, fixed point."""
+    pages: int
+    hold_ns: int
+    key: int
+
+
 @dataclass(slots=True, eq=False)
 class Area:
     """A stretch of virtual memory: ``pages[i]`` is a pfn, ABSENT or ZERO_PAGE."""
@@ -74,6 +87,7 @@ class Area:
     hinted: bool
     sequence: int
     pages: list[int]
+    io: Io | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -5,10 +5,11 @@ from fleet.inputs.inventory import read_inventory
 from fleet.inputs.trace import Trace, read_trace
 from fleet.plan.estimate import available_bytes, estimate, refuse_if_too_large
 from fleet.plan.hosts import hosts_table
+from fleet.plan.references import references_table
 from fleet.plan.requests import requests_table
 from fleet.plan.steady import steady_of
 from fleet.plan.tables import Hosts, Plan
-from fleet.plan.workloads import holds_table, workloads_table
+from fleet.plan.workloads import workloads_table
 from fleet.scenario.models import Scenario
 from policies.registry import sizing
 
@@ -55,7 +56,7 @@ def _build(scenario: Scenario, replication: int, hosts: Hosts | None, trace: Tra
     fleet = int(hosts.memory_pages.sum()), int(hosts.cpus.sum())
     steady = steady_of(scenario.workloads, trace, *fleet)
     work = workloads_table(scenario.workloads, trace, seed, horizon_ns, steady)
-    holds = holds_table(scenario.workloads, work, seed, horizon_ns)
+    holds = references_table(scenario.workloads, work, seed, horizon_ns)
     movable = sizing(scenario.sizing).movable_millionths
     asked = requests_table(scenario.removals, scenario.probes, hosts, seed, horizon_ns, movable)
     return Plan(*seed, horizon_ns, hosts, work, holds, asked, steady)

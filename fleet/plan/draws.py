@@ -43,6 +43,10 @@ class Purpose(IntEnum):
     COPY = 20
     COPY_TIME = 21
     DAY = 22
+    IN_FLIGHT = 30
+    STUCK_TIME = 31
+    STUCK_PAGE = 32
+    STUCK_DURATION = 33
 
 
 def entity(*names: str) -> int:

@@ -128,11 +128,13 @@ def _residents(work: Workloads, trace: Trace | None, pages: int) -> int:
 
 def _holds(scenario: Scenario, workloads: int) -> int:
     """Return the short references, at most (as if every workload lived to the horizon)."""
-    rule = scenario.workloads.holds
-    if rule is None:
-        return 0
-    times = -(-scenario.horizon_ns // rule.every_ns)
-    return workloads * rule.share_millionths // MILLION * times
+    count, rule, stuck = 0, scenario.workloads.holds, scenario.workloads.stuck_io
+    if rule is not None:
+        times = -(-scenario.horizon_ns // rule.every_ns)
+        count += workloads * rule.share_millionths // MILLION * times
+    if stuck is not None:
+        count += workloads * scenario.horizon_ns // stuck.interval_ns + 1
+    return count
 
 
 def _requests(scenario: Scenario, hosts: int) -> int:

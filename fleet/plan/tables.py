@@ -104,6 +104,12 @@ class Workloads(_Rows):
         Pages ``[pinned_pages, pinned_pages + touched_pages)`` are touched after the pin.
     hinted : int64[n]
         1 when the workload gives the madvise hint.
+    io_density : int64[n]
+        Direct I/Os in flight per 10**12 pages of its resident memory (0: none).
+    io_pages, io_hold_ns : int64[n]
+        Size of one, and how long it takes.
+    io_before_pin : int64[n]
+        1 when it runs before the long-term pin is taken, 0 when it begins after placement.
     """
 
     key: Column
@@ -121,6 +127,10 @@ class Workloads(_Rows):
     touched_pages: Column
     flows: Column
     hinted: Column
+    io_density: Column
+    io_pages: Column
+    io_hold_ns: Column
+    io_before_pin: Column
 
     def __len__(self) -> int:
         """Return the number of workloads."""
@@ -129,7 +139,9 @@ class Workloads(_Rows):
 
 @dataclass(frozen=True, slots=True)
 class Holds(_Rows):
-    """Short references (``Op.HOLD``), ordered by (workload, offset); the id is the row number.
+    """Short references that are events (``Op.HOLD``), ordered by (workload, offset).
+
+    The id is the row number.
 
     Attributes
     ----------

@@ -8,9 +8,10 @@ from engine.enums import AreaKind, Pinner
 from fleet.inputs.trace import Trace
 from fleet.plan.arrivals import Arrivals, Seed, generated, joined, residents
 from fleet.plan.copies import trace_residents, traced
-from fleet.plan.draws import Column, Purpose, below, chance, pick_weighted
+from fleet.plan.draws import Column, Purpose, chance, pick_weighted
+from fleet.plan.inflight import io_columns
 from fleet.plan.steady import Steady, is_stationary
-from fleet.plan.tables import NO_PINNER, RUNS_ON, Holds, Workloads
+from fleet.plan.tables import NO_PINNER, Workloads
 from fleet.scenario import models
 from fleet.scenario.rules import hint_chances
 from fleet.scenario.units import MILLION
@@ -108,6 +109,7 @@ def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column)
     )
     share = per_kind([k.pinned_millionths if k.pin != "none" else 0 for k in kinds])
     pinned = _share(pages, share, unit)
+    touched = _share(pages - pinned, per_kind([k.touched_millionths for k in kinds]), unit)
     return Workloads(
         key=rows.key,
         kind_names=tuple(k.name for k in kinds),
@@ -121,9 +123,10 @@ def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column)
         pinner=np.where(pinned > 0, pinner, NO_PINNER),
         pinned_pages=pinned,
         present_pages=_share(pinned, per_kind([k.present_millionths for k in kinds]), unit),
-        touched_pages=_share(pages - pinned, per_kind([k.touched_millionths for k in kinds]), unit),
+        touched_pages=touched,
         flows=per_kind([k.flows for k in kinds]),
         hinted=hinted,
+        **io_columns(kinds, kind, pinned + touched),
     )
 
 
@@ -142,32 +145,3 @@ def _hints(work: models.Workloads, kind: Column, key: Column, seed: Seed) -> Col
     pins = np.array([k.pin != "none" for k in work.kinds])[kind]
     chances = hint_chances(work)
     return chance(np.where(pins, chances[0], chances[1]), *seed, key, Purpose.HINT).astype(np.int64)
-
-
-def holds_table(work: models.Workloads, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:
-    """Build the table of short references, ordered by (workload, offset).
-
-    The first hold of a workload begins within one period, drawn; then one per period while it
-    lives and the horizon lasts.
-    """
-    rule = work.holds
-    if rule is None:
-        return Holds(*(np.zeros(0, np.int64) for _ in range(5)))
-    takes = chance(rule.share_millionths, *seed, rows.key, Purpose.HOLD)
-    first = below(rule.every_ns, *seed, rows.key, Purpose.HOLD_TIME)
-    left = horizon_ns - rows.arrival_ns
-    span = np.where(rows.lifetime_ns == RUNS_ON, left, np.minimum(rows.lifetime_ns, left))
-    count = np.where(takes & (first < span), (span - first - 1) // rule.every_ns + 1, 0)
-    workload = np.repeat(np.arange(len(rows), dtype=np.int64), count)
-    starts = np.repeat(np.cumsum(count) - count, count)
-    index = np.arange(len(workload), dtype=np.int64) - starts
-    pages = np.minimum(rule.pages, rows.pages[workload])
-    room = rows.pages[workload] - pages + 1
-    return Holds(
-        workload=workload,
-        offset_ns=first[workload] + index * rule.every_ns,
-        first_page=below(room, *seed, rows.key[workload], Purpose.HOLD_PAGE, index)
-        if len(workload) else np.zeros(0, np.int64),
-        pages=pages,
-        duration_ns=np.full(len(workload), rule.duration_ns, np.int64),
-    )  # fmt: skip

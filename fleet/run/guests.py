@@ -9,8 +9,10 @@ Hugetlb pages come from the pool of the node, which grows when a workload needs 
 
 from dataclasses import dataclass, field
 
+from engine.draws import draw
 from engine.enums import AreaKind, Op
 from engine.shape import HostShape
+from fleet.plan.draws import Purpose
 from fleet.plan.tables import NO_PINNER
 from fleet.run.messages import PLACEMENTS_PER_WORKLOAD
 from fleet.run.slots import Slots
@@ -61,7 +63,8 @@ class Guests:
     """
 
     def __init__(self, world: World, shape: HostShape, first_slot: int) -> None:
-        self._holds, self._wants, self._huge = world.plan.holds, world.wants, shape.pageblock_pages
+        self._plan, self._wants, self._huge = world.plan, world.wants, shape.pageblock_pages
+        self._holds = world.plan.holds
         rest_ns = world.latency_ns
         self._slots, self._pins = Slots(first_slot, rest_ns), Slots(first_slot, rest_ns)
         self._of: dict[int, Guest] = {}
@@ -117,6 +120,8 @@ class Guests:
         if present:
             batch.append((now_ns, TOUCH, slot, 0, present, -1, -1, 0))
             causes.append(NOBODY)
+        if wants.io_before_pin[workload]:
+            self._start_io(now_ns, slot, workload)
         if pinned and wants.pinner[workload] != NO_PINNER:
             pin = self._pins.take(now_ns)
             guest.pins.append(pin)
@@ -126,11 +131,23 @@ class Guests:
         if touched:
             batch.append((now_ns, TOUCH, slot, pinned, touched, -1, -1, 0))
             causes.append(NOBODY)
+        if not wants.io_before_pin[workload]:
+            self._start_io(now_ns, slot, workload)
 
     def _roomiest(self) -> int:
         """Return the node with most room, the lowest of several."""
         room = self._room
         return room.index(max(room)) if len(room) > 1 else 0
+
+    def _start_io(self, now_ns: int, slot: int, workload: int) -> None:
+        """From now on the workload has direct I/O in flight, drawn by its key."""
+        plan, wants = self._plan, self._wants
+        density = wants.io_density[workload]
+        if density:
+            pages, hold_ns = wants.io_pages[workload], wants.io_hold_ns[workload]
+            entity = int(plan.workloads.key[workload])
+            key = draw(plan.seed, plan.replication, entity, Purpose.IN_FLIGHT) >> 1
+            self.send(now_ns, Op.IO, slot, density, pages, hold_ns, key)
 
     def leave(self, now_ns: int, workload: int, placement: int) -> None:
         """End a workload, or clear away what is left of it."""

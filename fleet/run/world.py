@@ -49,6 +49,10 @@ class Wants(NamedTuple):
     present_pages: "memoryview[int]"
     touched_pages: "memoryview[int]"
     hinted: "memoryview[int]"
+    io_density: "memoryview[int]"
+    io_pages: "memoryview[int]"
+    io_hold_ns: "memoryview[int]"
+    io_before_pin: "memoryview[int]"
     cpu: "memoryview[int]"
     """64-bit draw of a CPU, as ``engine.draws.below`` uses it."""
 

@@ -24,6 +24,8 @@ from fleet.scenario.rules import (
     check_arms,
     check_cost_model,
     check_hosts,
+    check_io,
+    check_kind,
     check_mix,
     check_name,
     check_profile,
@@ -129,6 +131,33 @@ class Hosts(Model):
     _check = model_validator(mode="after")(check_hosts)
 
 
+class Io(Model):
+    """Direct I/O in flight: pages without FOLL_LONGTERM that a pin or a pass may meet.
+
+    What is met is drawn from the stationary law, rate times hold time per page.
+    """
+
+    interval_ns: Rate = Field(
+        alias="rate", description="Mean rate of I/Os of one workload, for example 2000/s."
+    )
+    pages: Size = Field(
+        16, alias="memory", gt=0,
+        description="Memory of one I/O: a power of two, at most 2MiB (direct I/O: up to 1MiB).",
+    )  # fmt: skip
+    hold_ns: Duration = Field(
+        330_000, alias="hold", gt=0,
+        description="Mean time from its submission to its completion, at most 4s (the default: "
+        "log-normal with median 0.2 ms and sigma 1). What takes longer is stuck I/O.",
+    )  # fmt: skip
+    before_pin: Flag = Field(
+        False,
+        description="Whether it runs when the long-term pin is taken (a device attached to a "
+        "running VM), or begins after placement.",
+    )
+
+    _check = model_validator(mode="after")(check_io)
+
+
 class WorkloadKind(Model):
     """How a workload uses its memory: backing, pins, traffic."""
 
@@ -152,6 +181,11 @@ class WorkloadKind(Model):
         description="Share of the memory that is not pinned which is touched at start.",
     )  # fmt: skip
     flows: Natural = Field(0, description="Network flows it carries, lost while it is down.")
+    io: Io | None = Field(
+        None, description="Direct I/O on its memory (not with hugetlb); default none."
+    )
+
+    _check = model_validator(mode="after")(check_kind)
 
 
 class SizeChoice(Model):
@@ -180,8 +214,21 @@ class Generator(Model):
     mix: Mix = Field(min_length=1, description="Share of arrivals per kind, 100% in all.")
 
 
+class StuckIo(Model):
+    """Direct I/O that does not complete for seconds (a path fails over): each is an event."""
+
+    interval_ns: Rate = Field(
+        alias="rate", description="Mean rate per workload with `io`, for example 1/30d."
+    )
+    pages: Size = Field(16, alias="memory", gt=0, description="Memory of one such I/O.")
+    duration_ns: Quantiles = Field(
+        (10**9, 3 * 10**9, 10 * 10**9, 30 * 10**9), alias="duration",
+        description="How long it is stuck, a quantile table like `lifetime`.",
+    )  # fmt: skip
+
+
 class Holds(Model):
-    """In-flight short references (vmsplice-like): no FOLL_LONGTERM, yet the page cannot move."""
+    """Long short references (vmsplice-like): no FOLL_LONGTERM, yet the page cannot move."""
 
     share_millionths: Share = Field(
         alias="share", description="Share of workloads that take such references."
@@ -240,7 +287,10 @@ class Workloads(Model):
         "known). Or a number such as `1` (the trace as it is) or `0.5` (half of it, drawn); then, "
         "and with commitment 0%, where `stationary` means `1`, workloads never seen to end run on.",
     )  # fmt: skip
-    holds: Holds | None = Field(None, description="Short references in flight; default none.")
+    holds: Holds | None = Field(
+        None, description="Explicit short references at intervals; default none."
+    )
+    stuck_io: StuckIo | None = Field(None, description="Stuck direct I/O; default none.")
     hint: Hint = Field(
         default_factory=lambda: Hint.model_validate({}),
         description="The madvise hint (only `madvise-hint` reads it).",

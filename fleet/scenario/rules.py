@@ -13,11 +13,18 @@ from policies.models import PolicyError
 if TYPE_CHECKING:
     from fleet.scenario.models import (
         Hosts,
+        Io,
         Removals,
         Scenario,
+        WorkloadKind,
         Workloads,
     )
 
+MAX_IO_PAGES = 512
+"""2 MiB: I/O in flight is drawn by pageblock."""
+MAX_HOLD_NS = 4 * 10**9
+MAX_STUCK_NS = 1 << 59
+"""Longest mean interval that exponential draws take."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -148,6 +155,22 @@ def check_mix(mix: dict[str, int]) -> dict[str, int]:
     return mix
 
 
+def check_io(io: "Io") -> "Io":
+    """Size and hold time within what the engine draws."""
+    if io.pages > MAX_IO_PAGES or io.pages & (io.pages - 1):
+        raise fail("the memory of one I/O is a power of two of at most 2MiB", "memory")
+    if io.hold_ns > MAX_HOLD_NS:
+        raise fail("an I/O in flight takes at most 4s; longer ones are `stuck_io`", "hold")
+    return io
+
+
+def check_kind(kind: "WorkloadKind") -> "WorkloadKind":
+    """I/O in flight is drawn for anonymous memory alone."""
+    if kind.io is not None and kind.backing == "hugetlb":
+        raise fail("I/O in flight is not modelled on hugetlb memory", "io")
+    return kind
+
+
 def check_workloads(work: "Workloads") -> "Workloads":
     """Trace or generators; mixes name kinds that exist; the hint's quality is possible."""
     if bool(work.generators) == (work.trace is not None):
@@ -167,6 +190,11 @@ def check_workloads(work: "Workloads") -> "Workloads":
             if name not in kinds:
                 known = ", ".join(kinds)
                 raise fail(f"unknown kind {name!r} (known: {known})", f"{field}.{name}")
+    if work.stuck_io is not None:
+        if not any(kind.io for kind in work.kinds):
+            raise fail("no kind has `io`", "stuck_io")
+        if work.stuck_io.interval_ns >= MAX_STUCK_NS:
+            raise fail("a rate above one in 18 years is needed", "stuck_io.rate")
     hint_chances(work)
     return work
 

@@ -31,6 +31,7 @@ ARMS = [
     "kernel+unbounded", "pin-in-place+unbounded", "fault-aware+bounded-4.13",
     "migrate-on-pin+unbounded", "linux-5.13+unbounded", "linux-5.13+timeout",
     "madvise-hint+pin-aware", "deny+unbounded", "pin-in-place+bounded-4.13",
+    "pin-in-place+same-node-fallback",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
@@ -228,6 +229,15 @@ class Commander:
         area = self.area()
         self.run(Op.HOLD, self.vacant(self.model.pin_of), area, *self.span(area))
 
+    def io(self) -> None:
+        """IO: mostly so much that many pageblocks meet some, at times none or nonsense."""
+        d, unit = self.d, self.shape.pageblock_pages
+        area = self.area()
+        density = d.of((0, 1, 1, 1, 2, 3, 7, 9)) * 10**12 // (d.of((1, 3, 20)) * unit)
+        pages = unit >> d.below(self.shape.pageblock_order + 1)
+        hold_ns = d.of((1, 40_000, 300_000, 2_000_000, 1 << 32))
+        self.run(Op.IO, area, density, d.of((pages, pages, pages, 3)), hold_ns, d.below(1 << 62))
+
     def unpin(self) -> None:
         """UNPIN."""
         self.run(Op.UNPIN, self.alive(self.model.pin_of))
@@ -282,7 +292,7 @@ class Commander:
 
     def junk(self) -> None:
         """Any operation with any small arguments."""
-        self.run(self.d.below(23) - 1, *(self.d.below(34) - 3 for _ in range(6)))
+        self.run(self.d.below(26) - 1, *(self.d.below(34) - 3 for _ in range(6)))
 
 
 WEIGHTS = (
@@ -293,6 +303,7 @@ WEIGHTS = (
     (3, Commander.let_go),
     (14, Commander.pin),
     (6, Commander.hold),
+    (6, Commander.io),
     (8, Commander.unpin),
     (12, Commander.offline),
     (4, Commander.online),

@@ -16,6 +16,7 @@ from engine.costs import CostModel
 from engine.enums import AreaKind, Op
 from engine.host import Host
 from engine.reference.host import ReferenceHost
+from engine.state import G_RUNTOP
 from tests.engine.bench import ENGINES, Bench, Engine, command, compare_full, make_shape, make_table
 from tests.engine.commands import Commander, Draws, make_bench
 
@@ -120,6 +121,29 @@ def test_a_clone_made_in_mid_story_goes_on_like_the_host(key: int) -> None:
     for clone in clones:
         assert np.array_equal(bench.host.counters, clone.counters)
         compare_full(bench.host, clone, bench.shape)
+
+
+@pytest.mark.parametrize("junk", [0, -1, 0x01010101, 0x02020202, 0x05050505])
+def test_what_lies_behind_the_records_in_use_of_a_clone_never_shows(junk: int) -> None:
+    table = make_table("linux-5.13+unbounded", PCP_HIGH_PAGES=1)
+    shape, costs = make_shape("NNNNMMMM"), CostModel().vector()
+    reference = ReferenceHost(shape, table, costs)
+    host = Host(shape, table, costs)
+    first = np.array([
+        command(0, Op.SPAWN, 0, 0, 0), command(0, Op.MAP, 0, 0, AreaKind.ANON, 48, 0),
+        command(0, Op.TOUCH, 0, 0, 48, -1, -1),
+    ])  # fmt: skip
+    then = np.array([
+        command(5, Op.PIN, 1, 0, 1, 13, 0, -1), command(5, Op.PIN, 2, 0, 15, 20, 0, -1),
+        command(9, Op.FREE, 0, 36, 11, -1),
+    ])  # fmt: skip
+    for engine in (reference, host):
+        engine.execute(first, 0)
+    clone = host.clone()
+    clone._h.run[clone._h.g[G_RUNTOP] :] = junk
+    for engine in (reference, clone):
+        engine.execute(then, 10)
+    compare_full(reference, clone, shape)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -44,6 +44,14 @@ def work(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def work_with_io(**changes: Any) -> dict[str, Any]:
+    """Return the workloads section with I/O on the first two kinds."""
+    section = work(**changes)
+    section["kinds"][0] |= {"io": {"rate": "2000/s", "memory": "64KiB", "hold": "200us"}}
+    section["kinds"][1] |= {"io": {"rate": "50/s", "before_pin": True}}
+    return section
+
+
 def generator(name: str, **changes: Any) -> dict[str, Any]:
     """Return a generator with replacements."""
     return {

@@ -13,7 +13,9 @@ from policies.offlines import OFFLINE_POLICIES
 from policies.pins import FLAG_CELLS, PIN_POLICIES
 from policies.profiles import LINUX_5_10, LINUX_6_1, PROFILES
 
-OFFLINE_CELLS = {Cell.OFFLINE_RULE, Cell.OFFLINE_BOUND_NS, Cell.OFFLINE_MAX_ERRORS}
+OFFLINE_CELLS = {
+    Cell.OFFLINE_RULE, Cell.OFFLINE_BOUND_NS, Cell.OFFLINE_MAX_ERRORS, Cell.OFFLINE_TARGET,
+}  # fmt: skip
 
 
 def arm(text: str, profile: str = "linux-6.1") -> Arm:
@@ -87,12 +89,14 @@ def test_pin_policy_cells(
         ("timeout-2min", OfflineRule.TIMEOUT, 120_000_000_000, 0),
         ("timeout-24h", OfflineRule.TIMEOUT, 86_400_000_000_000, 0),
         ("pin-aware", OfflineRule.PIN_AWARE, 0, 0),
+        ("same-node-fallback", OfflineRule.UNBOUNDED, 0, 0),
     ],
 )
 def test_offline_policy_cells(name: str, rule: int, bound_ns: int, errors: int) -> None:
     table = arm(f"kernel+{name}").table()
     cells = (Cell.OFFLINE_RULE, Cell.OFFLINE_BOUND_NS, Cell.OFFLINE_MAX_ERRORS)
     assert [table[c] for c in cells] == [rule, bound_ns, errors]
+    assert table[Cell.OFFLINE_TARGET] == (name == "same-node-fallback")
 
 
 def test_pin_and_offline_policies_are_orthogonal() -> None:

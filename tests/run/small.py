@@ -68,6 +68,7 @@ def workloads(rows: Sequence[dict[str, int]]) -> Workloads:
         "kind": 0, "arrival_ns": 0, "age_ns": 0, "lifetime_ns": -1, "pages": 16, "vcpus": 1,
         "backing": int(AreaKind.ANON), "pinner": NO_PINNER, "pinned_pages": 0, "present_pages": 0,
         "touched_pages": 0, "flows": 1, "hinted": 0,
+        "io_density": 0, "io_pages": 0, "io_hold_ns": 0, "io_before_pin": 0,
     }  # fmt: skip
     whole = [{"key": 1000 + i, **quiet, **row} for i, row in enumerate(rows)]
     names = ("key", *quiet)
@@ -154,6 +155,9 @@ def busy_plan(nr_hosts: int = 16, arrivals: int = 120, seed: int = 3) -> Plan:
         if roll(3, 8) == 0:
             row |= {"pinner": int(Pinner.VFIO), "pinned_pages": pages, "touched_pages": 0}
             row["present_pages"] = pages if roll(2, 9) else 0
+        if roll(3, 14) == 0:
+            row |= {"io_density": 10**12 // 40, "io_pages": 1 << roll(3, 15)}
+            row |= {"io_hold_ns": SECOND // (1 + roll(50, 16)), "io_before_pin": roll(2, 17)}
         work.append(row)
     work.sort(key=lambda row: row["arrival_ns"])
     for i, row in enumerate(work):

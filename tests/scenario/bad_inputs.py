@@ -350,7 +350,7 @@ RULES = [
         "unknown offline policy",
         "[pin-in-place+unbounded]",
         "[pin-in-place+forever]",
-        "s.yaml:3:8 arms[0]: unknown offline policy 'forever'; known: unbounded, bounded-4.13, timeout, pin-aware",
+        "s.yaml:3:8 arms[0]: unknown offline policy 'forever'; known: unbounded, bounded-4.13, timeout, pin-aware, same-node-fallback",
     ),
     _yaml(
         "unknown sizing",
@@ -471,6 +471,30 @@ RULES = [
         "  commitment: 10%",
         "  hint: {precision: 1%}",
         "s.yaml:14:21 workloads.hint.precision: needs more false hints than there are workloads that do not pin",
+    ),
+    _yaml(
+        "io of an odd size",
+        "    - name: vm\n",
+        "    - name: vm\n      io: {rate: 2000/s, memory: 12KiB}\n",
+        "s.yaml:17:34 workloads.kinds[0].io.memory: the memory of one I/O is a power of two of at most 2MiB",
+    ),
+    _yaml(
+        "io that is stuck",
+        "    - name: vm\n",
+        "    - name: vm\n      io: {rate: 2000/s, hold: 5s}\n",
+        "s.yaml:17:32 workloads.kinds[0].io.hold: an I/O in flight takes at most 4s; longer ones are `stuck_io`",
+    ),
+    _yaml(
+        "io on hugetlb",
+        "    - name: vm\n",
+        "    - name: vm\n      backing: hugetlb\n      io: {rate: 2000/s}\n",
+        "s.yaml:18:11 workloads.kinds[0].io: I/O in flight is not modelled on hugetlb memory",
+    ),
+    _yaml(
+        "stuck io of nobody",
+        "  commitment: 10%",
+        "  stuck_io: {rate: 1/30d}",
+        "s.yaml:14:13 workloads.stuck_io: no kind has `io`",
     ),
     _yaml(
         "no memory left",
