@@ -14,6 +14,7 @@ from benchmarks.options import Options
 from benchmarks.process_tree import Usage, measure
 from benchmarks.section import Section, Table
 from benchmarks.timing import exponent, number
+from engine.host import compile_ahead
 from fleet.inputs.inventory import read_inventory
 from fleet.scenario.load import load_scenario
 from queries.catalog import Catalog
@@ -109,12 +110,13 @@ class Inputs:
         """Return these inputs with the scenario's own requests at this size."""
         scenario = load_scenario("real-fleet", self.settings(run), {})
         sources = {"removals": scenario.removals, "probes": scenario.probes}
-        requests = {name: source.count for name, source in sources.items() if source.count}
+        requests = {name: s.count for name, s in sources.items() if s and s.count}
         return replace(self, requests=requests, host_hours=run.hosts * run.hours)
 
 
 def run(options: Options) -> list[Section]:
     """Measure arms, sizes, actors and the event log."""
+    compile_ahead()
     hosts = sorted(options.hosts or ((4, 8) if options.quick else HOSTS))
     hours = sorted(options.hours or ((1, 2) if options.quick else HOURS))
     arms = options.arms or (ARMS[:2] if options.quick else ARMS)
