@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.fleet_inputs import generate
@@ -14,7 +14,9 @@ from benchmarks.options import Options
 from benchmarks.process_tree import Usage, measure
 from benchmarks.section import Section, Table
 from benchmarks.timing import exponent, number
+from engine.host import compile_ahead
 from fleet.inputs.inventory import read_inventory
+from fleet.scenario.load import load_scenario
 from queries.catalog import Catalog
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,10 +26,10 @@ HOSTS, HOURS, DAY = (100, 400, 1523), (6, 24, 72), 24
 DAY_NS = 24 * 3600 * 10**9
 TEXT = """`fleet simulate real-fleet` ({inputs}) as a command of its own, wall and CPU of all its
 processes from start to end, peak memory as their proportional set sizes, sampled twice a second.
-Two actors unless a line says otherwise. The fits are of wall and CPU time over hosts (at {day} h)
-and over hours (at {most} hosts), the start of Python and Ray included. *Committed* is the memory of
-workloads over that of hosts, in the mean of the run; *turned over*, the memory of workloads started
-in a day."""
+Two actors unless a line says otherwise. Removals and probes are as many per host and hour at every
+size. The fits are of wall and CPU time over hosts (at {day} h) and over hours (at {most} hosts),
+the start of Python and Ray included. *Committed* is the memory of workloads over that of hosts, in
+the mean of the run; *turned over*, the memory of workloads started in a day."""
 ACCEPTANCE = """
 SELECT
   (SELECT sum(memory_pages)::DOUBLE FROM hosts) AS fleet_pages,
@@ -75,22 +77,46 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Files and settings shared by all runs."""
+    """Files and settings shared by all runs.
+
+    Attributes
+    ----------
+    inventory, trace : Path
+    sets : tuple of str
+        ``PATH=VALUE`` for every run.
+    requests : dict
+        Removals and probes of the centre; other sizes have as many per host and hour, so that a
+        fit over sizes is of fleets that are alike.
+    host_hours : int
+        Of the centre.
+    """
 
     inventory: Path
     trace: Path
     sets: tuple[str, ...]
+    requests: dict[str, int] = field(default_factory=dict)
+    host_hours: int = 1
 
     def settings(self, run: Run) -> list[str]:
         """Return the scenario's fields to set."""
+        share = run.hosts * run.hours
+        counts = {k: max(n * share // self.host_hours, 1) for k, n in self.requests.items()}
         return [
             f"inventory={self.inventory}", f"trace={self.trace}", f"hosts.total={run.hosts}",
-            f"horizon={run.hours}h", *self.sets,
+            f"horizon={run.hours}h", *self.sets, *(f"{k}.count={n}" for k, n in counts.items()),
         ]  # fmt: skip
+
+    def centred(self, run: Run) -> "Inputs":
+        """Return these inputs with the scenario's own requests at this size."""
+        scenario = load_scenario("real-fleet", self.settings(run), {})
+        sources = {"removals": scenario.removals, "probes": scenario.probes}
+        requests = {name: s.count for name, s in sources.items() if s and s.count}
+        return replace(self, requests=requests, host_hours=run.hosts * run.hours)
 
 
 def run(options: Options) -> list[Section]:
     """Measure arms, sizes, actors and the event log."""
+    compile_ahead()
     hosts = sorted(options.hosts or ((4, 8) if options.quick else HOSTS))
     hours = sorted(options.hours or ((1, 2) if options.quick else HOURS))
     arms = options.arms or (ARMS[:2] if options.quick else ARMS)
@@ -98,6 +124,7 @@ def run(options: Options) -> list[Section]:
         inputs, said = _inputs(options, Path(folder), hosts[-1])
         hosts = sorted({min(n, len(read_inventory(str(inputs.inventory)).name)) for n in hosts})
         day = DAY if DAY in hours else hours[-1]
+        inputs = inputs.centred(Run(arms[0], hosts[-1], day, 0))
         section = Section("The real fleet")
         section.parts.append(TEXT.format(inputs=said, day=day, most=hosts[-1]))
         runs = _runs(arms, hosts, hours, day)
