@@ -7,7 +7,7 @@ Hugetlb pages come from the pool of the node, which grows when a workload needs 
 (``nr_hugepages`` set by the launcher) and keeps what it gets back.
 """
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.draws import draw
 from engine.enums import AreaKind, Op
@@ -31,17 +31,18 @@ NOBODY = -1
 _TWO_NOBODIES = (NOBODY, NOBODY)
 
 
-@dataclass(slots=True)
-class Guest:
-    """A workload on this host: its process and area number, its pins."""
+class Guest(NamedTuple):
+    """A workload on this host: its process and area number, node, memory, long-term pin.
+
+    Integers only: a host has many, and nothing in them is for the garbage collector.
+    """
 
     placement: int
     slot: int
     node: int
     pages: int
     pool_pages: int
-    pins: list[int] = field(default_factory=list)
-    holds: dict[int, int] = field(default_factory=dict)
+    pin: int
 
 
 class Guests:
@@ -68,6 +69,7 @@ class Guests:
         rest_ns = world.latency_ns
         self._slots, self._pins = Slots(first_slot, rest_ns), Slots(first_slot, rest_ns)
         self._of: dict[int, Guest] = {}
+        self._held: dict[int, dict[int, int]] = {}
         self._owner: dict[int, int] = {}
         self._pin_id: dict[int, int] = {}
         self._placement: dict[int, int] = {}
@@ -108,8 +110,7 @@ class Guests:
         node, slot = self._roomiest(), self._slots.take(now_ns)
         huge = kind == HUGETLB
         needed = self._whole(pinned + touched) if huge else 0
-        guest = Guest(placement, slot, node, pages, needed)
-        self._of[workload], self._owner[slot], self._placement[slot] = guest, workload, placement
+        self._owner[slot], self._placement[slot] = workload, placement
         self._room[node] -= pages
         batch.append((now_ns, SPAWN, slot, self._cpu(workload, node), 0, 0, 0, 0))
         size = self._whole(pages) if huge else pages
@@ -122,9 +123,9 @@ class Guests:
             causes.append(NOBODY)
         if wants.io_before_pin[workload]:
             self._start_io(now_ns, slot, workload)
+        pin = NOBODY
         if pinned and wants.pinner[workload] != NO_PINNER:
             pin = self._pins.take(now_ns)
-            guest.pins.append(pin)
             ident = self._pin_id[pin] = workload * PLACEMENTS_PER_WORKLOAD + placement
             batch.append((now_ns, PIN, pin, slot, 0, pinned, wants.pinner[workload], -1))
             causes.append(ident)
@@ -133,6 +134,7 @@ class Guests:
             causes.append(NOBODY)
         if not wants.io_before_pin[workload]:
             self._start_io(now_ns, slot, workload)
+        self._of[workload] = Guest(placement, slot, node, pages, needed, pin)
 
     def _roomiest(self) -> int:
         """Return the node with most room, the lowest of several."""
@@ -160,7 +162,9 @@ class Guests:
         self._room[guest.node] += guest.pages
         self._pool[guest.node] += guest.pool_pages
         self._slots.give(guest.slot, now_ns)
-        for pin in (*guest.pins, *guest.holds.values()):
+        if guest.pin != NOBODY:
+            self._pins.give(guest.pin, now_ns)
+        for pin in self._held.pop(workload, {}).values():
             self._pins.give(pin, now_ns)
 
     def hold(self, now_ns: int, hold: int, workload: int, placement: int) -> None:
@@ -169,7 +173,7 @@ class Guests:
         if guest is None or guest.placement != placement:
             return
         holds = self._holds
-        pin = guest.holds[hold] = self._pins.take(now_ns)
+        pin = self._held.setdefault(workload, {})[hold] = self._pins.take(now_ns)
         self._pin_id.pop(pin, None)
         first, pages = int(holds.first_page[hold]), int(holds.pages[hold])
         self.send(now_ns, Op.HOLD, pin, guest.slot, first, pages)
@@ -177,9 +181,10 @@ class Guests:
     def unhold(self, now_ns: int, hold: int, workload: int, placement: int) -> None:
         """Drop the short references of a hold."""
         guest = self._of.get(workload)
-        if guest is None or guest.placement != placement or hold not in guest.holds:
+        held = self._held.get(workload, {})
+        if guest is None or guest.placement != placement or hold not in held:
             return
-        pin = guest.holds.pop(hold)
+        pin = held.pop(hold)
         self.send(now_ns, Op.UNPIN, pin)
         self._pins.give(pin, now_ns)
 

@@ -6,6 +6,7 @@ two cores, two actors: 1.8 ms of CPU time a window, half of it the coordinator's
 The coordinator listens, an actor dials with a token that only Ray has told it.
 """
 
+import contextlib
 import hmac
 import pickle
 import secrets
@@ -108,10 +109,11 @@ class Exchange:
 
 
 def _token(link: socket.socket) -> bytes:
-    """Read a token; less when the other side hangs up."""
+    """Read a token; less when the other side hangs up or falls silent."""
     said = b""
-    while len(said) < TOKEN_BYTES and (chunk := link.recv(TOKEN_BYTES - len(said))):
-        said += chunk
+    with contextlib.suppress(TimeoutError):
+        while len(said) < TOKEN_BYTES and (chunk := link.recv(TOKEN_BYTES - len(said))):
+            said += chunk
     return said
 
 

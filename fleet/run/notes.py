@@ -61,7 +61,7 @@ class Notes:
     def __init__(self) -> None:
         self.reports: list[Report] = []
         self.waiting_rows = 0
-        self._bulk = {kind: Bulk() for kind, _, _ in _BULK}
+        self._bulk = {int(kind): Bulk() for kind, _, _ in _BULK}
         self._single: dict[str, list[list[int]]] = {}
         self._held: dict[str, Matrix] = {}
 
@@ -70,8 +70,8 @@ class Notes:
         taken, self.reports = self.reports, []
         return taken
 
-    def keep(self, kind: Row, rows: Matrix, host: int, sequence: int, causes: list[int]) -> None:
-        """Keep bulk rows (see ``Bulk.add``)."""
+    def keep(self, kind: int, rows: Matrix, host: int, sequence: int, causes: list[int]) -> None:
+        """Keep rows of a kind (``engine.enums.Row``) as ``Bulk.add`` does."""
         self._bulk[kind].add(rows, host, sequence, causes)
         self.waiting_rows += len(rows)
 

@@ -21,7 +21,8 @@ ERRNO = FIRST + 2
 INCIDENTS_PER_HOST = 1 << 24
 """An incident's id is ``host * INCIDENTS_PER_HOST + number``."""
 
-_BULK = (Row.PIN, Row.MIGRATION, Row.SAMPLE)
+MIGRATION = int(Row.MIGRATION)
+RESULT, BULK = int(Row.RESULT), frozenset(map(int, (Row.PIN, Row.MIGRATION, Row.SAMPLE)))
 
 _KINDS = {
     Incident.OOM_KILL: ("oom_kill", "oom_killer"),
@@ -105,6 +106,11 @@ class Reading:
         if len(rows) == commands and not rows[:, ERRNO].any():
             return None
         kinds = rows[:, 1]
+        results = kinds == RESULT
+        present = set(kinds[~results].tolist())
+        if present <= BULK and not rows[results, ERRNO].any():
+            self._keep(rows, kinds, present)
+            return None
         panic = self._panic(rows[kinds == Row.INCIDENT])
         self._read(rows if panic is None else rows[: self._panic_index(rows)])
         return panic
@@ -123,10 +129,7 @@ class Reading:
         kinds = rows[:, 1]
         failed = (kinds == Row.RESULT) & (rows[:, ERRNO] != 0)
         special = (kinds >= Row.ATTEMPT) & (kinds <= Row.INCIDENT)
-        for kind in _BULK:
-            own = kinds == kind
-            if own.any():
-                self._keep(kind, rows[own])
+        self._keep(rows, kinds, set(kinds.tolist()))
         if not (failed.any() or special.any()):
             return
         with_rows = set(rows[kinds == Row.PIN, 2].tolist())
@@ -147,12 +150,14 @@ class Reading:
         assert self._guests is not None
         return self._guests.causes[index]
 
-    def _keep(self, kind: Row, rows: Matrix) -> None:
+    def _keep(self, rows: Matrix, kinds: Matrix, present: set[int]) -> None:
         """Keep bulk rows with the ids of their causes."""
         assert self._guests is not None
         causes = self._guests.causes
-        idents = [causes[index] for index in rows[:, 2].tolist()]
-        self._notes.keep(kind, rows, self._host, self._sequence, idents)
+        for kind in BULK & present:
+            own = rows[kinds == kind]
+            idents = [causes[index] for index in own[:, 2].tolist()]
+            self._notes.keep(kind, own, self._host, self._sequence, idents)
 
     def _failure(self, row: list[int], has_rows: bool) -> None:
         """A command that failed."""
@@ -274,7 +279,7 @@ class Reading:
         moves = rows[kinds == Row.MIGRATION]
         if len(moves):
             causes = [attempt] * len(moves)
-            self._notes.keep(Row.MIGRATION, moves, self._host, self._sequence, causes)
+            self._notes.keep(MIGRATION, moves, self._host, self._sequence, causes)
         refusal = None
         for row in rows[kinds != Row.MIGRATION].tolist():
             if row[1] == Row.ATTEMPT:

@@ -146,6 +146,21 @@ def test_what_lies_behind_the_records_in_use_of_a_clone_never_shows(junk: int) -
     compare_full(reference, clone, shape)
 
 
+@pytest.mark.parametrize("key", range(3))
+def test_a_spare_clone_takes_over_the_memory_of_the_last_one(key: int) -> None:
+    """What the last one left there does not show, and the host itself is never touched."""
+    for number in (50 + key, key, 60 + key):
+        bench = story(number, 40)
+        (fast,) = (h for h in bench.hosts if isinstance(h, Host))
+        plain, spare = fast.clone(), fast.clone(spare=True)
+        assert not np.shares_memory(fast._h.pb, spare._h.pb)
+        end = bench.now_ns + 40_000_000
+        last = np.array([command(end - 35_000_000, Op.SPAWN, 99, 0, 0)])
+        assert np.array_equal(spare.execute(last, end), plain.execute(last, end))
+        compare_full(plain, spare, bench.shape)
+        compare_full(bench.hosts[0], fast, bench.shape)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("key", [0, 3, 5, 12])
 def test_how_commands_are_cut_into_calls_does_not_matter(engine: Engine, key: int) -> None:

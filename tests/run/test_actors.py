@@ -127,3 +127,16 @@ def test_hosts_run_on_both_nodes() -> None:
     finally:
         crew.close()
     assert len(nodes) == 2
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_what_an_actor_fails_with_is_not_a_loss() -> None:
+    lost: list[str] = []
+    crew = ActorCrew(divide(HOSTS, 1), lost.append)
+    try:
+        with pytest.raises(AttributeError, match="SquadActor"):
+            crew._ask("nonsense")
+    finally:
+        crew.close()
+    assert lost == []

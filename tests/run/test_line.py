@@ -1,0 +1,83 @@
+"""Lines between coordinator and actors: whole messages, no deadlock, no strangers."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from fleet.run.line import TOKEN_BYTES, Exchange, Line, dial
+
+LARGE = 6 << 20
+"""Bytes, more than the buffers of a connection hold."""
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    found = Exchange("127.0.0.1")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def ends(exchange: Exchange) -> Iterator[tuple[Line, Line]]:
+    host, port, token = exchange.number()
+    far = dial(host, port, token)
+    near = exchange.connect(token)
+    yield near, far
+    near.close()
+    far.close()
+
+
+def test_messages_arrive_whole_and_in_order(ends: tuple[Line, Line]) -> None:
+    near, far = ends
+    messages = [("advance", (np.arange(n * 8).reshape(n, 8), n)) for n in (0, 1, 1000, 3)]
+    for message in messages:
+        near.send(message)
+    for name, (rows, number) in messages:
+        said, (got, also) = far.receive()
+        assert (said, also) == (name, number)
+        assert np.array_equal(got, rows)
+        assert got.dtype == np.int64
+
+
+def test_both_ends_may_send_more_than_the_line_holds(ends: tuple[Line, Line]) -> None:
+    near, far = ends
+    sent = {0: bytes(LARGE), 1: b"\1" * LARGE}
+    sender = threading.Thread(target=far.send, args=(sent[1],))
+    sender.start()
+    near.send(sent[0])
+    assert near.receive() == sent[1]
+    sender.join(timeout=60)
+    assert not sender.is_alive()
+    assert far.receive() == sent[0]
+
+
+def test_a_dead_line_is_an_error(ends: tuple[Line, Line]) -> None:
+    near, far = ends
+    far.send("last words")
+    far.close()
+    assert near.receive() == "last words"
+    with pytest.raises(OSError, match=r"gone|reset|Broken"):
+        near.receive()
+
+
+def test_strangers_are_hung_up_on(exchange: Exchange) -> None:
+    host, port, token = exchange.number()
+    with socket.create_connection((host, port)) as stranger:
+        stranger.sendall(bytes(TOKEN_BYTES))
+        far = dial(host, port, token)
+        near = exchange.connect(token)
+        stranger.settimeout(10)
+        assert stranger.recv(1) == b"", "the stranger heard nothing"
+        near.send(1)
+        assert far.receive() == 1
+    near.close()
+    far.close()
+
+
+def test_waiting_for_a_call_ends(exchange: Exchange) -> None:
+    exchange._socket.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        exchange.connect(exchange.number()[2])
