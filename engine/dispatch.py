@@ -6,6 +6,7 @@ from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import grow_pool, read, touch
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
+from engine.history import age, follow
 from engine.kernel import entry, kernel
 from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
 from engine.migrate import migrate
@@ -35,6 +36,7 @@ from engine.state import (
     G_PANIC,
     G_PERM,
     G_RUNS,
+    HI_PHASE,
     M_TARGET,
     NIL,
     NR_CALL,
@@ -67,7 +69,7 @@ FREE, UNMAP, EXIT, PIN = int(Op.FREE), int(Op.UNMAP), int(Op.EXIT), int(Op.PIN)
 UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(Op.OFFLINE)
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
-MIN_FREE = int(Op.MIN_FREE)
+MIN_FREE, AGE, CACHE = int(Op.MIN_FREE), int(Op.AGE), int(Op.CACHE)
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
 
@@ -194,6 +196,10 @@ def apply(h, commands, i):
         return unpin(h, a0)
     if op == HOLD:
         return hold(h, a0, a1, a2, a3)
+    if op == AGE:
+        return age(h, a0, a1, a2, a3, a4, a5)
+    if op == CACHE:
+        return follow(h, a0, a1, a2, a3, a4, a5)
     return apply_rare(h, op, a0, a1, a2, a3)
 
 
@@ -231,10 +237,11 @@ def apply_rare(h, op, a0, a1, a2, a3):
 
 @kernel
 def command(h, commands, i):
-    """Run one command and emit its RESULT row."""
-    h.g[G_CAUSE] = h.g[G_NCMD]
-    h.g[G_NCMD] += 1
-    clear_tally(h)
+    """Run one command and emit its RESULT row. False: it is to be called again (HI_PHASE)."""
+    if not h.g[HI_PHASE]:
+        h.g[G_CAUSE] = h.g[G_NCMD]
+        h.g[G_NCMD] += 1
+        clear_tally(h)
     op = commands[i, 1]
     errno = EINVAL
     if not h.g[G_PANIC]:
@@ -250,6 +257,8 @@ def command(h, commands, i):
         if pass_under_way:
             for k in range(NR_CALL):
                 h.g[M_TARGET + k] = h.g[SAVED + k]
+        if h.g[HI_PHASE]:
+            return False
         if h.g[G_PANIC]:
             errno = ENOMEM
             h.g[O_ON] = 0
@@ -262,6 +271,7 @@ def command(h, commands, i):
     h.rows[n, 5] = errno
     for k in range(T_PAGES, T_CALLS + 1):
         h.rows[n, 6 + k - T_PAGES] = h.g[k]
+    return True
 
 
 @kernel
@@ -294,7 +304,8 @@ def run(at, commands, i, until_ns):
             step(h, limit)
         elif i < n:
             h.g[G_NOW] = commands[i, 0]
-            command(h, commands, i)
+            if not command(h, commands, i):
+                return i
             i += 1
         else:
             h.g[G_NOW] = max(h.g[G_NOW], until_ns)

@@ -29,7 +29,19 @@ def below(bound, k0, k1, k2, k3):
     state = mix(state ^ np.uint64(k1))
     state = mix(state ^ np.uint64(k2))
     state = mix(state ^ np.uint64(k3))
-    state = mix(state)
+    return scaled(mix(state), bound)
+
+
+@kernel
+def below_two(bound, k0, k1):
+    """Draw in [0, bound) for a key of two words; equals ``engine.draws.below``."""
+    state = mix(np.uint64(0) ^ np.uint64(k0))
+    return scaled(mix(mix(state ^ np.uint64(k1))), bound)
+
+
+@scalar
+def scaled(state, bound):
+    """Multiply-shift of 64 random bits to [0, bound)."""
     # high word of the 64 x 32 bit product: bounds are below 2**32
     b = np.uint64(bound)
     high, low = (state >> S32) * b, (state & LOW) * b

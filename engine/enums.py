@@ -90,6 +90,8 @@ class Op(IntEnum):
     SHUFFLE = 18  # key (page_alloc.shuffle: permutes the max-order free lists)
     POOL = 19  # node, pages_2m (grow the free hugetlb pool of the node)
     MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
+    AGE = 21  # area, key, pages (to free in all), low, high (pages present), mix (of chunk sizes)
+    CACHE = 22  # area, key, node, churn, free (pages left free), mix; see engine.reference.history
 
 
 class Row(IntEnum):

@@ -275,6 +275,21 @@ class Commander:
         else:
             self.run(Op.POOL, d.below(self.shape.nr_nodes + 1), d.below(4))
 
+    def age(self) -> None:
+        """AGE, at times between any levels; CACHE."""
+        area, d = self.area(), self.d
+        mix = sum(d.below(4) * d.below(60) << 8 * i for i in range(6))
+        bag = self.model.area_of.get(area)
+        if bag is not None and bag.kind == AreaKind.FILE and d.percent(60):
+            free, node = d.below(self.pages), d.below(self.shape.nr_nodes)
+            self.run(Op.CACHE, area, d.below(1 << 62), node, d.below(self.pages), free, mix)
+            return
+        total = len(bag.pages) if bag is not None else 9
+        low, high = sorted((d.below(total + 1), d.below(total + 1)))
+        if d.percent(25):
+            high = low
+        self.run(Op.AGE, area, d.below(1 << 62), d.below(2 * total) - 1, low, high, mix)
+
     def migrate(self) -> None:
         """MIGRATE."""
         area = self.area()
@@ -282,7 +297,7 @@ class Commander:
 
     def junk(self) -> None:
         """Any operation with any small arguments."""
-        self.run(self.d.below(23) - 1, *(self.d.below(34) - 3 for _ in range(6)))
+        self.run(self.d.below(25) - 1, *(self.d.below(34) - 3 for _ in range(6)))
 
 
 WEIGHTS = (
@@ -298,6 +313,7 @@ WEIGHTS = (
     (4, Commander.online),
     (6, Commander.host),
     (5, Commander.migrate),
+    (9, Commander.age),
     (3, Commander.junk),
 )
 """Relative frequencies."""
