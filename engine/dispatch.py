@@ -6,7 +6,7 @@ from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import grow_pool, read, touch
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
-from engine.history import age, follow
+from engine.history import age, follow, stir
 from engine.kernel import entry, kernel
 from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
 from engine.migrate import migrate
@@ -70,6 +70,7 @@ UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
 MIN_FREE, AGE, CACHE = int(Op.MIN_FREE), int(Op.AGE), int(Op.CACHE)
+STIR = int(Op.STIR)
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
 
@@ -230,6 +231,8 @@ def apply_rare(h, op, a0, a1, a2, a3):
             return EINVAL
         spread_marks(h, a0)
         return OK
+    if op == STIR:
+        return stir(h, a0, a1)
     if op == POOL:
         return grow_pool(h, a0, a1)
     return EINVAL

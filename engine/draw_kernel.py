@@ -33,10 +33,16 @@ def below(bound, k0, k1, k2, k3):
 
 
 @kernel
-def below_two(bound, k0, k1):
-    """Draw in [0, bound) for a key of two words; equals ``engine.draws.below``."""
+def word(k0, k1):
+    """64 random bits for a key of two words, as ``engine.draws.draw``."""
     state = mix(np.uint64(0) ^ np.uint64(k0))
-    return scaled(mix(mix(state ^ np.uint64(k1))), bound)
+    return np.int64(mix(mix(state ^ np.uint64(k1))))
+
+
+@kernel
+def scaled_word(bits, bound):
+    """Scale 64 bits to [0, bound)."""
+    return scaled(np.uint64(bits), bound)
 
 
 @scalar

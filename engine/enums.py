@@ -92,6 +92,7 @@ class Op(IntEnum):
     MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
     AGE = 21  # area, key, pages (to free in all), low, high (pages present), mix (of chunk sizes)
     CACHE = 22  # area, key, node, churn, free (pages left free), mix; see engine.reference.history
+    STIR = 23  # key, millionths (permutes the used part of the max-order free lists)
 
 
 class Row(IntEnum):

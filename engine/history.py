@@ -6,7 +6,7 @@ might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
 
 from engine.allocate import find_zone, list_places, pick_zone, request, take_piece, watermark_ok
 from engine.allocate import zone_in_list as zone_at
-from engine.draw_kernel import below_two
+from engine.draw_kernel import below, scaled_word, word
 from engine.elements import (
     break_uniform,
     chain_insert_before,
@@ -19,11 +19,13 @@ from engine.elements import (
     length,
     new_hole,
     prv,
+    set_nxt,
+    set_prv,
     split_run,
     whole_again,
 )
 from engine.enums import AreaKind, Cell, Counter, Errno
-from engine.freelist import free_loose, free_pb
+from engine.freelist import fl, free_loose, free_pb, note_range, set_max_chunk, single_out
 from engine.kernel import kernel
 from engine.memory import area_ok, claim, count_used
 from engine.percpu import take_huge_by_cpu
@@ -39,23 +41,31 @@ from engine.state import (
     COUNTERS,
     CPUS,
     DESC,
+    FL_HEAD,
+    FL_TAIL,
     G_BLOCK_PAGES,
     G_BLOCK_PBS,
     G_ERROR,
+    G_MAXO,
+    G_MUT,
     G_NBLOCKS,
     G_NCPUS,
     G_NNODES,
+    G_NZONES,
     G_PBO,
     G_PBP,
+    G_PERM,
     G_RUNS,
     HI_DRAWS,
     HI_PHASE,
     NIL,
     PB_AUX,
+    PB_NEXT,
     PB_OWN,
     PN_AREA,
     PN_COUNT,
     PS_FLAG,
+    PS_LIST,
     PS_STATE,
     R_ALLOC,
     R_LOOSE,
@@ -82,8 +92,9 @@ from engine.state import (
     Z_MIN,
 )
 
-NR_SIZES, WEIGHT_BITS, TRIES, MAX_PAGES = 6, 8, 8, 1 << 30
+NR_SIZES, WEIGHT_BITS, REACH, MAX_PAGES = 6, 8, 64, 1 << 30
 MIX_BITS = NR_SIZES * WEIGHT_BITS
+MILLION = 1_000_000
 KINDS, ALL_NODES = 3, (1 << 62) - 1
 THP, FILE, KERNEL = int(AreaKind.THP), int(AreaKind.FILE), int(AreaKind.KERNEL)
 HUGETLB = int(AreaKind.HUGETLB)
@@ -183,25 +194,30 @@ def free_on(h, node):
 
 
 @kernel
-def next_draw(h, bound, key):
-    """The command's next draw in [0, bound)."""
+def next_word(h, key):
+    """The command's next 64 random bits."""
     h.g[HI_DRAWS] += 1
-    return below_two(bound, key, h.g[HI_DRAWS] - 1)
+    return word(key, h.g[HI_DRAWS] - 1)
 
 
 @kernel
-def draw_chunk(h, key, mix):
-    """Draw a chunk size and a CPU: order * CPUs + CPU."""
-    cpus = h.g[G_NCPUS]
+def weight(mix):
+    """All weights of a mix."""
     total = 0
     for i in range(NR_SIZES):
         total += mix >> (WEIGHT_BITS * i) & 255
-    pick = next_draw(h, total * cpus, key)
-    rest, cpu, size = pick // cpus, pick % cpus, 0
-    while rest >= mix >> (WEIGHT_BITS * size) & 255:
-        rest -= mix >> (WEIGHT_BITS * size) & 255
-        size += 1
-    return (h.g[G_PBO] * size // (NR_SIZES - 1)) * cpus + cpu
+    return total
+
+
+@kernel
+def chunk_order(h, mix, pick):
+    """Order of the chunk size that ``pick`` of all weights falls to."""
+    size = NR_SIZES - 1  # the largest ones first: most histories are made of them
+    left = weight(mix) - 1 - pick
+    while left >= mix >> (WEIGHT_BITS * size) & 255:
+        left -= mix >> (WEIGHT_BITS * size) & 255
+        size -= 1
+    return h.g[G_PBO] * size // (NR_SIZES - 1)
 
 
 # -- growing --------------------------------------------------------------------------------------
@@ -210,9 +226,9 @@ def draw_chunk(h, key, mix):
 @kernel
 def grow(h, a, key, mix, most, node):
     """Touch a chunk at the end of a bag. False when memory or address space ended."""
-    drawn = draw_chunk(h, key, mix)
-    cpu = drawn % h.g[G_NCPUS]
-    size = min(1 << drawn // h.g[G_NCPUS], most, room(h, a))
+    bits, total = next_word(h, key), weight(mix)
+    cpu = scaled_word(bits * total, h.g[G_NCPUS])
+    size = min(1 << chunk_order(h, mix, scaled_word(bits, total)), most, room(h, a))
     if size <= 0:
         return False
     kind = h.slot[a, AR_KIND]
@@ -297,13 +313,17 @@ def shrink(h, a, key, mix):
     """Free the bag's pages of one aligned chunk. False when nothing could be freed."""
     if h.slot[a, AR_PRESENT] == 0:
         return False
-    order = draw_chunk(h, key, mix) // h.g[G_NCPUS]
     nr_pages = h.g[G_NBLOCKS] * h.g[G_BLOCK_PAGES]
-    for _ in range(TRIES):
-        pfn = next_draw(h, nr_pages, key)
+    bits = next_word(h, key)
+    order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
+    pfn = scaled_word(bits, nr_pages)
+    for _ in range(REACH):
         if in_bag(h, a, pfn):
             free_chunk(h, a, pfn, order)
             return True
+        pfn += h.g[G_PBP]
+        if pfn >= nr_pages:
+            pfn -= nr_pages
     pfn = newest(h, a)
     if not in_bag(h, a, pfn):
         return False
@@ -399,3 +419,73 @@ def take_off(h, a, ref, pages):
         chain_insert_before(h, a, NIL, new_hole(h, pages, False))
     if before != NIL and is_hole(h, before):
         join_holes(h, a, before)
+
+
+# -- lists ----------------------------------------------------------------------------------------
+
+
+@kernel
+def stir(h, key, millionths):
+    """STIR."""
+    if not 0 <= millionths <= MILLION:
+        return EINVAL
+    for z in range(h.g[G_NZONES]):
+        for mt in range(4):
+            stir_list(h, z, mt, key, millionths)
+    return OK
+
+
+@kernel
+def stir_list(h, z, mt, key, millionths):
+    """Fisher-Yates on the first part of a list of maximal chunks; the rest stays in rows."""
+    order = h.g[G_MAXO]
+    i = fl(h, z, mt, order)
+    head, total = h.fl[i, FL_HEAD], 0
+    while head != NIL:
+        total += h.pb[head, PB_AUX]
+        head = h.pb[head, PB_NEXT]
+    used = total * millionths // MILLION
+    head, n = h.fl[i, FL_HEAD], 0
+    while n < used:
+        following, row = h.pb[head, PB_NEXT], h.pb[head, PB_AUX]
+        if n + row > used:
+            single_out(h, z, head + 2 * (used - n), head)
+            row = used - n
+            following = head + 2 * row
+        if row > 1:
+            note_range(h, head, NIL)
+        for k in range(row):
+            h.small[h.g[G_PERM] + n + k] = head + 2 * k
+        n += row
+        head = following
+    if used == 0:
+        return
+    permute(h, z, mt, key, used)
+    last = NIL
+    for k in range(used):
+        pb = h.small[h.g[G_PERM] + k]
+        set_max_chunk(h, pb, 1)
+        h.pbs[pb, PS_LIST] = mt
+        set_prv(h, pb, last)
+        if last == NIL:
+            h.fl[i, FL_HEAD] = pb
+        else:
+            set_nxt(h, last, pb)
+        last = pb
+    set_nxt(h, last, head)
+    if head == NIL:
+        h.fl[i, FL_TAIL] = last
+    else:
+        set_prv(h, head, last)
+    h.g[G_MUT] += 1
+
+
+@kernel
+def permute(h, z, mt, key, n):
+    """Fisher-Yates on the first n entries of the scratch table."""
+    base = h.g[G_PERM]
+    for k in range(n - 1, 0, -1):
+        j = below(k + 1, key, z, mt, k)
+        pb = h.small[base + k]
+        h.small[base + k] = h.small[base + j]
+        h.small[base + j] = pb

@@ -151,6 +151,8 @@ class Host:
             if i > len(commands):
                 break
             self._grow(int(g[G_ERROR]))
+        if len(self._h.small) > g[G_PERM]:  # a permutation's scratch: two bytes per pageblock
+            self._hold(self._h._replace(small=self._h.small[: g[G_PERM]].copy()))
         return self._h.rows[: g[G_NROWS]].copy()
 
     def _check_times(self, commands: Int64) -> None:
@@ -174,7 +176,7 @@ class Host:
             larger = empty_slots(max(2 * len(slot), top + 1))
             larger[: len(slot)] = slot
             self._hold(self._h._replace(slot=larger))
-        if (op == Op.SHUFFLE).any():
+        if ((op == Op.SHUFFLE) | (op == Op.STIR)).any():
             size = int(self._h.g[G_PERM]) + len(self._h.pbs) // 2 + 1
             self._hold(self._h._replace(small=resized(self._h.small, size)))
 

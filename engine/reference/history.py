@@ -10,10 +10,11 @@ The rules follow the experiment of kernel-lab/behaviours.md, "Placement and node
 occupancy that walks between two levels, six chunk sizes from one page to a pageblock.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
-from engine.draws import below
-from engine.enums import AreaKind, Cell, Counter, Errno
+from engine.draws import below, draw
+from engine.enums import AreaKind, Cell, Counter, Errno, Migratetype
 from engine.reference.allocator import Request
 from engine.reference.offlining import Offlining
 from engine.reference.state import ABSENT
@@ -22,10 +23,14 @@ NR_SIZES = 6
 """Chunk sizes: 2**(pageblock_order * i // 5) pages, i from 0; 4 KiB to 2 MiB on x86-64."""
 WEIGHT_BITS = 8
 """A mix holds the weight of size i in its bits 8 i to 8 i + 7."""
-TRIES = 8
-"""Draws of a page before the newest chunk of the bag is freed instead."""
+REACH = 64
+"""Pageblocks looked at for a page to free before the newest one of the bag is taken."""
 MAX_PAGES = 1 << 30
 """Largest bag, virtual pages."""
+
+
+WORD = 1 << 64
+MILLION = 1_000_000
 
 
 @dataclass(slots=True)
@@ -35,10 +40,14 @@ class Draws:
     key: int
     index: int = 0
 
-    def below(self, bound: int) -> int:
-        """Next draw in ``[0, bound)``."""
+    def pair(self, first: int, second: int) -> tuple[int, int]:
+        """Two numbers in ``[0, first)`` and ``[0, second)`` from the next draw.
+
+        What the multiplication that scales the first one leaves below the point is the second.
+        """
+        product = draw(self.key, self.index) * first
         self.index += 1
-        return below(bound, self.key, self.index - 1)
+        return product // WORD, product % WORD * second // WORD
 
 
 class History(Offlining):
@@ -48,7 +57,8 @@ class History(Offlining):
         """AGE: walk the bag between ``low`` and ``high`` present pages until ``pages`` were freed.
 
         It grows to ``high``; while fewer than ``pages`` are freed it shrinks, by a chunk at least,
-        to ``low`` and grows to ``high`` again. ENOMEM when it ends below ``high``.
+        to ``low`` and grows to ``high`` again. It ends early when a chunk to free is not found.
+        ENOMEM when it ends below ``high``.
         """
         errno = self._bag_errno(slot, mix, key)
         if errno != Errno.OK:
@@ -56,17 +66,16 @@ class History(Offlining):
         if pages < 0 or not 0 <= low <= high <= len(self.area_of[slot].pages):
             return Errno.EINVAL
         draws = Draws(key)
-        while True:
-            while self._present(slot) < high:
-                if not self._grow(slot, draws, mix, high - self._present(slot), -1):
-                    break
-            if self.tally.pages >= pages:
-                break
-            if not self._shrink(slot, draws, mix):
-                break
-            while self._present(slot) > low and self.tally.pages < pages:
-                if not self._shrink(slot, draws, mix):
-                    break
+        growing, more = True, True
+        while more:
+            present = self._present(slot)
+            if growing:
+                if present < high and self._grow(slot, draws, mix, high - present, -1):
+                    continue
+                growing, more = False, self.tally.pages < pages
+            else:
+                more = self._shrink(slot, draws, mix)
+                growing = self._present(slot) <= low or self.tally.pages >= pages
         return Errno.OK if self._present(slot) >= high else Errno.ENOMEM
 
     def _follow(self, slot: int, key: int, node: int, churn: int, free: int, mix: int) -> Errno:
@@ -90,6 +99,25 @@ class History(Offlining):
             pass
         return Errno.OK
 
+    def _stir(self, key: int, millionths: int) -> Errno:
+        """STIR: permute the first ``millionths`` of each list of maximal chunks.
+
+        What a history leaves behind whose tenants, in pageblocks, have all gone in random order:
+        their chunks have merged, and lie in the order in which they did. The rest of a list was
+        never used.
+        """
+        if not 0 <= millionths <= MILLION:
+            return Errno.EINVAL
+        for zone in self.zone:
+            for mt in Migratetype:
+                chunks = list(zone.free_area[mt][self.max_order])
+                used = len(chunks) * millionths // MILLION
+                for i in range(used - 1, 0, -1):
+                    j = below(i + 1, key, zone.zid, int(mt), i)
+                    chunks[i], chunks[j] = chunks[j], chunks[i]
+                zone.free_area[mt][self.max_order] = OrderedDict.fromkeys(chunks)
+        return Errno.OK
+
     def _bag_errno(self, slot: int, mix: int, key: int) -> Errno:
         """EINVAL unless the area can be a bag and the mix has weights; EBUSY if it is held."""
         area = self.area_of.get(slot)
@@ -108,16 +136,13 @@ class History(Offlining):
         """Pages in the free lists of a node's zones."""
         return sum(z.free_pages for z in self.zone if z.node == node)
 
-    def _draw_size(self, draws: Draws, mix: int) -> tuple[int, int]:
-        """Draw the pages of a chunk, by the weights of the mix, and a CPU."""
-        weights = [mix >> WEIGHT_BITS * i & 255 for i in range(NR_SIZES)]
-        cpus = len(self.shape.cpu_node)
-        rest, cpu = divmod(draws.below(sum(weights) * cpus), cpus)
+    def _chunk_pages(self, mix: int, pick: int) -> int:
+        """Pages of the chunk size that ``pick`` of all weights falls to."""
         size = 0
-        while rest >= weights[size]:
-            rest -= weights[size]
+        while pick >= mix >> WEIGHT_BITS * size & 255:
+            pick -= mix >> WEIGHT_BITS * size & 255
             size += 1
-        return 1 << self.pbo * size // (NR_SIZES - 1), cpu
+        return 1 << self.pbo * size // (NR_SIZES - 1)
 
     # -- growing ------------------------------------------------------------------------------
 
@@ -127,7 +152,8 @@ class History(Offlining):
         A chunk of a whole pageblock is asked for as a THP would be, but mapped as base pages.
         """
         area = self.area_of[slot]
-        size, cpu = self._draw_size(draws, mix)
+        pick, cpu = draws.pair(_weight(mix), len(self.shape.cpu_node))
+        size = self._chunk_pages(mix, pick)
         end = self._bag_end(slot)
         size = min(size, most, len(area.pages) - end)
         if not size:
@@ -179,21 +205,19 @@ class History(Offlining):
     def _shrink(self, slot: int, draws: Draws, mix: int) -> bool:
         """Free the bag's pages of one aligned chunk. False when nothing could be freed.
 
-        The chunk is the one around a page drawn among all pages of the host, so that every page
-        of the bag is as likely as any other.
+        The chunk lies around a page drawn among all pages of the host; where that is not the
+        bag's, around the page at the same place of one of the next pageblocks, or the newest.
         """
         if not self._present(slot):
             return False
-        size, _ = self._draw_size(draws, mix)
         nr_pages = self.shape.nr_blocks * self.shape.block_pages
-        for _ in range(TRIES):
-            pfn = draws.below(nr_pages)
-            if self._in_bag(slot, pfn):
-                break
-        else:
-            pfn = self.area_of[slot].pages[self._newest(slot)]
-            if not self._in_bag(slot, pfn):
-                return False
+        drawn, pick = draws.pair(nr_pages, _weight(mix))
+        size = self._chunk_pages(mix, pick)
+        near = ((drawn + self.pb_pages * i) % nr_pages for i in range(REACH))
+        newest = self.area_of[slot].pages[self._newest(slot)]
+        pfn = next((p for p in near if self._in_bag(slot, p)), newest)
+        if not self._in_bag(slot, pfn):
+            return False
         first = pfn - pfn % size
         mine = [p for p in range(first, first + size) if self._in_bag(slot, p)]
         self._take_out(slot, set(mine))
@@ -223,3 +247,8 @@ class History(Offlining):
                 self.owner[pfn].index = index
         for pfn in pfns:
             del self.owner[pfn]
+
+
+def _weight(mix: int) -> int:
+    """All weights of a mix."""
+    return sum(mix >> WEIGHT_BITS * i & 255 for i in range(NR_SIZES))

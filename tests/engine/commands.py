@@ -261,9 +261,9 @@ class Commander:
         self.run(Op.ONLINE, first, d.of((1, 1, 1, 2)), d.of((2, 2, 2, 1, 1, 0, 3)))
 
     def host(self) -> None:
-        """RECLAIM, SAMPLE, SHUFFLE, MIN_FREE, POOL."""
+        """RECLAIM, SAMPLE, SHUFFLE, STIR, MIN_FREE, POOL."""
         d = self.d
-        what = d.below(5)
+        what = d.below(6)
         if what == 0:
             self.run(Op.RECLAIM, d.below(self.shape.nr_zones + 1), d.below(60) - 1)
         elif what == 1:
@@ -271,6 +271,8 @@ class Commander:
         elif what == 2:
             self.run(Op.SHUFFLE, d.below(1 << 62))
         elif what == 3:
+            self.run(Op.STIR, d.below(1 << 62), d.below(1_100_000))
+        elif what == 4:
             self.run(Op.MIN_FREE, d.below(self.pages // 6) - 1)
         else:
             self.run(Op.POOL, d.below(self.shape.nr_nodes + 1), d.below(4))
@@ -297,7 +299,7 @@ class Commander:
 
     def junk(self) -> None:
         """Any operation with any small arguments."""
-        self.run(self.d.below(25) - 1, *(self.d.below(34) - 3 for _ in range(6)))
+        self.run(self.d.below(26) - 1, *(self.d.below(34) - 3 for _ in range(6)))
 
 
 WEIGHTS = (
@@ -311,7 +313,7 @@ WEIGHTS = (
     (8, Commander.unpin),
     (12, Commander.offline),
     (4, Commander.online),
-    (6, Commander.host),
+    (7, Commander.host),
     (5, Commander.migrate),
     (9, Commander.age),
     (3, Commander.junk),
