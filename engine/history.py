@@ -92,7 +92,8 @@ from engine.state import (
     Z_MIN,
 )
 
-NR_SIZES, WEIGHT_BITS, REACH, MAX_PAGES = 6, 8, 64, 1 << 30
+NR_SIZES, WEIGHT_BITS, MAX_PAGES = 6, 8, 1 << 30
+TRIES, REACH = 8, 32
 MIX_BITS = NR_SIZES * WEIGHT_BITS
 MILLION = 1_000_000
 KINDS, ALL_NODES = 3, (1 << 62) - 1
@@ -314,16 +315,18 @@ def shrink(h, a, key, mix):
     if h.slot[a, AR_PRESENT] == 0:
         return False
     nr_pages = h.g[G_NBLOCKS] * h.g[G_BLOCK_PAGES]
-    bits = next_word(h, key)
-    order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
-    pfn = scaled_word(bits, nr_pages)
-    for _ in range(REACH):
-        if in_bag(h, a, pfn):
-            free_chunk(h, a, pfn, order)
-            return True
-        pfn += h.g[G_PBP]
-        if pfn >= nr_pages:
-            pfn -= nr_pages
+    order = 0
+    for _ in range(TRIES):
+        bits = next_word(h, key)
+        order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
+        pfn = scaled_word(bits, nr_pages)
+        for _ in range(REACH):
+            if in_bag(h, a, pfn):
+                free_chunk(h, a, pfn, order)
+                return True
+            pfn += h.g[G_PBP]
+            if pfn >= nr_pages:
+                pfn -= nr_pages
     pfn = newest(h, a)
     if not in_bag(h, a, pfn):
         return False

@@ -23,8 +23,8 @@ NR_SIZES = 6
 """Chunk sizes: 2**(pageblock_order * i // 5) pages, i from 0; 4 KiB to 2 MiB on x86-64."""
 WEIGHT_BITS = 8
 """A mix holds the weight of size i in its bits 8 i to 8 i + 7."""
-REACH = 64
-"""Pageblocks looked at for a page to free before the newest one of the bag is taken."""
+TRIES, REACH = 8, 32
+"""Draws of a place, and pageblocks looked at from each, before the bag's newest page is taken."""
 MAX_PAGES = 1 << 30
 """Largest bag, virtual pages."""
 
@@ -206,18 +206,23 @@ class History(Offlining):
         """Free the bag's pages of one aligned chunk. False when nothing could be freed.
 
         The chunk lies around a page drawn among all pages of the host; where that is not the
-        bag's, around the page at the same place of one of the next pageblocks, or the newest.
+        bag's, around the page at the same place of one of the next pageblocks. After some draws
+        in vain it lies around the newest page.
         """
         if not self._present(slot):
             return False
         nr_pages = self.shape.nr_blocks * self.shape.block_pages
-        drawn, pick = draws.pair(nr_pages, _weight(mix))
+        for _ in range(TRIES):
+            drawn, pick = draws.pair(nr_pages, _weight(mix))
+            near = ((drawn + self.pb_pages * i) % nr_pages for i in range(REACH))
+            pfn = next((p for p in near if self._in_bag(slot, p)), ABSENT)
+            if pfn >= 0:
+                break
+        else:
+            pfn = self.area_of[slot].pages[self._newest(slot)]
+            if not self._in_bag(slot, pfn):
+                return False
         size = self._chunk_pages(mix, pick)
-        near = ((drawn + self.pb_pages * i) % nr_pages for i in range(REACH))
-        newest = self.area_of[slot].pages[self._newest(slot)]
-        pfn = next((p for p in near if self._in_bag(slot, p)), newest)
-        if not self._in_bag(slot, pfn):
-            return False
         first = pfn - pfn % size
         mine = [p for p in range(first, first + size) if self._in_bag(slot, p)]
         self._take_out(slot, set(mine))
