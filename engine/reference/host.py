@@ -229,6 +229,10 @@ class ReferenceHost(History):
             np.int64,
         ).reshape(-1, 7)
 
+    def use_table(self, table: Int64) -> None:
+        """Go on under another decision table (of the same profile: marks are not computed anew)."""
+        self.table = [int(x) for x in table]
+
     def clone(self) -> "ReferenceHost":
         """An independent copy."""
         return copy.deepcopy(self)

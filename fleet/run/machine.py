@@ -1,7 +1,8 @@
 """One host of the fleet: an engine while it is up, nothing while it is down.
 
 ``advance`` is cut where something other than the engine acts: at a probe (a clone is made), at a
-reboot, when an armed watchdog runs out, after a panic. All cuts are at times that commands and the
+reboot, when an armed watchdog runs out, after a panic, and at background steps while an offline may
+be running. All cuts are at times that commands and the
 host's own state decide, so it does not matter into which windows a span is divided.
 """
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.enums import Errno, OfflineReason, Op
+from fleet.hosts.ageing import Age, first_slot, history
+from fleet.hosts.background import Background
 from fleet.hosts.populate import populate
 from fleet.run.guests import NOBODY, EngineCommand, Guests
 from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, Command, Do, Told
@@ -38,6 +41,8 @@ class Machine:
         self._boot, self._up_ns = 0, 0
         self._engine: Engine | None = None
         self._guests: Guests | None = None
+        self._background: Background | None = None
+        self._paused = False
         self._watch_ns = NEVER
         self._attempt = NOBODY
 
@@ -58,7 +63,7 @@ class Machine:
                     return
                 self._start()
             index = self._run(commands, index, until_ns)
-            if self._engine is not None and index == len(commands):
+            if self._engine is not None and index == len(commands) and not self._paused:
                 return
 
     def finish(self, horizon_ns: int) -> None:
@@ -73,12 +78,40 @@ class Machine:
         """Boot: build the engine and fill it with the host's own memory."""
         world, now_ns = self._world, self._up_ns
         shape = world.shapes[self.host]
-        self._engine = world.new_engine(self.host)
-        own, first_slot = populate(world.plan, self.host, shape, now_ns)
-        self._guests = Guests(world.plan, shape, first_slot, world.latency_ns)
-        self._guests.causes = [NOBODY] * len(own)
-        self._engine.execute(own, now_ns)
+        if world.age is None:
+            self._engine = world.new_engine(self.host)
+            own, slots = populate(world.plan, self.host, shape, now_ns)
+            self._engine.execute(own, now_ns)
+        else:
+            self._engine = self._boot_aged(world.age, now_ns)
+            slots = first_slot(shape)
+        self._guests = Guests(world.plan, shape, slots, world.latency_ns)
+        self._guests.causes = [NOBODY] * self._engine.nr_commands
         self.reading.booted(self._guests)
+
+    def _boot_aged(self, age: Age, now_ns: int) -> Engine:
+        """Return the host as its history left it; after a later boot there is none."""
+        world, own, shape = self._world, self._world.own(self.host), self._world.shapes[self.host]
+        self._background = Background(own, shape, age, now_ns)
+        if self._boot == 0:
+            return world.aged_engine(self.host, age)
+        engine = world.new_engine(self.host)
+        engine.execute(history(own, shape, "none", now_ns), now_ns)
+        return engine
+
+    def _catch_up(self, now_ns: int) -> None:
+        """Have the background steps made that are due by ``now_ns``."""
+        if self._background is not None and self._background.due_ns <= now_ns:
+            assert self._guests is not None
+            for op, *args in self._background.take(now_ns):
+                self._guests.send(now_ns, Op(op), *args)
+
+    def _limit_ns(self, until_ns: int) -> int:
+        """Until when to run in one go: a watchdog, or the background of a host asked for memory."""
+        limit_ns = min(until_ns, self._watch_ns)
+        if self._background is None or self._attempt == NOBODY:
+            return limit_ns
+        return min(limit_ns, self._background.due_ns)
 
     def _run(self, commands: Sequence[Command], index: int, until_ns: int) -> int:
         """Carry out commands up to the next cut; return the index of the next command."""
@@ -87,16 +120,18 @@ class Machine:
         assert guests is not None
         starts: list[int] = []
         first = len(guests.causes)
-        at = index
-        while at < len(commands) and commands[at][0] < min(until_ns, self._watch_ns):
+        at, self._paused = index, False
+        while at < len(commands) and commands[at][0] < self._limit_ns(until_ns):
             command = commands[at]
+            self._catch_up(command[0])
             if command[1] in _CUTS:
                 break
             starts.append(len(guests.causes) - first)
             self._translate(command, guests)
             at += 1
-        cut = at < len(commands) and commands[at][0] < min(until_ns, self._watch_ns)
-        to_ns = commands[at][0] if cut else min(until_ns, self._watch_ns)
+        limit_ns = self._limit_ns(until_ns)
+        cut = at < len(commands) and commands[at][0] < limit_ns
+        to_ns = commands[at][0] if cut else limit_ns
         rows = engine.execute(_array(guests.batch), to_ns)
         guests.batch = []
         panic = self.reading.rows(rows)
@@ -109,6 +144,9 @@ class Machine:
             return at + 1
         if to_ns == self._watch_ns:
             self._bite(to_ns)
+        elif to_ns < until_ns:
+            self._catch_up(to_ns)
+            self._paused = True
         return at
 
     def _after_panic(
@@ -207,7 +245,7 @@ class Machine:
         self.reading.report(now_ns, told, request, away_ns, endless)
         self._boot += 1
         self._up_ns = now_ns + away_ns
-        self._engine = self._guests = None
+        self._engine = self._guests = self._background = None
         self._watch_ns, self._attempt = NEVER, NOBODY
 
     def _absent(self, command: Command) -> None:

@@ -13,6 +13,7 @@ from policies.models import PolicyError
 if TYPE_CHECKING:
     from fleet.scenario.models import (
         Hosts,
+        Pressure,
         Removals,
         Scenario,
         Workloads,
@@ -191,6 +192,13 @@ def hint_chances(work: "Workloads") -> tuple[int, int]:
         reason = "needs more false hints than there are workloads that do not pin"
         raise fail(reason, "hint.precision")
     return recall, false // (rest * precision) if rest else 0
+
+
+def check_pressure(pressure: "Pressure") -> "Pressure":
+    """An episode ends before the span it lies in."""
+    if pressure.duration_ns >= pressure.every_ns:
+        raise fail("lasts as long as the span it lies in (`every`)", "duration")
+    return pressure
 
 
 def check_removals(removals: "Removals") -> "Removals":
