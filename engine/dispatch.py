@@ -6,6 +6,7 @@ from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import grow_pool, read, touch
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
+from engine.history import age, follow, stir
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
 from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
@@ -37,6 +38,7 @@ from engine.state import (
     G_PANIC,
     G_PERM,
     G_RUNS,
+    HI_PHASE,
     M_TARGET,
     NIL,
     NR_CALL,
@@ -71,6 +73,7 @@ SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
 MIN_FREE, IO = int(Op.MIN_FREE), int(Op.IO)
 BACKWARDS = -2
+AGE, CACHE, STIR = int(Op.AGE), int(Op.CACHE), int(Op.STIR)
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
 
@@ -197,6 +200,10 @@ def apply(h, commands, i):
         return unpin(h, a0)
     if op == HOLD:
         return hold(h, a0, a1, a2, a3)
+    if op == AGE:
+        return age(h, a0, a1, a2, a3, a4, a5)
+    if op == CACHE:
+        return follow(h, a0, a1, a2, a3, a4, a5)
     return apply_rare(h, op, a0, a1, a2, a3, a4)
 
 
@@ -227,6 +234,8 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
             return EINVAL
         spread_marks(h, a0)
         return OK
+    if op == STIR:
+        return stir(h, a0, a1)
     if op == POOL:
         return grow_pool(h, a0, a1)
     if op == IO:
@@ -236,10 +245,11 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
 
 @kernel
 def command(h, commands, i):
-    """Run one command and emit its RESULT row."""
-    h.g[G_CAUSE] = h.g[G_NCMD]
-    h.g[G_NCMD] += 1
-    clear_tally(h)
+    """Run one command and emit its RESULT row. False: it is to be called again (HI_PHASE)."""
+    if not h.g[HI_PHASE]:
+        h.g[G_CAUSE] = h.g[G_NCMD]
+        h.g[G_NCMD] += 1
+        clear_tally(h)
     op = commands[i, 1]
     errno = EINVAL
     if not h.g[G_PANIC]:
@@ -255,6 +265,8 @@ def command(h, commands, i):
         if pass_under_way:
             for k in range(NR_CALL):
                 h.g[M_TARGET + k] = h.g[SAVED + k]
+        if h.g[HI_PHASE]:
+            return False
         if h.g[G_PANIC]:
             errno = ENOMEM
             h.g[O_ON] = 0
@@ -267,6 +279,7 @@ def command(h, commands, i):
     h.rows[n, 5] = errno
     for k in range(T_PAGES, T_CALLS + 1):
         h.rows[n, 6 + k - T_PAGES] = h.g[k]
+    return True
 
 
 @kernel
@@ -298,7 +311,7 @@ def examine(at, commands):
         last_ns = commands[i, 0]
         if op == MAP or op == SPAWN or op == PIN or op == HOLD:
             top = max(top, commands[i, 2])
-        elif op == SHUFFLE:
+        elif op == SHUFFLE or op == STIR:
             h.g[G_ERROR] = 1
     return top
 
@@ -322,7 +335,8 @@ def run(at, commands, i, until_ns):
             step(h, limit)
         elif i < n:
             h.g[G_NOW] = commands[i, 0]
-            command(h, commands, i)
+            if not command(h, commands, i):
+                return i
             i += 1
         else:
             h.g[G_NOW] = max(h.g[G_NOW], until_ns)

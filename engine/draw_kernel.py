@@ -29,7 +29,25 @@ def below(bound, k0, k1, k2, k3):
     state = mix(state ^ np.uint64(k1))
     state = mix(state ^ np.uint64(k2))
     state = mix(state ^ np.uint64(k3))
-    state = mix(state)
+    return scaled(mix(state), bound)
+
+
+@kernel
+def word(k0, k1):
+    """64 random bits for a key of two words, as ``engine.draws.draw``."""
+    state = mix(np.uint64(0) ^ np.uint64(k0))
+    return np.int64(mix(mix(state ^ np.uint64(k1))))
+
+
+@kernel
+def scaled_word(bits, bound):
+    """Scale 64 bits to [0, bound)."""
+    return scaled(np.uint64(bits), bound)
+
+
+@scalar
+def scaled(state, bound):
+    """Multiply-shift of 64 random bits to [0, bound)."""
     # high word of the 64 x 32 bit product: bounds are below 2**32
     b = np.uint64(bound)
     high, low = (state >> S32) * b, (state & LOW) * b

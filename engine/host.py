@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from engine.dispatch import BACKWARDS, examine, populate_blocks, run
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
+from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 from engine.state import (
     AR_HEAD,
@@ -19,6 +20,7 @@ from engine.state import (
     BK_RESERVED,
     BK_USED,
     BK_ZONE,
+    COSTS,
     COUNTERS,
     DESC,
     FL_HEAD,
@@ -58,6 +60,7 @@ from engine.state import (
     RS_STATE,
     SCRATCH,
     SPLIT,
+    TABLE,
     UNIFORM,
     Z_FREE,
     Z_HIGH,
@@ -148,6 +151,8 @@ class Host:
             if i > len(commands):
                 break
             self._grow(int(g[G_ERROR]))
+        if len(self._h.small) > g[G_PERM]:  # a permutation's scratch: two bytes per pageblock
+            self._hold(self._h._replace(small=self._h.small[: g[G_PERM]].copy()))
         return self._h.rows[: g[G_NROWS]].copy()
 
     def _make_ready(self, commands: Int64) -> None:
@@ -324,6 +329,42 @@ class Host:
         out["pageblock_bytes"] = h.pb[:1].nbytes
         out["run_bytes"] = h.run[:1].nbytes
         return out
+
+    @property
+    def nr_commands(self) -> int:
+        """Commands carried out since the host was made."""
+        return int(self._h.g[G_NCMD])
+
+    def use_table(self, table: Int64) -> None:
+        """Go on under another decision table (of the same profile: marks are not computed anew)."""
+        self._h.g[TABLE:COSTS] = table
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Return all that tells this host from one of its shape: what ``load`` takes."""
+        h = self._h
+        arrays = {n: a for n, a in _fields(h) if n not in VIEWED and n not in SCRATCH}
+        return {**arrays, "pb": h.pb, "run": h.run[: int(h.g[G_RUNTOP])]}
+
+    @classmethod
+    def load(cls, shape: HostShape, arrays: dict[str, np.ndarray]) -> "Host":
+        """Make the host that ``save`` gave these arrays; they become its own.
+
+        Parameters
+        ----------
+        shape : HostShape
+            Of the saved host.
+        arrays : dict of arrays
+            Writable and contiguous.
+        """
+        compile_ahead()
+        host = cls.__new__(cls)
+        host.shape = shape
+        rows, acc = scratch("rows", (1024, NR_COLUMNS)), scratch("acc", (shape.nr_blocks * 4, 6))
+        records = resized(arrays["run"], 2048 + 10 * len(arrays["run"]))
+        own = {name: array for name, array in arrays.items() if name not in ("pb", "run")}
+        fields = {**own, **views(arrays["pb"], records), "rows": rows, "acc": acc}
+        host._hold(H(**fields))
+        return host
 
     def clone(self, *, spare: bool = False) -> "Host":
         """An independent copy; only what is in use is copied of the run records.

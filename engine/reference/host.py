@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from engine.enums import AreaKind, Errno, Migratetype, Op, Row
 from engine.reference.allocator import KilledError, PanicError
-from engine.reference.offlining import Offlining
+from engine.reference.history import History
 from engine.reference.state import Tally
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
@@ -21,12 +21,12 @@ ARITY = {
     Op.SPAWN: 3, Op.MAP: 5, Op.TOUCH: 5, Op.READ: 3, Op.FREE: 4, Op.UNMAP: 1, Op.EXIT: 1,
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
     Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
-    Op.MIN_FREE: 1, Op.IO: 5,
+    Op.MIN_FREE: 1, Op.IO: 5, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 2,
 }  # fmt: skip
 """Arguments each operation reads."""
 
 
-class ReferenceHost(Offlining):
+class ReferenceHost(History):
     """A host computed page by page. Surface and units: ``engine.host.Host``.
 
     Parameters
@@ -48,6 +48,7 @@ class ReferenceHost(Offlining):
             Op.SIGNAL: "_signal", Op.STATUS: "_status", Op.RECLAIM: "_reclaim_zone",
             Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
             Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free", Op.IO: "_io",
+            Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir",
         }  # fmt: skip
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:
@@ -227,6 +228,10 @@ class ReferenceHost(Offlining):
             ],
             np.int64,
         ).reshape(-1, 7)
+
+    def use_table(self, table: Int64) -> None:
+        """Go on under another decision table (of the same profile: marks are not computed anew)."""
+        self.table = [int(x) for x in table]
 
     def clone(self, *, spare: bool = False) -> "ReferenceHost":  # noqa: ARG002
         """An independent copy (``spare``: as ``engine.host.Host``, which need not be used)."""

@@ -43,6 +43,10 @@ class Purpose(IntEnum):
     COPY = 20
     COPY_TIME = 21
     DAY = 22
+    AGEING = 23
+    STEP = 24
+    LEVEL = 25
+    EPISODE = 26
     IN_FLIGHT = 30
     STUCK_TIME = 31
     STUCK_PAGE = 32

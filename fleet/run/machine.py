@@ -1,7 +1,8 @@
 """One host of the fleet: an engine while it is up, nothing while it is down.
 
 ``advance`` is cut where something other than the engine acts: at a probe (a clone is made), at a
-reboot, when an armed watchdog runs out, after a panic. All cuts are at times that commands and the
+reboot, when an armed watchdog runs out, after a panic, and at background steps while an offline may
+be running. All cuts are at times that commands and the
 host's own state decide, so it does not matter into which windows a span is divided.
 """
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.enums import Errno, OfflineReason, Op
+from fleet.hosts.ageing import Age, first_slot, history
+from fleet.hosts.background import Background
 from fleet.hosts.populate import populate
 from fleet.run.guests import NOBODY, EngineCommand, Guests
 from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, TIME, Do, Told
@@ -43,6 +46,8 @@ class Machine:
         self._boot, self._up_ns = 0, 0
         self._engine: Engine | None = None
         self._guests: Guests | None = None
+        self._background: Background | None = None
+        self._paused = False
         self._watch_ns = NEVER
         self._attempt = NOBODY
 
@@ -63,7 +68,7 @@ class Machine:
                     return
                 self._start()
             index = self._run(commands, index, until_ns)
-            if self._engine is not None and index == len(commands):
+            if self._engine is not None and index == len(commands) and not self._paused:
                 return
 
     def finish(self, horizon_ns: int) -> None:
@@ -78,12 +83,40 @@ class Machine:
         """Boot: build the engine and fill it with the host's own memory."""
         world, now_ns = self._world, self._up_ns
         shape = world.shapes[self.host]
-        self._engine = world.new_engine(self.host)
-        own, first_slot = populate(world.plan, self.host, shape, now_ns)
-        self._guests = Guests(world, shape, first_slot)
-        self._guests.causes = [NOBODY] * len(own)
-        self._engine.execute(own, now_ns)
+        if world.age is None:
+            self._engine = world.new_engine(self.host)
+            own, slots = populate(world.plan, self.host, shape, now_ns)
+            self._engine.execute(own, now_ns)
+        else:
+            self._engine = self._boot_aged(world.age, now_ns)
+            slots = first_slot(shape)
+        self._guests = Guests(world, shape, slots)
+        self._guests.causes = [NOBODY] * self._engine.nr_commands
         self.reading.booted(self._guests)
+
+    def _boot_aged(self, age: Age, now_ns: int) -> Engine:
+        """Return the host as its history left it; after a later boot there is none."""
+        world, own, shape = self._world, self._world.own(self.host), self._world.shapes[self.host]
+        self._background = Background(own, shape, age, now_ns)
+        if self._boot == 0:
+            return world.aged_engine(self.host, age)
+        engine = world.new_engine(self.host)
+        engine.execute(history(own, shape, "none", now_ns), now_ns)
+        return engine
+
+    def _catch_up(self, now_ns: int) -> None:
+        """Have the background steps made that are due by ``now_ns``."""
+        if self._background is not None and self._background.due_ns <= now_ns:
+            assert self._guests is not None
+            for op, *args in self._background.take(now_ns):
+                self._guests.send(now_ns, Op(op), *args)
+
+    def _limit_ns(self, until_ns: int) -> int:
+        """Until when to run in one go: a watchdog, or the background of a host asked for memory."""
+        limit_ns = min(until_ns, self._watch_ns)
+        if self._background is None or self._attempt == NOBODY:
+            return limit_ns
+        return min(limit_ns, self._background.due_ns)
 
     def _run(self, commands: Commands, index: int, until_ns: int) -> int:
         """Carry out commands up to the next cut; return the index of the next command."""
@@ -91,11 +124,14 @@ class Machine:
         assert engine is not None
         assert guests is not None
         starts: list[int] = []
-        sent = first = len(guests.causes)
-        limit_ns, boots = min(until_ns, self._watch_ns), (ANY_BOOT, self._boot)
-        at, end, cut = index, len(commands), False
+        sent = len(guests.causes)
+        first = sent - len(guests.batch)
+        limit_ns, boots = self._limit_ns(until_ns), (ANY_BOOT, self._boot)
+        at, end, cut, self._paused = index, len(commands), False, False
         while at < end and commands[at][TIME] < limit_ns:
             time_ns, do, _, ident, a, _, _, boot = command = commands[at]
+            self._catch_up(time_ns)
+            sent = len(guests.causes)
             if do in (_PROBE, _REBOOT):
                 cut, limit_ns = True, time_ns
                 break
@@ -107,7 +143,7 @@ class Machine:
             else:
                 self._translate(command, guests)
             sent = len(guests.causes)
-            limit_ns = min(limit_ns, self._watch_ns)
+            limit_ns = min(limit_ns, self._limit_ns(until_ns))
             at += 1
         rows = engine.execute(_array(guests.batch), limit_ns)
         guests.batch = []
@@ -121,6 +157,9 @@ class Machine:
             return at + 1
         if limit_ns == self._watch_ns:
             self._bite(limit_ns)
+        elif limit_ns < until_ns:
+            self._catch_up(limit_ns)
+            self._paused = True
         return at
 
     def _after_panic(
@@ -215,7 +254,7 @@ class Machine:
         self.reading.report(now_ns, told, request, away_ns, endless)
         self._boot += 1
         self._up_ns = now_ns + away_ns
-        self._engine = self._guests = None
+        self._engine = self._guests = self._background = None
         self._watch_ns, self._attempt = NEVER, NOBODY
 
     def _absent(self, command: Sequence[int]) -> None:

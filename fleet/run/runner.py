@@ -18,6 +18,7 @@ from fleet.run.coordinator import Crew
 from fleet.run.crews import InlineCrew
 from fleet.run.digest import code_digest
 from fleet.run.progress import Talk
+from fleet.run.spools import Spools
 from fleet.run.unit import Tally, build_world, run_unit
 from fleet.run.world import EngineName
 from fleet.scenario.load import hash_input, resolve
@@ -115,17 +116,28 @@ def _run_missing(
     plans = {first.replication: first}
     arms = {arm.name: arm for arm in arms_of(scenario)}
     _compile(settings, talk)
-    with _crew(scenario, settings, talk, len(first.hosts)) as crew:
-        for name, rep in folder.missing:
+    missing = list(folder.missing)
+    with (
+        Spools(folder.path, needed_by(missing, arms)) as spools,
+        _crew(scenario, settings, talk, len(first.hosts)) as crew,
+    ):
+        for name, rep in missing:
             if rep not in plans:
                 plans[rep] = build_plan(scenario, rep, hosts=first.hosts)
             plan = plans[rep]
             label = name if scenario.replications == 1 else f"{name} rep {rep}"
             talk.unit(label, plan.horizon_ns, len(plan.requests))
-            world = build_world(plan, scenario, arms[name], settings.engine)
+            spool = spools.open((rep, arms[name].movable_millionths)) if scenario.age else None
+            world = build_world(plan, scenario, arms[name], settings.engine, spool)
             writer = folder.unit(name, rep)
             tally = run_unit(world, scenario, crew, writer, talk.tell)
             folder.commit(writer, {"tally": asdict(tally)})
+            spools.close((rep, arms[name].movable_millionths))
+
+
+def needed_by(units: list[tuple[str, int]], arms: dict[str, Arm]) -> list[tuple[int, int]]:
+    """Return replication and sizing of each unit: those that are equal share their aged hosts."""
+    return [(rep, arms[name].movable_millionths) for name, rep in units]
 
 
 def _compile(settings: Settings, talk: Talk) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.costs import CostModel
 from engine.enums import MigrateReason
+from fleet.hosts.ageing import Age
 from fleet.hosts.shape import host_shape
 from fleet.log.tables import SCHEMAS
 from fleet.log.writer import UnitWriter
@@ -15,8 +17,9 @@ from fleet.run.columns import LEAD, Batch, named
 from fleet.run.coordinator import Coordinator, Crew, Progress
 from fleet.run.tenants import Fate
 from fleet.run.world import EngineName, World
+from fleet.scenario import models
 from fleet.scenario.models import Scenario
-from policies.arms import Arm
+from policies.arms import Arm, parse_arm
 
 REASON_COLUMN = LEAD + SCHEMAS["migrations"].names.index("reason")
 PAGES_COLUMN = LEAD + SCHEMAS["migrations"].names.index("pages")
@@ -44,8 +47,15 @@ class Tally:
     offline_pages: int
 
 
-def build_world(plan: Plan, scenario: Scenario, arm: Arm, engine: EngineName = "fast") -> World:
-    """Return what the hosts of a unit need to know."""
+def build_world(
+    plan: Plan,
+    scenario: Scenario,
+    arm: Arm,
+    engine: EngineName = "fast",
+    spool: Path | None = None,
+) -> World:
+    """Return what the hosts of a unit need to know; ``spool``: where aged hosts are kept."""
+    plain = parse_arm("kernel+unbounded", scenario.profile, scenario.sizing)
     hosts = plan.hosts
     columns = (hosts.memory_pages, hosts.block_pages, hosts.nodes, hosts.cpus)
     rows = zip(*(c.tolist() for c in columns), strict=True)
@@ -57,7 +67,21 @@ def build_world(plan: Plan, scenario: Scenario, arm: Arm, engine: EngineName = "
         latency_ns=scenario.reaction_latency_ns,
         boot_ns=tuple(scenario.watchdog.boot_ns),
         engine=engine,
+        age=age_of(scenario.age),
+        plain_table=plain.table(),
+        spool=spool,
     )
+
+
+def age_of(age: models.Age | None) -> Age | None:
+    """Return the age of hosts in the units of ``fleet.hosts``."""
+    if age is None:
+        return None
+    pressure = age.pressure
+    episodes = (0, 0, 0)
+    if pressure is not None:
+        episodes = pressure.memory_millionths, pressure.every_ns, pressure.duration_ns
+    return Age(age.history, age.used_millionths, age.churn_millionths, age.every_ns, *episodes)
 
 
 def run_unit(

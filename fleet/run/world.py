@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from engine.draws import from_quantiles
 from engine.shape import HostShape
+from fleet.hosts.ageing import Age, Own, history
 from fleet.plan.draws import Purpose, draw
 from fleet.plan.tables import Plan
+from fleet.run.spool import load, save
 
 Int64 = NDArray[np.int64]
 EngineName = Literal["fast", "reference"]
@@ -28,6 +31,15 @@ class Engine(Protocol):
     @property
     def offline_running(self) -> bool:
         """Whether an offline has not returned yet."""
+        ...
+
+    @property
+    def nr_commands(self) -> int:
+        """Commands carried out."""
+        ...
+
+    def use_table(self, table: Int64) -> None:
+        """Go on under another decision table of the same profile."""
         ...
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:
@@ -74,6 +86,12 @@ class World:
         Quantiles of the time a host needs to boot.
     engine : str
         ``fast`` or ``reference``.
+    age : Age, optional
+        Age and background of the hosts; None: fresh hosts without.
+    plain_table : int64 array, optional
+        Decision table hosts age under: the profile's own, equal for every arm.
+    spool : Path, optional
+        Folder where aged hosts are kept for other arms.
     """
 
     plan: Plan
@@ -83,6 +101,9 @@ class World:
     latency_ns: int
     boot_ns: tuple[int, ...]
     engine: EngineName = "fast"
+    age: Age | None = None
+    plain_table: Int64 | None = None
+    spool: Path | None = None
 
     @cached_property
     def engine_class(self) -> Any:
@@ -106,6 +127,28 @@ class World:
         """Build a host as it is before anything has run on it."""
         engine: Engine = self.engine_class(self.shapes[host], self.table, self.costs)
         return engine
+
+    def own(self, host: int) -> Own:
+        """Return what is a host's own."""
+        plan, hosts = self.plan, self.plan.hosts
+        pages = int(hosts.kernel_pages[host]), int(hosts.base_pages[host])
+        return Own((plan.seed, plan.replication, host), *pages)
+
+    def aged_engine(self, host: int, age: Age) -> Engine:
+        """Return a host as it is at time zero, from the spool where it is kept.
+
+        It aged under the plain kernel of the profile, so arms of one sizing share it.
+        """
+        shape = self.shapes[host]
+        aged: Engine | None = load(self.spool, host, shape) if self.spool else None
+        if aged is None:
+            table = self.table if self.plain_table is None else self.plain_table
+            aged = self.engine_class(shape, table, self.costs)
+            aged.execute(history(self.own(host), shape, age.history), 0)
+            if self.spool:
+                save(self.spool, host, aged)
+        aged.use_table(self.table)
+        return aged
 
     def boot_time_ns(self, host: int, number: int) -> int:
         """Return how long the ``number``-th boot of a host takes, whatever made it boot."""

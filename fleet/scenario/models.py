@@ -28,6 +28,7 @@ from fleet.scenario.rules import (
     check_kind,
     check_mix,
     check_name,
+    check_pressure,
     check_profile,
     check_quantiles,
     check_removals,
@@ -362,6 +363,47 @@ class Watchdog(Model):
     )  # fmt: skip
 
 
+class Pressure(Model):
+    """Episodes in which a process of the host itself takes much memory for a while."""
+
+    memory_millionths: Share = Field(
+        30_000, alias="memory", gt=0, description="What it takes, share of RAM (page cache gives)."
+    )
+    every_ns: Duration = Field(
+        24 * 60 * MINUTE_NS, alias="every", gt=0,
+        description="One episode in each span of this length, at a time drawn for the host.",
+    )  # fmt: skip
+    duration_ns: Duration = Field(
+        20 * MINUTE_NS, alias="duration", gt=0, description="How long one lasts."
+    )
+
+    _check = model_validator(mode="after")(check_pressure)
+
+
+class Age(Model):
+    """What hosts have been through at time zero, and the life of their own memory since."""
+
+    history: Literal["none", "shallow", "default", "deep", "nearly-full"] = Field(
+        "default",
+        description="Earlier tenants that came and went: `none`, the host has just booted; "
+        "`default`, the limit of many turnovers at 50 to 88% occupancy; `shallow` (0.1 turnovers "
+        "of memory at 50 to 60%), `deep` (2 at 50 to 88%) and `nearly-full` (1 at 50 to 100%) are "
+        "played one by one, which takes longer.",
+    )
+    used_millionths: Share = Field(
+        940_000, alias="used", gt=0,
+        description="Memory in use, page cache included: the cache of a node fills what is free "
+        "but for the rest, and gives back when workloads took more.",
+    )  # fmt: skip
+    churn_millionths: Share = Field(
+        5_000, alias="churn", description="Page cache renewed per step, share of RAM."
+    )
+    every_ns: Duration = Field(
+        120 * MINUTE_NS, alias="every", gt=0, description="Time between steps of the background."
+    )
+    pressure: Pressure | None = Field(None, description="Memory pressure; default none.")
+
+
 class Executor(Model):
     """How to compute; never changes a result and is not part of the run's hash."""
 
@@ -404,6 +446,11 @@ class Scenario(Model):
         "default", description="Cost model."
     )
     hosts: Hosts = Field(description="The inventory.")
+    age: Age | None = Field(
+        None,
+        description="Hosts have a past, and a life of their own (`hosts.page_cache` then is what "
+        "the host fills, not a fixed size). Default none: fresh hosts that stay as they are.",
+    )
     workloads: Workloads = Field(description="What runs on it.")
     removals: Removals | None = Field(None, description="Removal campaign; default none.")
     probes: Probes | None = Field(None, description="Probes; default none.")

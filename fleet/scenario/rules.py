@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fleet.scenario.models import (
         Hosts,
         Io,
+        Pressure,
         Removals,
         Scenario,
         WorkloadKind,
@@ -219,6 +220,13 @@ def hint_chances(work: "Workloads") -> tuple[int, int]:
         reason = "needs more false hints than there are workloads that do not pin"
         raise fail(reason, "hint.precision")
     return recall, false // (rest * precision) if rest else 0
+
+
+def check_pressure(pressure: "Pressure") -> "Pressure":
+    """An episode ends before the span it lies in."""
+    if pressure.duration_ns >= pressure.every_ns:
+        raise fail("lasts as long as the span it lies in (`every`)", "duration")
+    return pressure
 
 
 def check_removals(removals: "Removals") -> "Removals":

@@ -271,9 +271,9 @@ class Commander:
         self.run(Op.ONLINE, first, d.of((1, 1, 1, 2)), d.of((2, 2, 2, 1, 1, 0, 3)))
 
     def host(self) -> None:
-        """RECLAIM, SAMPLE, SHUFFLE, MIN_FREE, POOL."""
+        """RECLAIM, SAMPLE, SHUFFLE, STIR, MIN_FREE, POOL."""
         d = self.d
-        what = d.below(5)
+        what = d.below(6)
         if what == 0:
             self.run(Op.RECLAIM, d.below(self.shape.nr_zones + 1), d.below(60) - 1)
         elif what == 1:
@@ -281,9 +281,26 @@ class Commander:
         elif what == 2:
             self.run(Op.SHUFFLE, d.below(1 << 62))
         elif what == 3:
+            self.run(Op.STIR, d.below(1 << 62), d.below(1_100_000))
+        elif what == 4:
             self.run(Op.MIN_FREE, d.below(self.pages // 6) - 1)
         else:
             self.run(Op.POOL, d.below(self.shape.nr_nodes + 1), d.below(4))
+
+    def age(self) -> None:
+        """AGE, at times between any levels; CACHE."""
+        area, d = self.area(), self.d
+        mix = sum(d.below(4) * d.below(60) << 8 * i for i in range(6))
+        bag = self.model.area_of.get(area)
+        if bag is not None and bag.kind == AreaKind.FILE and d.percent(60):
+            free, node = d.below(self.pages), d.below(self.shape.nr_nodes)
+            self.run(Op.CACHE, area, d.below(1 << 62), node, d.below(self.pages), free, mix)
+            return
+        total = len(bag.pages) if bag is not None else 9
+        low, high = sorted((d.below(total + 1), d.below(total + 1)))
+        if d.percent(25):
+            high = low
+        self.run(Op.AGE, area, d.below(1 << 62), d.below(2 * total) - 1, low, high, mix)
 
     def migrate(self) -> None:
         """MIGRATE."""
@@ -307,8 +324,9 @@ WEIGHTS = (
     (8, Commander.unpin),
     (12, Commander.offline),
     (4, Commander.online),
-    (6, Commander.host),
+    (7, Commander.host),
     (5, Commander.migrate),
+    (9, Commander.age),
     (3, Commander.junk),
 )
 """Relative frequencies."""

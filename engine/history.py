@@ -1,0 +1,494 @@
+"""The history of a fast host: bags, whose pages come and go in random order.
+
+Rules as in ``engine.reference.history``. A command stops between two chunks when run records
+might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
+"""
+
+from engine.allocate import find_zone, list_places, pick_zone, request, take_piece, watermark_ok
+from engine.allocate import zone_in_list as zone_at
+from engine.draw_kernel import below, scaled_word, word
+from engine.elements import (
+    break_uniform,
+    chain_insert_before,
+    chain_unlink,
+    drop_run,
+    is_hole,
+    is_zero,
+    join_before,
+    join_holes,
+    length,
+    new_hole,
+    prv,
+    set_nxt,
+    set_prv,
+    split_run,
+    whole_again,
+)
+from engine.enums import AreaKind, Cell, Counter, Errno
+from engine.freelist import fl, free_loose, free_pb, note_range, set_max_chunk, single_out
+from engine.kernel import kernel
+from engine.memory import area_ok, claim, count_used
+from engine.percpu import take_huge_by_cpu
+from engine.state import (
+    AR_HINT,
+    AR_HINTREF,
+    AR_KIND,
+    AR_PAGES,
+    AR_PRESENT,
+    AR_PROC,
+    AR_TAIL,
+    BK_ISO,
+    COUNTERS,
+    CPUS,
+    DESC,
+    FL_HEAD,
+    FL_TAIL,
+    G_BLOCK_PAGES,
+    G_BLOCK_PBS,
+    G_ERROR,
+    G_MAXO,
+    G_MUT,
+    G_NBLOCKS,
+    G_NCPUS,
+    G_NNODES,
+    G_NZONES,
+    G_PBO,
+    G_PBP,
+    G_PERM,
+    G_RUNS,
+    HI_DRAWS,
+    HI_PHASE,
+    NIL,
+    PB_AUX,
+    PB_NEXT,
+    PB_OWN,
+    PN_AREA,
+    PN_COUNT,
+    PS_FLAG,
+    PS_LIST,
+    PS_STATE,
+    R_ALLOC,
+    R_LOOSE,
+    RN_BNEXT,
+    RN_CNT,
+    RN_OWN,
+    RN_PB,
+    RQ_CPU,
+    RQ_MARK,
+    RQ_MT,
+    RQ_WAKES,
+    RS_FLAG,
+    RS_LEN,
+    RS_START,
+    RS_STATE,
+    SPLIT,
+    T_FAULTED,
+    T_PAGES,
+    TABLE,
+    UNIFORM,
+    UNUSED,
+    Z_FREE,
+    Z_LOW,
+    Z_MIN,
+)
+
+NR_SIZES, WEIGHT_BITS, MAX_PAGES = 6, 8, 1 << 30
+TRIES, REACH = 8, 32
+MIX_BITS = NR_SIZES * WEIGHT_BITS
+MILLION = 1_000_000
+KINDS, ALL_NODES = 3, (1 << 62) - 1
+THP, FILE, KERNEL = int(AreaKind.THP), int(AreaKind.FILE), int(AreaKind.KERNEL)
+HUGETLB = int(AreaKind.HUGETLB)
+OK, EINVAL, EBUSY, ENOMEM = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.ENOMEM)
+PGFAULT, HINTS = int(Counter.PGFAULT), int(Cell.HINT_HONOURED)
+IDLE, GROW, SHRINK = 0, 1, 2
+"""Phases of a command under way."""
+
+
+# -- commands -------------------------------------------------------------------------------------
+
+
+@kernel
+def age(h, a, key, pages, low, high, mix):
+    """AGE. With HI_PHASE set on return it has to be called again."""
+    if h.g[HI_PHASE] == IDLE:
+        errno = begin(h, a, key, mix)
+        if errno != OK:
+            return errno
+        if pages < 0 or not 0 <= low <= high <= h.slot[a, AR_PAGES]:
+            h.g[HI_PHASE] = IDLE
+            return EINVAL
+    while not crowded(h):
+        present = h.slot[a, AR_PRESENT]
+        if h.g[HI_PHASE] == GROW:
+            if present < high and grow(h, a, key, mix, high - present, NIL):
+                continue
+            if h.g[T_PAGES] >= pages:
+                h.g[HI_PHASE] = IDLE
+            else:
+                h.g[HI_PHASE] = SHRINK
+        elif not shrink(h, a, key, mix):
+            h.g[HI_PHASE] = IDLE
+        elif h.slot[a, AR_PRESENT] <= low or h.g[T_PAGES] >= pages:
+            h.g[HI_PHASE] = GROW
+        if h.g[HI_PHASE] == IDLE:
+            break
+    return OK if h.slot[a, AR_PRESENT] >= high else ENOMEM
+
+
+@kernel
+def follow(h, a, key, node, churn, free, mix):
+    """CACHE. With HI_PHASE set on return it has to be called again."""
+    if h.g[HI_PHASE] == IDLE:
+        errno = begin(h, a, key, mix)
+        if errno != OK:
+            return errno
+        if h.slot[a, AR_KIND] != FILE or not 0 <= node < h.g[G_NNODES] or churn < 0 or free < 0:
+            h.g[HI_PHASE] = IDLE
+            return EINVAL
+    floor = max(free - churn, 0)
+    while not crowded(h):
+        over = free_on(h, node) - floor
+        if h.g[HI_PHASE] == GROW:
+            if over <= 0 or not grow(h, a, key, mix, over, node):
+                h.g[HI_PHASE] = SHRINK
+        elif free_on(h, node) >= free or not shrink(h, a, key, mix):
+            h.g[HI_PHASE] = IDLE
+            break
+    return OK
+
+
+@kernel
+def begin(h, a, key, mix):
+    """Check what AGE and CACHE have in common and begin; an errno."""
+    if not area_ok(h, a) or h.slot[a, AR_KIND] == THP or h.slot[a, AR_KIND] == HUGETLB:
+        return EINVAL
+    if h.slot[a, AR_PAGES] > MAX_PAGES or not 0 < mix < 1 << MIX_BITS or key < 0:
+        return EINVAL
+    for q in range(len(h.slot)):
+        if h.slot[q, PN_AREA] == a and h.slot[q, PN_COUNT] > 0:
+            return EBUSY
+    h.g[HI_PHASE] = GROW
+    h.g[HI_DRAWS] = 0
+    h.slot[a, AR_HINTREF] = NIL  # positions move
+    return OK
+
+
+@kernel
+def crowded(h):
+    """Whether run records might run short before the next look; sets G_ERROR."""
+    runs = h.g[G_RUNS]
+    if len(h.runs) - runs < 768 + 4 * runs:
+        h.g[G_ERROR] = 1
+        return True
+    return False
+
+
+@kernel
+def free_on(h, node):
+    """Pages in the free lists of a node's zones."""
+    return (
+        h.zone[node * KINDS, Z_FREE]
+        + h.zone[node * KINDS + 1, Z_FREE]
+        + h.zone[node * KINDS + 2, Z_FREE]
+    )
+
+
+@kernel
+def next_word(h, key):
+    """The command's next 64 random bits."""
+    h.g[HI_DRAWS] += 1
+    return word(key, h.g[HI_DRAWS] - 1)
+
+
+@kernel
+def weight(mix):
+    """All weights of a mix."""
+    total = 0
+    for i in range(NR_SIZES):
+        total += mix >> (WEIGHT_BITS * i) & 255
+    return total
+
+
+@kernel
+def chunk_order(h, mix, pick):
+    """Order of the chunk size that ``pick`` of all weights falls to."""
+    size = NR_SIZES - 1  # the largest ones first: most histories are made of them
+    left = weight(mix) - 1 - pick
+    while left >= mix >> (WEIGHT_BITS * size) & 255:
+        left -= mix >> (WEIGHT_BITS * size) & 255
+        size -= 1
+    return h.g[G_PBO] * size // (NR_SIZES - 1)
+
+
+# -- growing --------------------------------------------------------------------------------------
+
+
+@kernel
+def grow(h, a, key, mix, most, node):
+    """Touch a chunk at the end of a bag. False when memory or address space ended."""
+    bits, total = next_word(h, key), weight(mix)
+    cpu = scaled_word(bits * total, h.g[G_NCPUS])
+    size = min(1 << chunk_order(h, mix, scaled_word(bits, total)), most, room(h, a))
+    if size <= 0:
+        return False
+    kind = h.slot[a, AR_KIND]
+    movable = kind != KERNEL and not (h.slot[a, AR_HINT] and h.g[TABLE + HINTS])
+    start = h.small[CPUS + cpu] if node < 0 else node
+    mask = ALL_NODES if node < 0 else 1 << node
+    request(h, start, mask, movable, cpu, h.slot[a, AR_PROC], False)
+    if size == h.g[G_PBP]:
+        pb = whole_pageblock(h, kind == FILE)
+        if pb != NIL:
+            h.pbs[pb, PS_STATE] = UNIFORM
+            append(h, a, pb)
+            return True
+    while size > 0:
+        z = quiet_zone(h) if kind == FILE else find_zone(h)
+        if z < 0:
+            return False
+        ref = take_piece(h, z, size)
+        size -= length(h, ref)
+        append(h, a, ref)
+    return True
+
+
+@kernel
+def room(h, a):
+    """Untouched pages at the end of a bag."""
+    tail = h.slot[a, AR_TAIL]
+    if tail == NIL or not is_hole(h, tail) or is_zero(h, tail):
+        return 0
+    return h.run[-2 - tail, RN_CNT]
+
+
+@kernel
+def quiet_zone(h):
+    """First zone above its low mark, or -1: page cache presses on nobody."""
+    h.g[RQ_MARK] = Z_LOW
+    h.g[RQ_WAKES] = 0
+    return pick_zone(h, Z_LOW)
+
+
+@kernel
+def whole_pageblock(h, file):
+    """A free pageblock, on no list; page cache does not go below the low marks. NIL if none."""
+    for mark in (Z_LOW, Z_MIN):
+        if mark == Z_MIN and file:
+            return NIL
+        for k in range(list_places(h)):
+            z = zone_at(h, k)
+            if z >= 0 and watermark_ok(h, z, h.g[G_PBO], mark):
+                pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
+                if pb != NIL:
+                    return pb
+    return NIL
+
+
+@kernel
+def append(h, a, ref):
+    """Map a loose element behind the others of a bag, whose last element is a hole."""
+    pages = length(h, ref)
+    claim(h, a, ref)
+    h.g[COUNTERS + PGFAULT] += pages
+    h.g[T_FAULTED] += pages
+    tail = h.slot[a, AR_TAIL]
+    chain_insert_before(h, a, tail, ref)
+    left = h.run[-2 - tail, RN_CNT] - pages
+    if left > 0:
+        h.run[-2 - tail, RN_CNT] = left
+    else:
+        chain_unlink(h, a, tail)
+        drop_run(h, -2 - tail)
+    if ref < NIL:
+        ref = join_before(h, a, ref)
+        if ref < NIL:
+            whole_again(h, a, ref)
+
+
+# -- shrinking ------------------------------------------------------------------------------------
+
+
+@kernel
+def shrink(h, a, key, mix):
+    """Free the bag's pages of one aligned chunk. False when nothing could be freed."""
+    if h.slot[a, AR_PRESENT] == 0:
+        return False
+    nr_pages = h.g[G_NBLOCKS] * h.g[G_BLOCK_PAGES]
+    order = 0
+    for _ in range(TRIES):
+        bits = next_word(h, key)
+        order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
+        pfn = scaled_word(bits, nr_pages)
+        for _ in range(REACH):
+            if in_bag(h, a, pfn):
+                free_chunk(h, a, pfn, order)
+                return True
+            pfn += h.g[G_PBP]
+            if pfn >= nr_pages:
+                pfn -= nr_pages
+    pfn = newest(h, a)
+    if not in_bag(h, a, pfn):
+        return False
+    free_chunk(h, a, pfn, order)
+    return True
+
+
+@kernel
+def in_bag(h, a, pfn):
+    """Whether a page may be freed: the bag's, and not in a block that is being removed."""
+    pb = pfn >> h.g[G_PBO]
+    if h.pbs[pb, PS_STATE] == UNIFORM:
+        return h.pb[pb, PB_OWN] == a and not h.blk[pb // h.g[G_BLOCK_PBS], BK_ISO]
+    if h.pbs[pb, PS_STATE] != SPLIT or h.blk[pb // h.g[G_BLOCK_PBS], BK_ISO]:
+        return False
+    place = pfn & (h.g[G_PBP] - 1)
+    r = first_of(h, a, pb, place, place + 1)
+    return r != NIL
+
+
+@kernel
+def first_of(h, a, pb, start, end):
+    """First run of an area that has pages in [start, end) of a split pageblock, or NIL."""
+    r = h.pb[pb, PB_AUX]
+    while r != NIL and h.runs[r, RS_START] < end:
+        if (
+            h.runs[r, RS_START] + h.runs[r, RS_LEN] > start
+            and h.runb[r, RS_STATE] == R_ALLOC
+            and h.run[r, RN_OWN] == a
+        ):
+            return r
+        r = h.run[r, RN_BNEXT]
+    return NIL
+
+
+@kernel
+def newest(h, a):
+    """Pfn of the last present page of a bag that has one."""
+    ref = h.slot[a, AR_TAIL]
+    while is_hole(h, ref):
+        ref = prv(h, ref)
+    if ref >= 0:
+        return (ref + 1 << h.g[G_PBO]) - 1
+    r = -2 - ref
+    pfn = (h.run[r, RN_PB] << h.g[G_PBO]) + h.runs[r, RS_START]
+    if h.runb[r, RS_FLAG] & DESC:
+        return pfn
+    return pfn + h.runs[r, RS_LEN] - 1
+
+
+@kernel
+def free_chunk(h, a, pfn, order):
+    """Free the bag's pages of the aligned chunk around one of them, ascending."""
+    pbo = h.g[G_PBO]
+    pb = pfn >> pbo
+    if h.pbs[pb, PS_STATE] == UNIFORM:
+        if order == pbo:
+            take_off(h, a, pb, h.g[G_PBP])
+            h.pbs[pb, PS_STATE] = UNUSED
+            h.pbs[pb, PS_FLAG] = 0
+            free_pb(h, pb)
+            return
+        break_uniform(h, pb)
+    start = (pfn & (h.g[G_PBP] - 1)) >> order << order
+    end = start + (1 << order)
+    while start < end and h.pbs[pb, PS_STATE] == SPLIT:
+        r = first_of(h, a, pb, start, end)
+        if r == NIL:
+            return
+        if h.runs[r, RS_START] < start:
+            r = -2 - split_run(h, -2 - r, start - h.runs[r, RS_START])
+        if h.runs[r, RS_START] + h.runs[r, RS_LEN] > end:
+            split_run(h, -2 - r, end - h.runs[r, RS_START])
+        start = h.runs[r, RS_START] + h.runs[r, RS_LEN]
+        take_off(h, a, -2 - r, h.runs[r, RS_LEN])
+        h.runb[r, RS_STATE] = R_LOOSE
+        h.run[r, RN_CNT] = 0
+        free_loose(h, r, True)
+
+
+@kernel
+def take_off(h, a, ref, pages):
+    """Take a present element out of a bag and close the gap it leaves."""
+    pb = ref if ref >= 0 else h.run[-2 - ref, RN_PB]
+    count_used(h, a, pb, -pages)
+    h.g[T_PAGES] += pages
+    before = prv(h, ref)
+    chain_unlink(h, a, ref)
+    tail = h.slot[a, AR_TAIL]
+    if tail != NIL and is_hole(h, tail) and not is_zero(h, tail):
+        h.run[-2 - tail, RN_CNT] += pages
+    else:
+        chain_insert_before(h, a, NIL, new_hole(h, pages, False))
+    if before != NIL and is_hole(h, before):
+        join_holes(h, a, before)
+
+
+# -- lists ----------------------------------------------------------------------------------------
+
+
+@kernel
+def stir(h, key, millionths):
+    """STIR."""
+    if not 0 <= millionths <= MILLION:
+        return EINVAL
+    for z in range(h.g[G_NZONES]):
+        for mt in range(4):
+            stir_list(h, z, mt, key, millionths)
+    return OK
+
+
+@kernel
+def stir_list(h, z, mt, key, millionths):
+    """Fisher-Yates on the first part of a list of maximal chunks; the rest stays in rows."""
+    order = h.g[G_MAXO]
+    i = fl(h, z, mt, order)
+    head, total = h.fl[i, FL_HEAD], 0
+    while head != NIL:
+        total += h.pb[head, PB_AUX]
+        head = h.pb[head, PB_NEXT]
+    used = total * millionths // MILLION
+    head, n = h.fl[i, FL_HEAD], 0
+    while n < used:
+        following, row = h.pb[head, PB_NEXT], h.pb[head, PB_AUX]
+        if n + row > used:
+            single_out(h, z, head + 2 * (used - n), head)
+            row = used - n
+            following = head + 2 * row
+        if row > 1:
+            note_range(h, head, NIL)
+        for k in range(row):
+            h.small[h.g[G_PERM] + n + k] = head + 2 * k
+        n += row
+        head = following
+    if used == 0:
+        return
+    permute(h, z, mt, key, used)
+    last = NIL
+    for k in range(used):
+        pb = h.small[h.g[G_PERM] + k]
+        set_max_chunk(h, pb, 1)
+        h.pbs[pb, PS_LIST] = mt
+        set_prv(h, pb, last)
+        if last == NIL:
+            h.fl[i, FL_HEAD] = pb
+        else:
+            set_nxt(h, last, pb)
+        last = pb
+    set_nxt(h, last, head)
+    if head == NIL:
+        h.fl[i, FL_TAIL] = last
+    else:
+        set_prv(h, head, last)
+    h.g[G_MUT] += 1
+
+
+@kernel
+def permute(h, z, mt, key, n):
+    """Fisher-Yates on the first n entries of the scratch table."""
+    base = h.g[G_PERM]
+    for k in range(n - 1, 0, -1):
+        j = below(k + 1, key, z, mt, k)
+        pb = h.small[base + k]
+        h.small[base + k] = h.small[base + j]
+        h.small[base + j] = pb
