@@ -50,6 +50,10 @@ class FakeEngine:
     def offline_running(self) -> bool:
         return self.running is not None
 
+    @property
+    def nr_commands(self) -> int:
+        return self.commands
+
     def clone(self, *, spare: bool = False) -> "FakeEngine":  # noqa: ARG002
         twin = copy.copy(self)
         twin.running = copy.copy(self.running)
