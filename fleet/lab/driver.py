@@ -7,7 +7,8 @@ import numpy as np
 
 from engine.enums import Errno, OfflineReason, Op, Pinner, ZoneKind
 from fleet.lab import placement
-from fleet.lab.buffers import Buffer, Buffers, UnsupportedOperationError, errno_name
+from fleet.lab.buffers import Buffer, UnsupportedOperationError, errno_name
+from fleet.lab.histories import Histories
 from fleet.lab.machine import Attempt
 from fleet.lab.operations import Operation
 
@@ -19,7 +20,7 @@ KERNEL_ZONE_PAGES = 15
 PINNERS = {"iou": Pinner.IO_URING, "vfio": Pinner.VFIO}
 
 
-class Driver(Buffers):
+class Driver(Histories):
     """Replays operations on a machine; one instance per case. Parameters: see ``Buffers``."""
 
     @classmethod
