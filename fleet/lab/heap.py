@@ -40,4 +40,5 @@ class Heap:
 
     def unmapped(self, size_bytes: int) -> None:
         """A request with pages of its own was freed."""
-        self.mapped_from_pages = max(self.mapped_from_pages, -(-size_bytes // PAGE_BYTES))
+        pages = -(-(size_bytes + HEADER_BYTES) // PAGE_BYTES)
+        self.mapped_from_pages = max(self.mapped_from_pages, pages)

@@ -76,7 +76,7 @@ class Histories(Buffers):
         draws = Lcg(seed)
         with self._scratch(count * INDEX_BYTES):
             freed = draws.pick(count * percent // 100, range(count))
-            again = draws.pick(len(freed), freed)
+            again = draws.shuffle(freed)
             steps = [(True, c * chunk, chunk) for c in freed]
             steps += [(False, c * chunk, chunk) for c in again]
             errno = self._change(buffer, steps)
