@@ -5,7 +5,8 @@ observed, under the recorded field names. How the real driver works was read off
 recorded page counts and faults:
 
 * it keeps 8 bytes per page of every buffer (the frames of the last look), touched when the
-  buffer is mapped (small ones: ``calloc`` clears heap) or at its first look (larger);
+  buffer is mapped (small ones, on the heap; of larger ones ``malloc``'s header) or at its first
+  look;
 * a hog touches page by page and reads the zone's free counter (per-CPU lists not included)
   after the first page of every 64 (``hognode``: 32); its buffer is as large as what was free
   above the wanted rest, plus 16 MiB (``hognode``: 8 MiB, ``hogfree``: nothing);
@@ -25,7 +26,7 @@ from fleet.lab.machine import Ints, Machine
 PAGEBLOCK_PAGES = 512
 PAGES_PER_RECORD_PAGE = 512
 """Buffer pages whose 8-byte records fill one page."""
-OWN_PAGES, OWN_PAGES_LATER = 2, 6
+OWN_PAGES, OWN_PAGES_LATER = 1, 7
 """Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
 or offlines (a block that holds all of them migrates 8 besides buffers and records)."""
 KINDS = {"4k": AreaKind.ANON, "thp": AreaKind.THP}
@@ -49,8 +50,8 @@ class Buffer:
         Area of the driver's records about them.
     pages, used : int
         Size, and how many pages a hog filled (pattern operations stay inside).
-    records_old : int
-        Pages of the records that lie on heap which the driver had touched before.
+    records_present : int
+        Pages of the records that the driver has touched.
     last : int64[pages] or None
         Frames at the last look.
     tables : int
@@ -65,8 +66,7 @@ class Buffer:
     pages: int
     used: int
     thp: bool
-    records_touched: bool = False
-    records_old: int = 0
+    records_present: int = 0
     last: Ints | None = None
     marked_block: int = -1
     tables: int = 0
@@ -136,14 +136,19 @@ class Buffers:
             raise UnsupportedOperationError(f"no buffer {name!r} is mapped")
         return self.buffers[name]
 
-    def _spawn(self) -> None:
-        """Start the driver's process at its first mapping, with what it touches by itself."""
+    def _spawn(self, cpu: int = 0, first_cpu: int = 0) -> None:
+        """Start the driver's process at its first mapping, with what it touches by itself.
+
+        ``cpu`` is the CPU it stays on, ``first_cpu`` the one it starts on.
+        """
         if self.spawned:
             return
         self.spawned = True
         self.machine.watched = DRIVER_PROC
-        self.machine.do(Op.SPAWN, DRIVER_PROC, self.cpu_now, int(self.immune))
+        self.machine.do(Op.SPAWN, DRIVER_PROC, cpu, int(self.immune))
+        self.cpu_now = first_cpu
         self._own_pages(OWN_PAGES)
+        self.cpu_now = cpu
 
     def _own_pages(self, pages: int) -> None:
         """Touch pages of the driver program itself."""
@@ -192,18 +197,19 @@ class Buffers:
         buffer = Buffer(slots, part, self._map(records, AreaKind.ANON), pages, pages, kind == "thp")
         self.buffers[name] = buffer
         if records < self.heap.mapped_from_pages:
-            buffer.records_old = self.heap.reuse(records)
-            self._touch_records(buffer)
+            buffer.records_present = self.heap.reuse(records)
+            self._touch_records(buffer, records)
+        else:
+            self._touch_records(buffer, 1)  # malloc's header
         return buffer
 
-    def _touch_records(self, buffer: Buffer) -> None:
-        """Fault the driver's records about a buffer in."""
-        if not buffer.records_touched:
-            buffer.records_touched = True
-            records = -(-buffer.pages // PAGES_PER_RECORD_PAGE) - buffer.records_old
-            if records:
-                where = (self.cpu_now, self.node_now)
-                self.machine.do(Op.TOUCH, buffer.records_slot, 0, records, *where)
+    def _touch_records(self, buffer: Buffer, pages: int) -> None:
+        """Fault the first pages of the driver's records about a buffer in."""
+        first, more = buffer.records_present, pages - buffer.records_present
+        if more > 0:
+            buffer.records_present = pages
+            where = (self.cpu_now, self.node_now)
+            self.machine.do(Op.TOUCH, buffer.records_slot, first, more, *where)
 
     def op_alloc(self, name: str, pages: int, kind: str) -> None:
         """Map a buffer; nothing of it is touched."""
@@ -333,7 +339,7 @@ class Buffers:
         """``dist``: where a buffer lies, and what moved since the last look."""
         buffer = self._buffer(name)
         self._settle()
-        self._touch_records(buffer)
+        self._touch_records(buffer, -(-buffer.pages // PAGES_PER_RECORD_PAGE))
         now = self._frames(buffer)
         machine = self.machine
         dist = placement.distribution(
