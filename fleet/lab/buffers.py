@@ -20,11 +20,12 @@ from typing import Any
 from engine.enums import ZONES_PER_NODE, AreaKind, Errno, Op, ZoneKind
 from fleet.lab import placement
 from fleet.lab.guest import DRIVER_PROC
-from fleet.lab.heap import Heap
+from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES, Heap
 from fleet.lab.machine import Ints, Machine
 
 PAGEBLOCK_PAGES = 512
-PAGES_PER_RECORD_PAGE = 512
+RECORD_BYTES = 8
+PAGES_PER_RECORD_PAGE = PAGE_BYTES // RECORD_BYTES
 """Buffer pages whose 8-byte records fill one page."""
 OWN_PAGES, OWN_PAGES_LATER = 1, 7
 """Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
@@ -211,6 +212,28 @@ class Buffers:
             where = (self.cpu_now, self.node_now)
             self.machine.do(Op.TOUCH, buffer.records_slot, first, more, *where)
 
+    def _scratch(self, size_bytes: int) -> tuple[int, int]:
+        """Take memory of the driver's own for a while and touch all of it; see ``_scrap``."""
+        if not self.heap.maps(size_bytes):
+            pages = size_bytes // PAGE_BYTES
+            fresh = pages - self.heap.reuse(pages)
+            if fresh:
+                self._own_pages(fresh)
+            return -1, size_bytes
+        pages = -(-(size_bytes + HEADER_BYTES) // PAGE_BYTES)
+        slot = self._map(pages, AreaKind.ANON)
+        self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
+        return slot, size_bytes
+
+    def _scrap(self, scratch: tuple[int, int]) -> None:
+        """Give memory of ``_scratch`` back."""
+        slot, size_bytes = scratch
+        if slot < 0:
+            self.heap.spare_pages += size_bytes // PAGE_BYTES
+        else:
+            self.machine.do(Op.UNMAP, slot)
+            self.heap.unmapped(size_bytes)
+
     def op_alloc(self, name: str, pages: int, kind: str) -> None:
         """Map a buffer; nothing of it is touched."""
         self._new_buffer(name, pages, kind)
@@ -361,10 +384,12 @@ class Buffers:
         return {"dist": dist, "marked_block": self._buffer(name).marked_block}
 
     def op_runs(self, name: str, _shown: int | None) -> dict[str, Any]:
-        """Look, and count blocks, pageblocks and runs."""
-        dist = self._look(name)
-        now = self._frames(self._buffer(name))
-        return {"dist": dist} | placement.runs(now, self.machine.shape)
+        """Look, and count blocks, pageblocks and runs, in two arrays of the driver's own."""
+        dist, buffer = self._look(name), self._buffer(name)
+        arrays = [self._scratch(buffer.pages * RECORD_BYTES) for _ in range(2)]
+        for array in arrays:
+            self._scrap(array)
+        return {"dist": dist} | placement.runs(self._frames(buffer), self.machine.shape)
 
     def op_overlap(self, name: str, other: str) -> dict[str, Any]:
         """Count the frames of one buffer that another had at its last look."""

@@ -11,7 +11,6 @@ from fleet.lab import placement
 from fleet.lab.buffers import Buffer, Buffers, UnsupportedOperationError, errno_name
 from fleet.lab.draws import Lcg
 from fleet.lab.guest import BOOT_PROC
-from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES
 from fleet.lab.operations import pages_of
 from fleet.lab.walk import MIXED_CHUNKS, walk
 
@@ -26,22 +25,11 @@ class Histories(Buffers):
     """Operations that build a history; see ``Buffers`` for parameters and state."""
 
     @contextmanager
-    def _scratch(self, size_bytes: int) -> Iterator[None]:
+    def _working(self, size_bytes: int) -> Iterator[None]:
         """Memory of the driver's own while an operation runs."""
-        if self.heap.maps(size_bytes):
-            pages = -(-(size_bytes + HEADER_BYTES) // PAGE_BYTES)
-            slot = self._map(pages, AreaKind.ANON)
-            self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
-            yield
-            self.machine.do(Op.UNMAP, slot)
-            self.heap.unmapped(size_bytes)
-            return
-        pages = size_bytes // PAGE_BYTES
-        fresh = pages - self.heap.reuse(pages)
-        if fresh:
-            self._own_pages(fresh)
+        scratch = self._scratch(size_bytes)
         yield
-        self.heap.spare_pages += pages
+        self._scrap(scratch)
 
     def _change(self, buffer: Buffer, steps: Iterable[tuple[bool, int, int]]) -> Errno:
         """Free (True) or touch ranges of a buffer, in order."""
@@ -63,7 +51,7 @@ class Histories(Buffers):
             ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
             errno = self._change(buffer, ranges)
         else:
-            with self._scratch(len(chunks) * INDEX_BYTES):
+            with self._working(len(chunks) * INDEX_BYTES):
                 chosen = Lcg(number).pick(len(chunks) * percent // 100, chunks)
                 ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
                 errno = self._change(buffer, ranges)
@@ -74,7 +62,7 @@ class Histories(Buffers):
         buffer = self._buffer(name)
         count = buffer.used // chunk
         draws = Lcg(seed)
-        with self._scratch(count * INDEX_BYTES):
+        with self._working(count * INDEX_BYTES):
             freed = draws.pick(count * percent // 100, range(count))
             again = draws.shuffle(freed)
             steps = [(True, c * chunk, chunk) for c in freed]
@@ -88,7 +76,7 @@ class Histories(Buffers):
         """Random frees and touches while the occupancy walks between two limits."""
         buffer = self._buffer(name)
         sizes = MIXED_CHUNKS if chunk == "mix" else (pages_of(chunk),)
-        with self._scratch(buffer.used):  # a byte per page
+        with self._working(buffer.used):  # a byte per page
             drawn = walk(seed, buffer.used, sizes, goal, low, high)
             errno = self._change(buffer, drawn.steps)
         return {
