@@ -16,6 +16,8 @@ from fleet.lab.walk import MIXED_CHUNKS, walk
 
 INDEX_BYTES = 4
 """The driver keeps the chunks that it shuffles as 4-byte numbers."""
+READAHEAD_PAGES = 32
+"""Pages read at a time (include/linux/mm.h VM_READAHEAD_PAGES)."""
 TURN_PAGES = 800
 """Pages a thread touches before the other has its turn (two threads at once): the recording
 machine ran two virtual CPUs in turn, about 2.5 million guest instructions each."""
@@ -123,6 +125,10 @@ class Histories(Buffers):
         self._spawn()
         slot = self._slot()
         self.machine.do(Op.MAP, slot, BOOT_PROC, AreaKind.FILE, pages, 0)
-        return self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
+        rows = [
+            (slot, first, min(READAHEAD_PAGES, pages - first), self.cpu_now, self.node_now)
+            for first in range(0, pages, READAHEAD_PAGES)
+        ]
+        return self.machine.do_all(Op.TOUCH, rows)
 
 
