@@ -116,6 +116,7 @@ class Buffers:
         self.machine = machine
         self.scattered = scattered
         self.heap = Heap()
+        self.files: dict[str, tuple[int, int]] = {}
         self.hot = hot_blocks
         self.buffers: dict[str, Buffer] = {}
         self.cpu_now, self.node_now = 0, -1

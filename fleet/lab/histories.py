@@ -11,8 +11,7 @@ from fleet.lab import placement
 from fleet.lab.buffers import Buffer, Buffers, UnsupportedOperationError, errno_name
 from fleet.lab.draws import Lcg
 from fleet.lab.guest import BOOT_PROC
-from fleet.lab.operations import pages_of
-from fleet.lab.walk import MIXED_CHUNKS, walk
+from fleet.lab.walk import UNIT_PAGES, walk
 
 INDEX_BYTES = 4
 """The driver keeps the chunks that it shuffles as 4-byte numbers."""
@@ -73,11 +72,12 @@ class Histories(Buffers):
         return {"errno": errno_name(errno), "turned_pages": len(freed) * chunk}
 
     def op_steady(
-        self, name: str, seed: int, chunk: str, goal: int, low: int, high: int
+        self, name: str, seed: int, sizes: tuple[int, ...], goal: int, low: int, high: int
     ) -> dict[str, Any]:
         """Random frees and touches while the occupancy walks between two limits."""
         buffer = self._buffer(name)
-        sizes = MIXED_CHUNKS if chunk == "mix" else (pages_of(chunk),)
+        if buffer.used < UNIT_PAGES or max(sizes) > UNIT_PAGES or low > high:
+            raise UnsupportedOperationError("a walk needs 2 MiB, chunks up to that, and LO <= HI")
         with self._working(buffer.used):  # a byte per page
             drawn = walk(seed, buffer.used, sizes, goal, low, high)
             errno = self._change(buffer, drawn.steps)
@@ -115,20 +115,22 @@ class Histories(Buffers):
 
     def op_share(self, name: str, other: str) -> dict[str, Any]:
         """Look at two buffers and count the pageblocks that they share."""
-        frames = [self._frames(self._buffer(n)).pfn for n in (name, other)]
         for each in (name, other):
             self._look(each)
-        return dict(placement.shared_pageblocks(*frames, self.machine.shape.pageblock_order))
+        mine, theirs = (self._frames(self._buffer(each)).pfn for each in (name, other))
+        return {**placement.shared_pageblocks(mine, theirs, self.machine.shape.pageblock_order)}
 
-    def op_cacheread(self, _path: str, pages: int) -> Errno:
-        """Read a file that nobody has read before: page cache."""
+    def op_cacheread(self, path: str, pages: int) -> Errno:
+        """Read a file into the page cache; what is cached stays where it is."""
         self._spawn()
-        slot = self._slot()
-        self.machine.do(Op.MAP, slot, BOOT_PROC, AreaKind.FILE, pages, 0)
+        if path not in self.files:
+            self.files[path] = self._slot(), pages
+            self.machine.do(Op.MAP, self.files[path][0], BOOT_PROC, AreaKind.FILE, pages, 0)
+        slot, mapped = self.files[path]
+        if pages > mapped:
+            raise UnsupportedOperationError("a file is read again beyond what was read first")
         rows = [
             (slot, first, min(READAHEAD_PAGES, pages - first), self.cpu_now, self.node_now)
             for first in range(0, pages, READAHEAD_PAGES)
         ]
         return self.machine.do_all(Op.TOUCH, rows)
-
-

@@ -50,9 +50,7 @@ def frames(extents: Ints, pages: int) -> Frames:
 def joined(parts: Iterable[Frames]) -> Frames:
     """Frames of areas that follow each other in virtual order."""
     found = list(parts)
-    return Frames(
-        np.concatenate([f.pfn for f in found]), np.concatenate([f.huge for f in found])
-    )
+    return Frames(np.concatenate([f.pfn for f in found]), np.concatenate([f.huge for f in found]))
 
 
 def kind_of_block(blocks: Ints) -> Ints:

@@ -5,15 +5,16 @@ found by search: this order of draws, and no other that was tried, ends with the
 of steps, present and freed pages in all of the recorded walks (``tests/lab/test_walk.py``).
 """
 
+import itertools
 from dataclasses import dataclass
 
 from fleet.lab.draws import Lcg
 
-MIXED_CHUNKS = (1, 4, 16, 64, 256, 512)
-"""Pages of a chunk when the sizes are mixed."""
 UNIT_PAGES = 512
 """The walk stays inside whole 2 MiB of the buffer."""
 COIN_BIT = 8
+GIVE_UP = 8
+"""Draws per chunk after which the walk looks whether there is one to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,18 @@ class Walk:
     steps: list[tuple[bool, int, int]]
     present_pages: int
     freed_pages: int
+
+
+def _drawn(draws: Lcg, here: bytearray, chunk: int, state: int) -> int:
+    """First page of a random chunk that begins in a state, -1 when there is none."""
+    count = len(here) // chunk
+    for tries in itertools.count():
+        first = chunk * (draws.next() % count)
+        if here[first] == state:
+            return first
+        if tries == GIVE_UP * count and state not in here[::chunk]:
+            break
+    return -1
 
 
 def walk(seed: int, used: int, chunks: tuple[int, ...], goal: int, low: int, high: int) -> Walk:
@@ -61,9 +74,9 @@ def walk(seed: int, used: int, chunks: tuple[int, ...], goal: int, low: int, hig
             frees = 0
         else:
             frees = draws.next() >> COIN_BIT & 1
-        first = chunk * (draws.next() % (pages // chunk))
-        while here[first] != frees:
-            first = chunk * (draws.next() % (pages // chunk))
+        first = _drawn(draws, here, chunk, frees)
+        if first < 0:
+            continue
         changed = here.count(frees, first, first + chunk)
         here[first : first + chunk] = bytes((1 - frees,)) * chunk
         present += -changed if frees else changed
