@@ -3,7 +3,7 @@
 The shape: pageblocks of 4 pages (a THP is 4 pages), blocks of 16, four of each zone kind.
 """
 
-from engine.enums import Counter, Op
+from engine.enums import AreaKind, Counter, Op
 from tests.engine.bench import Guest
 from tests.engine.test_semantics import ANON, FILE, MOVABLE, NORMAL, THP, fill, guest
 
@@ -11,7 +11,7 @@ RESERVE = 64 // 32
 """lowmem_reserve of NORMAL for requests that may use MOVABLE."""
 
 
-def full_of_cache(movable: int, min_free: int = 8) -> tuple[Guest, int]:
+def full_of_cache(movable: AreaKind, min_free: int = 8) -> tuple[Guest, int]:
     """A guest without room: MOVABLE holds a kind of area, NORMAL page cache; and its process."""
     g = guest("NNNNMMMM")
     g.do(Op.MIN_FREE, min_free)
