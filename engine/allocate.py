@@ -169,12 +169,13 @@ def find_zone(h):
         if z >= 0:
             h.g[RQ_MARK] = Z_LOW
             return z
-        if wake_kswapds(h):
-            continue
+        dropped = wake_kswapds(h)
         z = pick_zone(h, Z_MIN)
         if z >= 0:
             h.g[RQ_MARK] = Z_MIN
             return z
+        if dropped:
+            continue
         h.g[COUNTERS + STALL] += 1
         if direct_reclaim(h):
             continue
@@ -190,8 +191,8 @@ def take_piece(h, z, n):
     """Up to n base pages of zone z as a loose element, as order-0 requests in a row get them."""
     mt = h.g[RQ_MT]
     over = spare(h, z, h.g[RQ_MARK])
-    if h.g[RQ_MARK] == Z_MIN and some_balanced(h):
-        n = 1  # the next page may take that node below its high mark, and wake its kswapd
+    if h.g[RQ_MARK] == Z_MIN and pick_zone(h, Z_LOW) >= 0:
+        n = 1  # only the page that woke kswapd is taken at the min mark
     if h.zone[z, Z_PCPOFF] or mt > MOVABLE:
         return woken(h, take_pages(h, z, mt, min(n, over)))
     if h.g[D_LEFT] > 0:
@@ -223,15 +224,25 @@ def woken(h, ref):
 
 @kernel
 def alloc_huge(h, order):
-    """A pageblock for a huge folio, or NIL. RQ_MARK tells which mark its zone passed."""
-    for mark in (Z_LOW, Z_MIN):
-        h.g[RQ_MARK] = mark
-        for k in range(list_places(h)):
-            z = zone_in_list(h, k)
-            if z >= 0 and watermark_ok(h, z, order, mark):
-                pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
-                if pb != NIL:
-                    return pb
+    """A pageblock for a huge folio, or NIL; reclaims once. RQ_MARK: the mark its zone passed."""
+    pb = huge_above(h, order, Z_LOW)
+    if pb == NIL:
+        pb = huge_above(h, order, Z_MIN)
+    if pb == NIL and reclaim_for_huge(h, order) > 0:
+        pb = huge_above(h, order, Z_MIN)
+    return pb
+
+
+@kernel
+def huge_above(h, order, mark):
+    """A pageblock from the first zone of the list that is above a mark, or NIL."""
+    h.g[RQ_MARK] = mark
+    for k in range(list_places(h)):
+        z = zone_in_list(h, k)
+        if z >= 0 and watermark_ok(h, z, order, mark):
+            pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
+            if pb != NIL:
+                return pb
     return NIL
 
 
@@ -268,8 +279,8 @@ def eligible(h, z, node, zone):
 def reclaim(h, node, zone, pages, to_high):
     """Drop clean page cache, oldest first.
 
-    Stops after ``pages``, or (``to_high``) when an eligible zone is at its high mark. Returns the
-    pages dropped.
+    Stops after ``pages``, or (``to_high``) when an eligible zone is above its high mark. Returns
+    the pages dropped.
     """
     dropped = 0
     for i in range(h.g[G_NFILES]):
@@ -293,14 +304,14 @@ def reclaim(h, node, zone, pages, to_high):
             k = size
             if to_high:
                 if not h.blk[b, BK_ISO]:
-                    k = min(k, h.zone[z, Z_HIGH] - h.zone[z, Z_FREE])
+                    k = min(k, 1 - spare(h, z, Z_HIGH))
             else:
                 k = min(k, pages - dropped)
             if k <= 0:
                 return dropped
             drop_cache(h, a, ref, k)
             dropped += k
-            if to_high and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH] and not h.blk[b, BK_ISO]:
+            if to_high and spare(h, z, Z_HIGH) > 0 and not h.blk[b, BK_ISO]:
                 return dropped
             pos += k
             ref = locate(h, a, pos) if pos < h.slot[a, AR_PAGES] else NIL
@@ -325,19 +336,10 @@ def drop_cache(h, a, ref, k):
 
 @kernel
 def balanced(h, node):
-    """Whether an allowed zone of a node is at its high mark."""
+    """Whether an allowed zone of a node is above its high mark and its reserve."""
     for kind in range(h.g[RQ_HIGHEST] + 1):
         z = node * KINDS + kind
-        if h.zone[z, Z_MANAGED] > 0 and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH]:
-            return True
-    return False
-
-
-@kernel
-def some_balanced(h):
-    """Whether a node of the zonelist is balanced."""
-    for node in range(h.g[G_NNODES]):
-        if in_list(h, node) and balanced(h, node):
+        if h.zone[z, Z_MANAGED] > 0 and spare(h, z, Z_HIGH) > 0:
             return True
     return False
 
@@ -364,7 +366,7 @@ def in_list(h, node):
 
 @kernel
 def wake_kswapds(h):
-    """Each node of the zonelist reclaims until one allowed zone is at its high mark."""
+    """Each node of the zonelist reclaims until one allowed zone is above its high mark."""
     dropped = 0
     wakes = 0
     for k in range(h.g[G_NNODES]):
@@ -390,6 +392,30 @@ def direct_reclaim(h):
         if dropped:
             return dropped
     return 0
+
+
+@kernel
+def compaction_suitable(h, order):
+    """Whether free pages are enough that more reclaim would not help a huge request."""
+    for k in range(list_places(h)):
+        z = zone_in_list(h, k)
+        if z >= 0 and (watermark_ok(h, z, order, Z_MIN) or spare(h, z, Z_LOW) > 2 << order):
+            return True
+    return False
+
+
+@kernel
+def reclaim_for_huge(h, order):
+    """Clusters of page cache until compaction would have enough; pages dropped."""
+    dropped = 0
+    while not compaction_suitable(h, order):
+        pages = direct_reclaim(h)
+        if pages == 0:
+            break
+        if dropped == 0:
+            h.g[COUNTERS + STALL] += 1
+        dropped += pages
+    return dropped
 
 
 # -- OOM ------------------------------------------------------------------------------------------

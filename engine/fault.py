@@ -68,6 +68,7 @@ from engine.state import (
     T_FAULTED,
     T_LATENCY,
     T_PAGES,
+    T_RECLAIMED,
     T_THP,
     TABLE,
 )
@@ -144,10 +145,13 @@ def populate_huge(h, a, first, stop, cpu, node, flagged):
             index += taken * pbp
             if taken > 0:
                 continue
+        dropped = h.g[T_RECLAIMED]
         pb = alloc_huge_again(h, order, z, least)
         if pb == NIL:
             break
-        if z != zone_of_pb(h, pb):
+        if h.g[T_RECLAIMED] != dropped:
+            z = -1  # other zones may have room now
+        elif z != zone_of_pb(h, pb):
             z = zone_of_pb(h, pb)
             least = least_free(h, order, z)
         follow(h, a, before, pb)

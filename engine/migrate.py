@@ -411,8 +411,12 @@ def try_held_huge(h, a, pb):
     if h.slot[a, AR_KIND] != HUGETLB:
         ask_target(h, pb, True)
         if not has_room(h, h.g[G_PBO]):
-            abort_call(h, a, True)
-            return
+            target = alloc_huge(h, h.g[G_PBO])
+            if target == NIL:
+                abort_call(h, a, True)
+                return
+            h.pbs[target, PS_STATE] = UNUSED
+            free_pb(h, target)
     again(h, a, True, 1)
 
 

@@ -90,19 +90,27 @@ class Allocator(Buddy):
     def _alloc(self, request: Request, order: int) -> int:
         """__alloc_pages: pfn, or -1. Order 0 reclaims and, where allowed, OOM-kills.
 
+        The page that wakes kswapd is still taken at the min marks (``__alloc_pages_slowpath``:
+        the wake-up comes first, but does not wait).
+
+        A huge request (GFP_TRANSHUGE of an area with MADV_HUGEPAGE, or of a migration) reclaims
+        once and tries again (``__alloc_pages_slowpath``: costly orders do not loop).
+
         Raises KilledError (the requester died) or PanicError.
         """
         while True:
             pfn = self._from_freelists(request, order, low=True)
             if pfn >= 0:
                 return pfn
-            if order == 0 and self._wake_kswapds(request):
-                continue
+            reclaimed = 0 if order else self._wake_kswapds(request)
             pfn = self._from_freelists(request, order, low=False)
             if pfn >= 0:
                 return pfn
+            if reclaimed:
+                continue
             if order:
-                return -1
+                reclaimed = self._reclaim_for_huge(request, order)
+                return self._from_freelists(request, order, low=False) if reclaimed else -1
             self.counters[Counter.ALLOCSTALL] += 1
             if self._direct_reclaim(request):
                 continue
@@ -136,13 +144,16 @@ class Allocator(Buddy):
         return reclaimed
 
     def _wake_kswapds(self, request: Request) -> int:
-        """Each node of the zonelist reclaims until one allowed zone is at its high mark."""
+        """Each node of the zonelist reclaims until one allowed zone is above its high mark.
+
+        mm/vmscan.c ``pgdat_balanced``: the mark and the zone's lowmem_reserve for the request.
+        """
         reclaimed = 0
         for node in dict.fromkeys(z.node for z in request.zones):
             zones = [z for z in request.zones if z.node == node]
 
             def balanced(_: int, zones: list[Zone] = zones) -> bool:
-                return any(z.free_pages >= z.high for z in zones)
+                return any(self._watermark_ok(z, 0, z.high, request.highest) for z in zones)
 
             if balanced(0):
                 continue
@@ -161,6 +172,32 @@ class Allocator(Buddy):
             if reclaimed:
                 return reclaimed
         return 0
+
+    def _compaction_suitable(self, request: Request, order: int) -> bool:
+        """compaction_suitable: free pages enough that more reclaim would not help a huge request.
+
+        Above the low mark by ``compact_gap``, or the request would succeed (mm/compaction.c).
+        """
+        gap = 2 << order
+        return any(
+            self._watermark_ok(z, order, z.min, request.highest)
+            or self._watermark_ok(z, 0, z.low + gap, request.highest)
+            for z in request.zones
+        )
+
+    def _reclaim_for_huge(self, request: Request, order: int) -> int:
+        """try_to_free_pages for a huge request: clusters until compaction would have enough.
+
+        Counts as one stall, where it finds something to drop.
+        """
+        reclaimed = 0
+        while not self._compaction_suitable(request, order):
+            dropped = self._direct_reclaim(request)
+            if not dropped:
+                break
+            self.counters[Counter.ALLOCSTALL] += not reclaimed
+            reclaimed += dropped
+        return reclaimed
 
     # -- OOM ----------------------------------------------------------------------------------
 

@@ -5,29 +5,29 @@ observed, under the recorded field names. How the real driver works was read off
 recorded page counts and faults:
 
 * it keeps 8 bytes per page of every buffer (the frames of the last look), touched when the
-  buffer is mapped (up to 128 KiB: ``calloc`` clears heap) or at its first look (larger);
+  buffer is mapped (small ones, on the heap; of larger ones ``malloc``'s header) or at its first
+  look;
 * a hog touches page by page and reads the zone's free counter (per-CPU lists not included)
   after the first page of every 64 (``hognode``: 32); its buffer is as large as what was free
   above the wanted rest, plus 16 MiB (``hognode``: 8 MiB, ``hogfree``: nothing);
 * page tables: one unmovable page for each 2 MiB that it touches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.enums import ZONES_PER_NODE, AreaKind, Errno, Op, ZoneKind
 from fleet.lab import placement
-from fleet.lab.draws import Lcg
 from fleet.lab.guest import DRIVER_PROC
+from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES, Heap
 from fleet.lab.machine import Ints, Machine
 
 PAGEBLOCK_PAGES = 512
-PAGES_PER_RECORD_PAGE = 512
+RECORD_BYTES = 8
+PAGES_PER_RECORD_PAGE = PAGE_BYTES // RECORD_BYTES
 """Buffer pages whose 8-byte records fill one page."""
-HEAP_CLEARED_PAGES = 32
-"""glibc's mmap threshold, 128 KiB: smaller records are cleared at once."""
-OWN_PAGES, OWN_PAGES_LATER = 2, 6
+OWN_PAGES, OWN_PAGES_LATER = 1, 7
 """Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
 or offlines (a block that holds all of them migrates 8 besides buffers and records)."""
 KINDS = {"4k": AreaKind.ANON, "thp": AreaKind.THP}
@@ -45,10 +45,14 @@ class Buffer:
 
     Attributes
     ----------
-    slot, records_slot : int
-        Areas of the pages and of the driver's records about them.
+    slots : tuple of int
+        Areas of the pages, of ``part_pages`` each (the last one is what remains).
+    records_slot : int
+        Area of the driver's records about them.
     pages, used : int
         Size, and how many pages a hog filled (pattern operations stay inside).
+    records_present : int
+        Pages of the records that the driver has touched.
     last : int64[pages] or None
         Frames at the last look.
     tables : int
@@ -57,16 +61,33 @@ class Buffer:
         Pin slots held on it.
     """
 
-    slot: int
+    slots: tuple[int, ...]
+    part_pages: int
     records_slot: int
     pages: int
     used: int
     thp: bool
-    records_touched: bool = False
+    records_present: int = 0
     last: Ints | None = None
     marked_block: int = -1
     tables: int = 0
     pins: list[int] = field(default_factory=list)
+
+    @property
+    def slot(self) -> int:
+        """The area, where there is only one."""
+        if len(self.slots) > 1:
+            raise UnsupportedOperationError("a buffer with a random history cannot be pinned yet")
+        return self.slots[0]
+
+    def parts(self, first: int, count: int) -> Iterator[tuple[int, int, int]]:
+        """Area, first page and pages of each part of a range, in virtual order."""
+        end = first + count
+        while first < end:
+            part, offset = divmod(first, self.part_pages)
+            pages = min(self.part_pages - offset, end - first)
+            yield self.slots[part], offset, pages
+            first += pages
 
 
 class Buffers:
@@ -80,10 +101,22 @@ class Buffers:
         Block numbers of ``h0``, ``h1``, ….
     first_slot : int
         First area slot that is free.
+    scattered : frozenset of str
+        Buffers that the history frees in random order. They are mapped in areas of 2 MiB, since
+        an engine finds a page by walking along its area; nothing else depends on it.
     """
 
-    def __init__(self, machine: Machine, hot_blocks: tuple[int, ...], first_slot: int) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        hot_blocks: tuple[int, ...],
+        first_slot: int,
+        scattered: frozenset[str] = frozenset(),
+    ) -> None:
         self.machine = machine
+        self.scattered = scattered
+        self.heap = Heap()
+        self.files: dict[str, tuple[int, int]] = {}
         self.hot = hot_blocks
         self.buffers: dict[str, Buffer] = {}
         self.cpu_now, self.node_now = 0, -1
@@ -105,14 +138,19 @@ class Buffers:
             raise UnsupportedOperationError(f"no buffer {name!r} is mapped")
         return self.buffers[name]
 
-    def _spawn(self) -> None:
-        """Start the driver's process at its first mapping, with what it touches by itself."""
+    def _spawn(self, cpu: int = 0, first_cpu: int = 0) -> None:
+        """Start the driver's process at its first mapping, with what it touches by itself.
+
+        ``cpu`` is the CPU it stays on, ``first_cpu`` the one it starts on.
+        """
         if self.spawned:
             return
         self.spawned = True
         self.machine.watched = DRIVER_PROC
-        self.machine.do(Op.SPAWN, DRIVER_PROC, self.cpu_now, int(self.immune))
+        self.machine.do(Op.SPAWN, DRIVER_PROC, cpu, int(self.immune))
+        self.cpu_now = first_cpu
         self._own_pages(OWN_PAGES)
+        self.cpu_now = cpu
 
     def _own_pages(self, pages: int) -> None:
         """Touch pages of the driver program itself."""
@@ -144,7 +182,8 @@ class Buffers:
         self._kernel_pages(tables - buffer.tables)
         buffer.tables = max(buffer.tables, tables)
         where = self.node_now if node < 0 else node
-        return self.machine.do(Op.TOUCH, buffer.slot, first, count, self.cpu_now, where)
+        rows = [(*part, self.cpu_now, where) for part in buffer.parts(first, count)]
+        return self.machine.do_all(Op.TOUCH, rows)
 
     def _new_buffer(self, name: str, pages: int, kind: str) -> Buffer:
         """Map a buffer and, when they are small, its records."""
@@ -154,25 +193,47 @@ class Buffers:
         if name in self.buffers:
             raise UnsupportedOperationError(f"buffer {name!r} is mapped twice")
         records = -(-pages // PAGES_PER_RECORD_PAGE)
-        buffer = Buffer(
-            self._map(pages, KINDS[kind]),
-            self._map(records, AreaKind.ANON),
-            pages,
-            pages,
-            kind == "thp",
-        )
+        part = PAGEBLOCK_PAGES if name in self.scattered else pages
+        sizes = [min(part, pages - first) for first in range(0, pages, part)]
+        slots = tuple(self._map(size, KINDS[kind]) for size in sizes)
+        buffer = Buffer(slots, part, self._map(records, AreaKind.ANON), pages, pages, kind == "thp")
         self.buffers[name] = buffer
-        if records < HEAP_CLEARED_PAGES:
-            self._touch_records(buffer)
+        if records < self.heap.mapped_from_pages:
+            buffer.records_present = self.heap.reuse(records)
+            self._touch_records(buffer, records)
+        else:
+            self._touch_records(buffer, 1)  # malloc's header
         return buffer
 
-    def _touch_records(self, buffer: Buffer) -> None:
-        """Fault the driver's records about a buffer in."""
-        if not buffer.records_touched:
-            buffer.records_touched = True
-            records = -(-buffer.pages // PAGES_PER_RECORD_PAGE)
+    def _touch_records(self, buffer: Buffer, pages: int) -> None:
+        """Fault the first pages of the driver's records about a buffer in."""
+        first, more = buffer.records_present, pages - buffer.records_present
+        if more > 0:
+            buffer.records_present = pages
             where = (self.cpu_now, self.node_now)
-            self.machine.do(Op.TOUCH, buffer.records_slot, 0, records, *where)
+            self.machine.do(Op.TOUCH, buffer.records_slot, first, more, *where)
+
+    def _scratch(self, size_bytes: int) -> tuple[int, int]:
+        """Take memory of the driver's own for a while and touch all of it; see ``_scrap``."""
+        if not self.heap.maps(size_bytes):
+            pages = size_bytes // PAGE_BYTES
+            fresh = pages - self.heap.reuse(pages)
+            if fresh:
+                self._own_pages(fresh)
+            return -1, size_bytes
+        pages = -(-(size_bytes + HEADER_BYTES) // PAGE_BYTES)
+        slot = self._map(pages, AreaKind.ANON)
+        self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
+        return slot, size_bytes
+
+    def _scrap(self, scratch: tuple[int, int]) -> None:
+        """Give memory of ``_scratch`` back."""
+        slot, size_bytes = scratch
+        if slot < 0:
+            self.heap.spare_pages += size_bytes // PAGE_BYTES
+        else:
+            self.machine.do(Op.UNMAP, slot)
+            self.heap.unmapped(size_bytes)
 
     def op_alloc(self, name: str, pages: int, kind: str) -> None:
         """Map a buffer; nothing of it is touched."""
@@ -186,12 +247,12 @@ class Buffers:
     def op_read(self, name: str) -> Errno:
         """Read one byte per page of an anonymous buffer."""
         buffer = self._buffer(name)
-        return self.machine.do(Op.READ, buffer.slot, 0, buffer.pages)
+        return self.machine.do_all(Op.READ, list(buffer.parts(0, buffer.pages)))
 
     def op_free(self, name: str) -> Errno:
         """Unmap a buffer."""
         buffer = self._buffer(name)
-        errno = self.machine.do(Op.UNMAP, buffer.slot)
+        errno = self.machine.do_all(Op.UNMAP, [(slot,) for slot in buffer.slots])
         if errno == Errno.OK:
             self.machine.do(Op.UNMAP, buffer.records_slot)
             del self.buffers[name]
@@ -201,19 +262,17 @@ class Buffers:
         """Unmap a buffer and keep the frame list."""
         self._look(name)
         buffer = self._buffer(name)
-        errno = self.machine.do(Op.UNMAP, buffer.slot)
-        self._next_slot += 1
-        self.machine.do(Op.MAP, self._next_slot - 1, DRIVER_PROC, AreaKind.ANON, buffer.pages, 0)
-        buffer.slot = self._next_slot - 1
+        errno = self.machine.do_all(Op.UNMAP, [(slot,) for slot in buffer.slots])
+        buffer.slots, buffer.part_pages = (self._map(buffer.pages, AreaKind.ANON),), buffer.pages
         return errno
 
     def op_punch(self, name: str, every: int) -> dict[str, Any]:
         """MADV_DONTNEED all but every Nth page."""
         buffer = self._buffer(name)
         rows = [
-            (buffer.slot, first + 1, min(every - 1, buffer.pages - first - 1), -1)
+            (*part, -1)
             for first in range(0, buffer.pages, every)
-            if min(every, buffer.pages - first) > 1
+            for part in buffer.parts(first + 1, min(every - 1, buffer.pages - first - 1))
         ]
         errno = self.machine.do_all(Op.FREE, rows)
         return {"errno": errno_name(errno), "dist": self._look(name)}
@@ -295,13 +354,16 @@ class Buffers:
 
     def _frames(self, buffer: Buffer) -> placement.Frames:
         """Where a buffer lies now."""
-        return placement.frames(self.machine.engine.area(buffer.slot), buffer.pages)
+        return placement.joined(
+            placement.frames(self.machine.engine.area(slot), pages)
+            for slot, _, pages in buffer.parts(0, buffer.pages)
+        )
 
     def _look(self, name: str) -> dict[str, Any]:
         """``dist``: where a buffer lies, and what moved since the last look."""
         buffer = self._buffer(name)
         self._settle()
-        self._touch_records(buffer)
+        self._touch_records(buffer, -(-buffer.pages // PAGES_PER_RECORD_PAGE))
         now = self._frames(buffer)
         machine = self.machine
         dist = placement.distribution(
@@ -323,10 +385,12 @@ class Buffers:
         return {"dist": dist, "marked_block": self._buffer(name).marked_block}
 
     def op_runs(self, name: str, _shown: int | None) -> dict[str, Any]:
-        """Look, and count blocks, pageblocks and runs."""
-        dist = self._look(name)
-        now = self._frames(self._buffer(name))
-        return {"dist": dist} | placement.runs(now, self.machine.shape)
+        """Look, and count blocks, pageblocks and runs, in two arrays of the driver's own."""
+        dist, buffer = self._look(name), self._buffer(name)
+        arrays = [self._scratch(buffer.pages * RECORD_BYTES) for _ in range(2)]
+        for array in arrays:
+            self._scrap(array)
+        return {"dist": dist} | placement.runs(self._frames(buffer), self.machine.shape)
 
     def op_overlap(self, name: str, other: str) -> dict[str, Any]:
         """Count the frames of one buffer that another had at its last look."""
@@ -353,25 +417,6 @@ class Buffers:
 
     def op_buddyinfo(self) -> None:
         """Free chunks by order: shown, not compared."""
-
-    # -- patterns -----------------------------------------------------------------------------
-
-    def op_freepat(
-        self, name: str, how: str, number: int, percent: int, chunk: int
-    ) -> dict[str, Any]:
-        """MADV_DONTNEED every Kth chunk in ascending order, or a random share in random order."""
-        buffer = self._buffer(name)
-        chunks = range(-(-buffer.used // chunk))
-        if how == "every":
-            chosen = list(chunks)[::number]
-        else:
-            chosen = Lcg(number).pick(len(chunks) * percent // 100, chunks)
-        rows = [
-            (buffer.slot, c * chunk, min(chunk, buffer.used - c * chunk), self.cpu_now)
-            for c in chosen
-        ]
-        errno = self.machine.do_all(Op.FREE, rows)
-        return {"errno": errno_name(errno), "freed_pages": sum(row[2] for row in rows)}
 
 
 def errno_name(errno: Errno) -> str:

@@ -110,10 +110,18 @@ def class_of(case: Case) -> str:
     return next((name for name, test in _RULES if test(facts)), UNSORTED)
 
 
+def _draws(operation: Operation) -> bool:
+    """Whether an operation draws random numbers."""
+    if operation.name == "freepat":
+        return bool(operation.args[1] == "rand")
+    return operation.name in ("churn", "steady")
+
+
 def is_random(case: Case) -> bool:
     """Whether the history draws random numbers, so that only statistics can agree."""
-    return any(
-        r.operation.name in ("churn", "steady")
-        or (r.operation.name == "freepat" and r.operation.args[1] == "rand")
-        for r in case.records
-    )
+    return any(_draws(r.operation) for r in case.records)
+
+
+def scattered(case: Case) -> frozenset[str]:
+    """Buffers that the history frees in random order."""
+    return frozenset(r.operation.args[0] for r in case.records if _draws(r.operation))

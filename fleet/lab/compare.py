@@ -20,6 +20,7 @@ COUNTERS = (
     "pgmigrate_success", "thp_migration_success", "thp_migration_split",
     "nr_foll_pin_acquired", "nr_foll_pin_released",
 )  # fmt: skip
+SHARED = ("pageblocks_both", "pageblocks_a_only", "pageblocks_b_only")
 THP_COUNTERS = frozenset({"thp_migration_success", "thp_migration_split", "thp_migration_fail"})
 
 
@@ -78,6 +79,14 @@ class Comparison:
         self._vmstat(out, name, recorded, seen)
         if "va_runs" in seen:
             self._runs(out, recorded, seen)
+        for key in ("steps", "present_pages", "freed_pages", "turned_pages"):
+            if key in recorded and key in seen:
+                limit = max(GUEST_PAGES, recorded[key] // 100)
+                _near(out, key, recorded[key], seen[key], limit)
+        if SHARED[0] in seen:
+            touched = sum(recorded[key] for key in SHARED)
+            for key in SHARED:
+                _near(out, key, recorded[key], seen[key], max(1, touched * 0.15))
         if "overlap_pages" in seen:
             limit = recorded["c_pages"] / 10
             _near(out, "overlap_pages", recorded["overlap_pages"], seen["overlap_pages"], limit)

@@ -26,3 +26,11 @@ class Lcg:
             j = i + self.next() % (len(pool) - i)
             pool[i], pool[j] = pool[j], pool[i]
         return pool[:wanted]
+
+    def shuffle(self, items: Sequence[int]) -> list[int]:
+        """Return all ``items`` in random order: exchanged from the last one down."""
+        pool = list(items)
+        for i in range(len(pool) - 1, 0, -1):
+            j = self.next() % (i + 1)
+            pool[i], pool[j] = pool[j], pool[i]
+        return pool

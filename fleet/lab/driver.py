@@ -7,7 +7,8 @@ import numpy as np
 
 from engine.enums import Errno, OfflineReason, Op, Pinner, ZoneKind
 from fleet.lab import placement
-from fleet.lab.buffers import Buffer, Buffers, UnsupportedOperationError, errno_name
+from fleet.lab.buffers import Buffer, UnsupportedOperationError, errno_name
+from fleet.lab.histories import Histories
 from fleet.lab.machine import Attempt
 from fleet.lab.operations import Operation
 
@@ -19,7 +20,7 @@ KERNEL_ZONE_PAGES = 15
 PINNERS = {"iou": Pinner.IO_URING, "vfio": Pinner.VFIO}
 
 
-class Driver(Buffers):
+class Driver(Histories):
     """Replays operations on a machine; one instance per case. Parameters: see ``Buffers``."""
 
     @classmethod
@@ -185,7 +186,17 @@ class Driver(Buffers):
         """Move the driver to a CPU."""
         if not 0 <= cpu < len(self.machine.shape.cpu_node):
             raise UnsupportedOperationError(f"the guest has no CPU {cpu}")
+        self._spawn(cpu, self._first_cpu())
         self.cpu_now = cpu
+
+    def _first_cpu(self) -> int:
+        """CPU the driver starts on: the last one of the first node.
+
+        Recorded with four vCPUs: the first buffer that CPU 0 touches begins one batch (63 pages)
+        and a page into the new zone, so the driver's own first pages came from another CPU.
+        """
+        node = self.machine.shape.cpu_node
+        return max(cpu for cpu, n in enumerate(node) if n == node[0])
 
     def op_mpol(self, policy: tuple[str, int]) -> None:
         """Set the driver's memory policy."""

@@ -97,9 +97,13 @@ class Machine:
         table = np.asarray(rows, np.int64)
         if not len(table):
             return Errno.OK
+        return self.do_each(np.insert(table, 0, int(op), axis=1))
+
+    def do_each(self, table: Ints) -> Errno:
+        """Issue the commands ``int64[n, 1 + arguments]`` (op first); as ``do_all`` otherwise."""
         commands = np.zeros((len(table), 8), np.int64)
-        commands[:, 0], commands[:, 1] = self.clock_ns, op
-        commands[:, 2 : 2 + table.shape[1]] = table
+        commands[:, 0] = self.clock_ns
+        commands[:, 1 : 1 + table.shape[1]] = table
         result = self._execute(commands, self.clock_ns)
         mine = result[result[:, 1] == Row.RESULT]
         errno, latency = self._column(mine, Row.RESULT, "errno", "latency_ns")

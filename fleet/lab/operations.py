@@ -131,8 +131,35 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return convert
 
 
+def _within(low: int, high: int) -> Callable[[str], int]:
+    """A converter that accepts only whole numbers from low to high."""
+
+    def convert(text: str) -> int:
+        value = _whole(text)
+        if not low <= value <= high:
+            raise OperationError(f"{text!r} is not between {low} and {high}")
+        return value
+
+    return convert
+
+
+def _chunk(text: str) -> int:
+    """A size of at least a page."""
+    pages = pages_of(text)
+    if pages == 0:
+        raise OperationError(f"{text!r} is not a chunk")
+    return pages
+
+
+def _chunks(text: str) -> tuple[int, ...]:
+    """Chunk sizes to draw from: one, or those of ``mix``."""
+    return MIXED_CHUNKS if text == "mix" else (_chunk(text),)
+
+
+MIXED_CHUNKS = (1, 4, 16, 64, 256, 512)
+"""Pages of the chunks that ``mix`` draws among: six sizes from 4 KiB to 2 MiB."""
 _PIN = _one_of("iou", "vmsplice", "vfio")
-_CHUNK = pages_of
+_PERCENT = _within(0, 100)
 
 _GRAMMAR: dict[str, tuple[tuple[Callable[[str], Any], ...], int]] = {
     # name: converters, number of required arguments
@@ -170,9 +197,9 @@ _GRAMMAR: dict[str, tuple[tuple[Callable[[str], Any], ...], int]] = {
     "runs": ((_word, _whole), 1),
     "freemap": ((), 0),
     "buddyinfo": ((), 0),
-    "churn": ((_word, _whole, _CHUNK, _whole), 4),
-    "steady": ((_word, _whole, _word, pages_of, _whole, _whole), 6),
-    "alt": ((_word, _word, pages_of, _whole), 4),
+    "churn": ((_word, _whole, _chunk, _PERCENT), 4),
+    "steady": ((_word, _whole, _chunks, pages_of, _PERCENT, _PERCENT), 6),
+    "alt": ((_word, _word, _chunk, _within(1, 2)), 4),
     "par": ((_word, _word), 2),
     "share": ((_word, _word), 2),
     "overlap": ((_word, _word), 2),
@@ -187,9 +214,9 @@ _GRAMMAR: dict[str, tuple[tuple[Callable[[str], Any], ...], int]] = {
 def _freepat(words: list[str]) -> tuple[Any, ...]:
     """``NAME:every:K:CHUNK`` or ``NAME:rand:SEED:PCT:CHUNK``."""
     if len(words) == 4 and words[1] == "every":
-        return words[0], "every", _whole(words[2]), 0, _CHUNK(words[3])
+        return words[0], "every", _within(1, 1 << 31)(words[2]), 0, _chunk(words[3])
     if len(words) == 5 and words[1] == "rand":
-        return words[0], "rand", _whole(words[2]), _whole(words[3]), _CHUNK(words[4])
+        return words[0], "rand", _whole(words[2]), _PERCENT(words[3]), _chunk(words[4])
     raise OperationError("expected NAME:every:K:CHUNK or NAME:rand:SEED:PCT:CHUNK")
 
 
@@ -205,7 +232,10 @@ def parse(text: str) -> Operation:
     """
     name, *words = text.split(":")
     if name == "freepat":
-        return Operation(text, name, _freepat(words))
+        try:
+            return Operation(text, name, _freepat(words))
+        except OperationError as error:
+            raise OperationError(f"{text!r}: {error}") from None
     if name not in _GRAMMAR:
         raise UnknownOperationError(f"unknown operation {text!r}")
     converters, required = _GRAMMAR[name]

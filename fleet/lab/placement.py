@@ -1,6 +1,6 @@
 """Where a buffer's pages lie: the counts that the recorded driver reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,12 @@ def frames(extents: Ints, pages: int) -> Frames:
             pfn[first : first + count] = start + direction * np.arange(count)
             huge[first : first + count] = step == HUGE_STEP
     return Frames(pfn, huge)
+
+
+def joined(parts: Iterable[Frames]) -> Frames:
+    """Frames of areas that follow each other in virtual order."""
+    found = list(parts)
+    return Frames(np.concatenate([f.pfn for f in found]), np.concatenate([f.huge for f in found]))
 
 
 def kind_of_block(blocks: Ints) -> Ints:
@@ -117,6 +123,17 @@ def runs(now: Frames, shape: HostShape) -> dict[str, Any]:
         "block_seq": [[int(block[s]), int(n)] for s, n in zip(starts, lengths, strict=True)][
             :SEQUENCE_LENGTH
         ],
+    }
+
+
+def shared_pageblocks(a: Ints, b: Ints, pageblock_order: int) -> dict[str, int]:
+    """Pageblocks in which only one of two buffers has frames, and in which both have."""
+    mine, theirs = (np.unique(f[f >= 0] >> pageblock_order) for f in (a, b))
+    both = len(np.intersect1d(mine, theirs))
+    return {
+        "pageblocks_a_only": len(mine) - both,
+        "pageblocks_b_only": len(theirs) - both,
+        "pageblocks_both": both,
     }
 
 

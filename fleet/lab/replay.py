@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.enums import AreaKind, Counter, Op
 from fleet.lab import guest
 from fleet.lab.buffers import UnsupportedOperationError
-from fleet.lab.classes import PLACEMENT, class_of, is_random
+from fleet.lab.classes import PLACEMENT, class_of, is_random, scattered
 from fleet.lab.compare import Comparison, Mismatch
 from fleet.lab.driver import Driver
 from fleet.lab.guest import OTHER_PROC
@@ -70,7 +70,7 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
     kind = class_of(case)
     machine = guest.start(case, factory, table)
     first_slot = guest.first_free_slot(case.guest)
-    driver = Driver(machine, case.hot_blocks, first_slot + 1)
+    driver = Driver(machine, case.hot_blocks, first_slot + 1, scattered(case))
     _add_neighbour(case, machine, driver, first_slot)
     rules = Comparison(kind in PLACEMENT, is_random(case), frozenset(case.hot_blocks))
     found: list[Disagreement] = []

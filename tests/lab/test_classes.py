@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.lab.classes import class_of, is_random
+from fleet.lab.classes import class_of, is_random, scattered
 from fleet.lab.lines import Case, read
 from tests.lab.cases import line, text
 
@@ -35,6 +35,11 @@ CLASSES = [
     ("lifo", ["alloc:a:1:4k", "freepat:a:every:2:4k", "overlap:a:a", "runs:a"]),
     ("freed-pattern", ["hogmov:h:102:4k", "freepat:h:every:2:2", "runs:h"]),
     ("replacement", ["hogmov:h:102:4k", "churn:h:1:4k:10", "freepat:h:rand:2:10:4k", "runs:h"]),
+    ("interleaved", ["alloc:a:1:4k", "alloc:b:1:4k", "alt:a:b:64k:1", "runs:a"]),
+    ("interleaved", ["alloc:a:1:4k", "alloc:b:1:4k", "par:a:b", "runs:a"]),
+    ("churn", ["hogmov:h:102:4k", "churn:h:1:4k:10", "runs:h"]),
+    ("steady", ["hogmov:h:102:4k", "steady:h:1:mix:75:75:92", "runs:h"]),
+    ("cache", ["cacheread:/m/f:64", "alloc:a:1:4k", "touch:a", "runs:a"]),
     ("two-node", ["cpu:1", "alloc:a:1:4k", "touch:a", "offline:of=a:1"]),
     ("other", ["sleep:1"]),
 ]
@@ -73,3 +78,13 @@ def test_the_operation_that_never_returned_counts(tmp_path: Path) -> None:
 def test_random_histories_are_known(tmp_path: Path) -> None:
     assert is_random(case_of(tmp_path, ["freepat:a:rand:1:10:4k"]))
     assert not is_random(case_of(tmp_path, ["freepat:a:every:2:4k"]))
+
+
+def test_buffers_with_a_random_history_are_named(tmp_path: Path) -> None:
+    ops = [
+        "freepat:a:every:2:4k",
+        "churn:b:1:4k:10",
+        "steady:c:1:4k:1:75:92",
+        "freepat:d:rand:1:9:4k",
+    ]
+    assert scattered(case_of(tmp_path, ops)) == {"b", "c", "d"}

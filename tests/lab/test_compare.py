@@ -190,6 +190,19 @@ def test_overlap_agrees_within_ten_percent_of_the_buffer() -> None:
     assert fields(recorded, {"overlap_pages": 5734}, "overlap") == ["overlap_pages"]
 
 
+def test_what_a_history_drew_agrees_within_one_percent() -> None:
+    recorded = {"steps": 364_234, "present_pages": 216_266, "freed_pages": 192_000}
+    assert fields(recorded, recorded | {"steps": 360_592}, "steady") == []
+    assert fields(recorded, recorded | {"steps": 360_591}, "steady") == ["steps"]
+    assert fields({"turned_pages": 512}, {"turned_pages": 577}, "churn") == ["turned_pages"]
+
+
+def test_shared_pageblocks_agree_within_15_percent_of_those_touched() -> None:
+    recorded = {"pageblocks_a_only": 14, "pageblocks_b_only": 16, "pageblocks_both": 35}
+    assert fields(recorded, recorded | {"pageblocks_both": 44}, "share") == []
+    assert fields(recorded, recorded | {"pageblocks_both": 45}, "share") == ["pageblocks_both"]
+
+
 def test_a_mismatch_holds_both_values() -> None:
     rules = Comparison(False, False, HOT)
     assert rules.operation("offline", (), {"result": "ok"}, {"result": "EBUSY"}) == [

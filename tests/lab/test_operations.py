@@ -2,7 +2,13 @@
 
 import pytest
 
-from fleet.lab.operations import OperationError, UnknownOperationError, pages_of, parse
+from fleet.lab.operations import (
+    MIXED_CHUNKS,
+    OperationError,
+    UnknownOperationError,
+    pages_of,
+    parse,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,9 @@ def test_sizes_that_are_no_whole_pages_are_refused(text: str) -> None:
         ("freepat:h:rand:200:10:4k", "freepat", ("h", "rand", 200, 10, 1)),
         ("mpol:default", "mpol", (("default", -1),)),
         ("put:/proc/x=3", "put", (("/proc/x", "3"),)),
-        ("steady:h:11:mix:750:75:92", "steady", ("h", 11, "mix", 192000, 75, 92)),
+        ("steady:h:11:mix:750:75:92", "steady", ("h", 11, MIXED_CHUNKS, 192000, 75, 92)),
+        ("steady:h:11:64k:750:75:92", "steady", ("h", 11, (16,), 192000, 75, 92)),
+        ("alt:a:b:2:1", "alt", ("a", "b", 512, 1)),
         ("blockstates", "blockstates", ()),
     ],
 )
@@ -48,7 +56,9 @@ def test_operations_parse_to_typed_values(text: str, name: str, args: tuple[obje
     [
         "online:h0-x3:movable", "online:h0:both", "alloc:a:32", "pin:a:rdma", "offline:q9:3",
         "offline:h0:soon", "offline:h0:-1", "freepat:a:some:2", "mpol:bind=x", "put:/x", "touch",
-        "oomadj:high", "blockstates:now", "alloc::32:4k",
+        "oomadj:high", "blockstates:now", "alloc::32:4k", "churn:h:1:0:10", "churn:h:1:4k:101",
+        "steady:h:1:odd:75:75:92", "steady:h:1:4k:75:-1:92", "alt:a:b:1:3", "alt:a:b:0:1",
+        "freepat:h:every:0:4k", "freepat:h:rand:1:200:4k",
     ],
 )  # fmt: skip
 def test_malformed_arguments_are_told(text: str) -> None:

@@ -10,9 +10,11 @@ from fleet.lab.placement import (
     ZERO_PAGE,
     distribution,
     frames,
+    joined,
     most_used_block,
     overlap,
     runs,
+    shared_pageblocks,
 )
 
 SHAPE = HostShape(
@@ -67,6 +69,20 @@ def test_overlap_ignores_absent_pages() -> None:
     assert overlap(np.array([-1, 5, 6, -2]), np.array([-1, -2, 6, 7])) == 1
 
 
+def test_pageblocks_of_two_buffers() -> None:
+    a, b = np.array([-1, 0, 1, 4, 9]), np.array([5, 6, 12, 13, -2])
+    assert shared_pageblocks(a, b, 2) == {
+        "pageblocks_a_only": 2, "pageblocks_b_only": 1, "pageblocks_both": 1,
+    }  # fmt: skip
+
+
+def test_areas_that_follow_each_other_are_one_buffer() -> None:
+    parts = [frames(np.array([[0, 2, 40, 1]]), 2), frames(np.array([[0, 4, 8, 2]]), 4)]
+    both = joined(parts)
+    assert both.pfn.tolist() == [40, 41, 8, 9, 10, 11]
+    assert both.huge.tolist() == [False] * 2 + [True] * 4
+
+
 def test_the_recorded_generator() -> None:
     state, outputs = 7, []
     for _ in range(6):
@@ -78,3 +94,12 @@ def test_the_recorded_generator() -> None:
     assert len(set(picked)) == 5
     first = outputs[4] % 20
     assert picked[0] == first
+
+
+def test_a_shuffle_exchanges_from_the_last_item_down() -> None:
+    draws, expected = Lcg(5), list(range(9))
+    for i in range(8, 0, -1):
+        j = draws.next() % (i + 1)
+        expected[i], expected[j] = expected[j], expected[i]
+    assert Lcg(5).shuffle(range(9)) == expected
+    assert sorted(expected) == list(range(9))

@@ -14,12 +14,14 @@ FILES = [RECORDED / "cases.jsonl", RECORDED / "placement.jsonl"]
 KERNELS = ("5.10", "6.1")
 SELECTED = (
     "01-*", "03-*", "04-*", "05-normal-*", "06*", "07*", "08-*", "09-*", "10-*", "11-repin-*",
-    "14-*", "Pa-*", "Pb-*", "Pd-*", "N[a-e]-*",
+    "14-*", "P*", "N[a-e]-*",
 )  # fmt: skip
 CLASSES = {
     "touched", "untouched", "nopin", "vmsplice", "release", "k-of-8", "kernel-zone", "noroom",
-    "repin", "normal-leave", "vfio", "fresh", "lifo", "freed-pattern", "two-node",
-}  # fmt: skip
+    "repin", "normal-leave", "vfio",
+} | PLACEMENT  # fmt: skip
+KNOWN = {"Nb-node0-full [6.1 run 1]"}
+"""Cases that are known to disagree; docs/fidelity.md says why."""
 
 pytestmark = pytest.mark.skipif(
     not all(f.exists() for f in FILES), reason="the recorded cases are not beside the repository"
@@ -41,7 +43,7 @@ def summary() -> Summary:
 def test_every_selected_case_is_replayed(summary: Summary) -> None:
     assert [str(e) for e in summary.errors] == []
     assert set(summary.by_class()) == CLASSES
-    assert len(summary.outcomes) >= 140
+    assert len(summary.outcomes) >= 200
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -53,6 +55,10 @@ def test_class_targets(summary: Summary, kernel: str) -> None:
         if share < (0.85 if name in PLACEMENT else 0.95)
     }
     assert low == {}
+
+
+def test_only_known_cases_disagree(summary: Summary) -> None:
+    assert {o.case.label for o in summary.outcomes if not o.agrees} <= KNOWN
 
 
 @pytest.mark.parametrize(("kernel", "profile"), [("5.10", "linux-6.1"), ("6.1", "linux-5.10")])

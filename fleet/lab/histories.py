@@ -1,0 +1,136 @@
+"""Histories of the recorded driver program: many frees and touches in a pattern or at random."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from engine.enums import AreaKind, Errno, Op
+from fleet.lab import placement
+from fleet.lab.buffers import Buffer, Buffers, UnsupportedOperationError, errno_name
+from fleet.lab.draws import Lcg
+from fleet.lab.guest import BOOT_PROC
+from fleet.lab.walk import UNIT_PAGES, walk
+
+INDEX_BYTES = 4
+"""The driver keeps the chunks that it shuffles as 4-byte numbers."""
+READAHEAD_PAGES = 32
+"""Pages read at a time (include/linux/mm.h VM_READAHEAD_PAGES)."""
+TURN_PAGES = 800
+"""Pages a thread touches before the other has its turn (two threads at once): the recording
+machine ran two virtual CPUs in turn, about 2.5 million guest instructions each."""
+
+
+class Histories(Buffers):
+    """Operations that build a history; see ``Buffers`` for parameters and state."""
+
+    @contextmanager
+    def _working(self, size_bytes: int) -> Iterator[None]:
+        """Memory of the driver's own while an operation runs."""
+        scratch = self._scratch(size_bytes)
+        yield
+        self._scrap(scratch)
+
+    def _change(self, buffer: Buffer, steps: Iterable[tuple[bool, int, int]]) -> Errno:
+        """Free (True) or touch ranges of a buffer, in order."""
+        rows = [
+            (Op.FREE if frees else Op.TOUCH, *part, self.cpu_now, 0 if frees else self.node_now)
+            for frees, first, pages in steps
+            for part in buffer.parts(first, pages)
+        ]
+        return self.machine.do_each(np.array(rows, np.int64)) if rows else Errno.OK
+
+    def op_freepat(
+        self, name: str, how: str, number: int, percent: int, chunk: int
+    ) -> dict[str, Any]:
+        """MADV_DONTNEED every Kth chunk in ascending order, or a random share in random order."""
+        buffer = self._buffer(name)
+        chunks = range(-(-buffer.used // chunk))
+        if how == "every":
+            chosen = list(chunks)[::number]
+            ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
+            errno = self._change(buffer, ranges)
+        else:
+            with self._working(len(chunks) * INDEX_BYTES):
+                chosen = Lcg(number).pick(len(chunks) * percent // 100, chunks)
+                ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
+                errno = self._change(buffer, ranges)
+        return {"errno": errno_name(errno), "freed_pages": sum(pages for _, _, pages in ranges)}
+
+    def op_churn(self, name: str, seed: int, chunk: int, percent: int) -> dict[str, Any]:
+        """Free a random share in random order and touch it again in another random order."""
+        buffer = self._buffer(name)
+        count = buffer.used // chunk
+        draws = Lcg(seed)
+        with self._working(count * INDEX_BYTES):
+            freed = draws.pick(count * percent // 100, range(count))
+            again = draws.shuffle(freed)
+            steps = [(True, c * chunk, chunk) for c in freed]
+            steps += [(False, c * chunk, chunk) for c in again]
+            errno = self._change(buffer, steps)
+        return {"errno": errno_name(errno), "turned_pages": len(freed) * chunk}
+
+    def op_steady(
+        self, name: str, seed: int, sizes: tuple[int, ...], goal: int, low: int, high: int
+    ) -> dict[str, Any]:
+        """Random frees and touches while the occupancy walks between two limits."""
+        buffer = self._buffer(name)
+        if buffer.used < UNIT_PAGES or max(sizes) > UNIT_PAGES or low > high:
+            raise UnsupportedOperationError("a walk needs 2 MiB, chunks up to that, and LO <= HI")
+        with self._working(buffer.used):  # a byte per page
+            drawn = walk(seed, buffer.used, sizes, goal, low, high)
+            errno = self._change(buffer, drawn.steps)
+        return {
+            "errno": errno_name(errno), "steps": len(drawn.steps),
+            "present_pages": drawn.present_pages, "freed_pages": drawn.freed_pages,
+        }  # fmt: skip
+
+    def _in_turn(self, names: tuple[str, str], step: int, cpus: tuple[int, int]) -> Errno:
+        """Touch two buffers in turn, each from its CPU."""
+        buffers = [self._buffer(name) for name in names]
+        for first in range(0, max(b.pages for b in buffers), step):
+            for buffer, cpu in zip(buffers, cpus, strict=True):
+                if first < buffer.pages:
+                    self.cpu_now = cpu
+                    errno = self._touch_range(buffer, first, min(step, buffer.pages - first))
+                    if errno != Errno.OK:
+                        return errno
+        self.cpu_now = cpus[0]
+        return Errno.OK
+
+    def op_alt(self, name: str, other: str, step: int, cpus: int) -> Errno:
+        """Grow two buffers in turn, on one CPU or the second one on CPU 1."""
+        return self._in_turn((name, other), step, (0, self._second_cpu() if cpus > 1 else 0))
+
+    def op_par(self, name: str, other: str) -> Errno:
+        """Two threads on two CPUs touch a buffer each at the same time."""
+        return self._in_turn((name, other), TURN_PAGES, (0, self._second_cpu()))
+
+    def _second_cpu(self) -> int:
+        """CPU 1, where the guest has it."""
+        if len(self.machine.shape.cpu_node) < 2:
+            raise UnsupportedOperationError("the guest has no CPU 1")
+        return 1
+
+    def op_share(self, name: str, other: str) -> dict[str, Any]:
+        """Look at two buffers and count the pageblocks that they share."""
+        for each in (name, other):
+            self._look(each)
+        mine, theirs = (self._frames(self._buffer(each)).pfn for each in (name, other))
+        return {**placement.shared_pageblocks(mine, theirs, self.machine.shape.pageblock_order)}
+
+    def op_cacheread(self, path: str, pages: int) -> Errno:
+        """Read a file into the page cache; what is cached stays where it is."""
+        self._spawn()
+        if path not in self.files:
+            self.files[path] = self._slot(), pages
+            self.machine.do(Op.MAP, self.files[path][0], BOOT_PROC, AreaKind.FILE, pages, 0)
+        slot, mapped = self.files[path]
+        if pages > mapped:
+            raise UnsupportedOperationError("a file is read again beyond what was read first")
+        rows = [
+            (slot, first, min(READAHEAD_PAGES, pages - first), self.cpu_now, self.node_now)
+            for first in range(0, pages, READAHEAD_PAGES)
+        ]
+        return self.machine.do_all(Op.TOUCH, rows)
