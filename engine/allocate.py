@@ -269,8 +269,8 @@ def eligible(h, z, node, zone):
 def reclaim(h, node, zone, pages, to_high):
     """Drop clean page cache, oldest first.
 
-    Stops after ``pages``, or (``to_high``) when an eligible zone is at its high mark. Returns the
-    pages dropped.
+    Stops after ``pages``, or (``to_high``) when an eligible zone is at its high mark and reserve.
+    Returns the pages dropped.
     """
     dropped = 0
     for i in range(h.g[G_NFILES]):
@@ -295,7 +295,7 @@ def reclaim(h, node, zone, pages, to_high):
             k = size
             if to_high:
                 if not h.blk[b, BK_ISO]:
-                    k = min(k, h.zone[z, Z_HIGH] - h.zone[z, Z_FREE])
+                    k = min(k, -spare(h, z, Z_HIGH))
             else:
                 k = min(k, pages - dropped)
             if k <= 0:
@@ -303,7 +303,7 @@ def reclaim(h, node, zone, pages, to_high):
             drop_cache(h, a, ref, k)
             dropped += k
             left -= k
-            if to_high and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH] and not h.blk[b, BK_ISO]:
+            if to_high and spare(h, z, Z_HIGH) >= 0 and not h.blk[b, BK_ISO]:
                 return dropped
             pos += k
             ref = locate(h, a, pos) if pos < h.slot[a, AR_PAGES] else NIL
@@ -339,10 +339,10 @@ def drop_cache(h, a, ref, k):
 
 @kernel
 def balanced(h, node):
-    """Whether an allowed zone of a node is at its high mark."""
+    """Whether an allowed zone of a node is at its high mark and reserve (pgdat_balanced)."""
     for kind in range(h.g[RQ_HIGHEST] + 1):
         z = node * KINDS + kind
-        if h.zone[z, Z_MANAGED] > 0 and h.zone[z, Z_FREE] >= h.zone[z, Z_HIGH]:
+        if h.zone[z, Z_MANAGED] > 0 and spare(h, z, Z_HIGH) >= 0:
             return True
     return False
 

@@ -136,13 +136,18 @@ class Allocator(Buddy):
         return reclaimed
 
     def _wake_kswapds(self, request: Request) -> int:
-        """Each node of the zonelist reclaims until one allowed zone is at its high mark."""
+        """Each node of the zonelist reclaims until one allowed zone is at its high mark.
+
+        The lowmem reserve counts (mm/vmscan.c ``pgdat_balanced``): free pages the request may not
+        have keep no kswapd asleep.
+        """
         reclaimed = 0
         for node in dict.fromkeys(z.node for z in request.zones):
             zones = [z for z in request.zones if z.node == node]
 
             def balanced(_: int, zones: list[Zone] = zones) -> bool:
-                return any(z.free_pages >= z.high for z in zones)
+                highest = request.highest
+                return any(z.free_pages - self._reserve(z, highest) >= z.high for z in zones)
 
             if balanced(0):
                 continue
