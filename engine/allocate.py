@@ -33,6 +33,7 @@ from engine.state import (
     AR_PAGES,
     AR_PRESENT,
     AR_PROC,
+    AR_ZONE,
     BK_ISO,
     BK_ZONE,
     COSTS,
@@ -289,7 +290,8 @@ def reclaim(h, node, zone, pages, to_high):
             continue
         ref = h.slot[a, AR_HEAD]
         pos = 0
-        while ref != NIL:
+        left = eligible_pages(h, a, node, zone)
+        while ref != NIL and left > 0:
             size = length(h, ref)
             if is_hole(h, ref) or count_of(h, ref) != 0 or isolated(h, ref):
                 pos += size
@@ -311,6 +313,7 @@ def reclaim(h, node, zone, pages, to_high):
                 return dropped
             drop_cache(h, a, ref, k)
             dropped += k
+            left -= k
             if to_high and spare(h, z, Z_HIGH) > 0 and not h.blk[b, BK_ISO]:
                 return dropped
             pos += k
@@ -319,6 +322,17 @@ def reclaim(h, node, zone, pages, to_high):
                 pos = h.g[G_LPOS] + length(h, ref)
                 ref = nxt(h, ref)
     return dropped
+
+
+@kernel
+def eligible_pages(h, a, node, zone):
+    """Page cache of an area in the zones that may be reclaimed from."""
+    if zone >= 0:
+        return h.slot[a, AR_ZONE + zone]
+    pages = 0
+    for kind in range(h.g[RQ_HIGHEST] + 1):
+        pages += h.slot[a, AR_ZONE + node * KINDS + kind]
+    return pages
 
 
 @kernel

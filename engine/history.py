@@ -4,7 +4,15 @@ Rules as in ``engine.reference.history``. A command stops between two chunks whe
 might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
 """
 
-from engine.allocate import find_zone, list_places, pick_zone, request, take_piece, watermark_ok
+from engine.allocate import (
+    find_zone,
+    list_places,
+    pick_zone,
+    request,
+    spare,
+    take_piece,
+    watermark_ok,
+)
 from engine.allocate import zone_in_list as zone_at
 from engine.draw_kernel import below, scaled_word, word
 from engine.elements import (
@@ -50,7 +58,6 @@ from engine.state import (
     G_MUT,
     G_NBLOCKS,
     G_NCPUS,
-    G_NNODES,
     G_NZONES,
     G_PBO,
     G_PBP,
@@ -91,12 +98,13 @@ from engine.state import (
     Z_LOW,
     Z_MIN,
 )
+from engine.watermark import reserve
 
 NR_SIZES, WEIGHT_BITS, MAX_PAGES = 6, 8, 1 << 30
 TRIES, REACH = 8, 32
 MIX_BITS = NR_SIZES * WEIGHT_BITS
 MILLION = 1_000_000
-KINDS, ALL_NODES = 3, (1 << 62) - 1
+MOVABLE_KIND, ALL_NODES = 2, (1 << 62) - 1
 THP, FILE, KERNEL = int(AreaKind.THP), int(AreaKind.FILE), int(AreaKind.KERNEL)
 HUGETLB = int(AreaKind.HUGETLB)
 OK, EINVAL, EBUSY, ENOMEM = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.ENOMEM)
@@ -137,22 +145,22 @@ def age(h, a, key, pages, low, high, mix):
 
 
 @kernel
-def follow(h, a, key, node, churn, free, mix):
+def follow(h, a, key, zone, churn, free, mix):
     """CACHE. With HI_PHASE set on return it has to be called again."""
     if h.g[HI_PHASE] == IDLE:
         errno = begin(h, a, key, mix)
         if errno != OK:
             return errno
-        if h.slot[a, AR_KIND] != FILE or not 0 <= node < h.g[G_NNODES] or churn < 0 or free < 0:
+        if h.slot[a, AR_KIND] != FILE or not 0 <= zone < h.g[G_NZONES] or churn < 0 or free < 0:
             h.g[HI_PHASE] = IDLE
             return EINVAL
     floor = max(free - churn, 0)
     while not crowded(h):
-        over = free_on(h, node) - floor
+        over = zone_spare(h, zone) - floor
         if h.g[HI_PHASE] == GROW:
-            if over <= 0 or not grow(h, a, key, mix, over, node):
+            if over <= 0 or not grow(h, a, key, mix, over, zone):
                 h.g[HI_PHASE] = SHRINK
-        elif free_on(h, node) >= free or not shrink(h, a, key, mix):
+        elif zone_spare(h, zone) >= free or not shrink(h, a, key, mix):
             h.g[HI_PHASE] = IDLE
             break
     return OK
@@ -185,13 +193,9 @@ def crowded(h):
 
 
 @kernel
-def free_on(h, node):
-    """Pages in the free lists of a node's zones."""
-    return (
-        h.zone[node * KINDS, Z_FREE]
-        + h.zone[node * KINDS + 1, Z_FREE]
-        + h.zone[node * KINDS + 2, Z_FREE]
-    )
+def zone_spare(h, z):
+    """Pages a zone has for user memory: above its low mark and lowmem reserve."""
+    return max(h.zone[z, Z_FREE] - h.zone[z, Z_LOW] - reserve(h, z, MOVABLE_KIND), 0)
 
 
 @kernel
@@ -225,7 +229,7 @@ def chunk_order(h, mix, pick):
 
 
 @kernel
-def grow(h, a, key, mix, most, node):
+def grow(h, a, key, mix, most, zone):
     """Touch a chunk at the end of a bag. False when memory or address space ended."""
     bits, total = next_word(h, key), weight(mix)
     cpu = scaled_word(bits * total, h.g[G_NCPUS])
@@ -234,17 +238,15 @@ def grow(h, a, key, mix, most, node):
         return False
     kind = h.slot[a, AR_KIND]
     movable = kind != KERNEL and not (h.slot[a, AR_HINT] and h.g[TABLE + HINTS])
-    start = h.small[CPUS + cpu] if node < 0 else node
-    mask = ALL_NODES if node < 0 else 1 << node
-    request(h, start, mask, movable, cpu, h.slot[a, AR_PROC], False)
+    request(h, h.small[CPUS + cpu], ALL_NODES, movable, cpu, h.slot[a, AR_PROC], False)
     if size == h.g[G_PBP]:
-        pb = whole_pageblock(h, kind == FILE)
+        pb = whole_pageblock(h, kind == FILE, zone)
         if pb != NIL:
             h.pbs[pb, PS_STATE] = UNIFORM
             append(h, a, pb)
             return True
     while size > 0:
-        z = quiet_zone(h) if kind == FILE else find_zone(h)
+        z = quiet_zone(h, zone) if kind == FILE else find_zone(h)
         if z < 0:
             return False
         ref = take_piece(h, z, size)
@@ -263,22 +265,24 @@ def room(h, a):
 
 
 @kernel
-def quiet_zone(h):
-    """First zone above its low mark, or -1: page cache presses on nobody."""
+def quiet_zone(h, zone):
+    """The zone if above its low mark (or the first that is), or -1: cache presses on nobody."""
     h.g[RQ_MARK] = Z_LOW
     h.g[RQ_WAKES] = 0
+    if zone >= 0:
+        return zone if spare(h, zone, Z_LOW) > 0 else NIL
     return pick_zone(h, Z_LOW)
 
 
 @kernel
-def whole_pageblock(h, file):
+def whole_pageblock(h, file, zone):
     """A free pageblock, on no list; page cache does not go below the low marks. NIL if none."""
     for mark in (Z_LOW, Z_MIN):
         if mark == Z_MIN and file:
             return NIL
         for k in range(list_places(h)):
             z = zone_at(h, k)
-            if z >= 0 and watermark_ok(h, z, h.g[G_PBO], mark):
+            if z >= 0 and (zone < 0 or z == zone) and watermark_ok(h, z, h.g[G_PBO], mark):
                 pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
                 if pb != NIL:
                     return pb

@@ -50,6 +50,7 @@ from engine.state import (
     AR_PROC,
     AR_SEQ,
     AR_TAIL,
+    AR_ZONE,
     BK_FILE,
     BK_ISO,
     BK_KERNEL,
@@ -156,6 +157,7 @@ def count_used(h, a, pb, pages):
     if h.slot[a, AR_KIND] == FILE:
         h.blk[b, BK_FILE] += pages
         h.zone[h.blk[b, BK_ZONE], Z_FILE] += pages
+        h.slot[a, AR_ZONE + h.blk[b, BK_ZONE]] += pages
     elif h.slot[a, AR_KIND] == KERNEL:
         h.blk[b, BK_KERNEL] += pages
 

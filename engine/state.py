@@ -95,9 +95,11 @@ NR_RUN = 8
 (
     AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
-    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, NR_SLOT,
+    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_ZONE,
 ) = range(25)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up."""
+NR_SLOT = AR_ZONE + 24
+"""From AR_ZONE on: pages that a FILE area has in each zone (of eight nodes at most)."""
 EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, PR_CPU, PN_AREA)
 """Columns where -1 means none."""
 

@@ -11,10 +11,10 @@ occupancy that walks between two levels, six chunk sizes from one page to a page
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.draws import below, draw
-from engine.enums import AreaKind, Cell, Counter, Errno, Migratetype
+from engine.enums import AreaKind, Cell, Counter, Errno, Migratetype, ZoneKind
 from engine.reference.allocator import Request
 from engine.reference.offlining import Offlining
 from engine.reference.state import ABSENT
@@ -78,24 +78,25 @@ class History(Offlining):
                 growing = self._present(slot) <= low or self.tally.pages >= pages
         return Errno.OK if self._present(slot) >= high else Errno.ENOMEM
 
-    def _follow(self, slot: int, key: int, node: int, churn: int, free: int, mix: int) -> Errno:
-        """CACHE: let a bag of page cache fill what a node has free, but for ``free`` pages.
+    def _follow(self, slot: int, key: int, zid: int, churn: int, free: int, mix: int) -> Errno:
+        """CACHE: let a bag of page cache fill what a zone has free, but for ``free`` pages.
 
-        It grows until ``free - churn`` pages are free on the node, never below the low mark of a
-        zone, then chunks are dropped in random order until ``free`` are.
+        Free is what user memory could have without reclaim, above low marks and lowmem reserves.
+        The bag grows until ``free - churn`` pages are, then chunks are dropped in random order
+        until ``free`` are.
         """
         errno = self._bag_errno(slot, mix, key)
         if errno != Errno.OK:
             return errno
-        if self.area_of[slot].kind != AreaKind.FILE or not 0 <= node < self.shape.nr_nodes:
+        if self.area_of[slot].kind != AreaKind.FILE or not 0 <= zid < len(self.zone):
             return Errno.EINVAL
         if churn < 0 or free < 0:
             return Errno.EINVAL
         draws, floor = Draws(key), max(free - churn, 0)
-        while self._free_on(node) > floor:
-            if not self._grow(slot, draws, mix, self._free_on(node) - floor, node):
+        while self._spare(zid) > floor:
+            if not self._grow(slot, draws, mix, self._spare(zid) - floor, zid):
                 break
-        while self._free_on(node) < free and self._shrink(slot, draws, mix):
+        while self._spare(zid) < free and self._shrink(slot, draws, mix):
             pass
         return Errno.OK
 
@@ -132,9 +133,10 @@ class History(Offlining):
         """Present pages of a bag."""
         return sum(pfn >= 0 for pfn in self.area_of[slot].pages)
 
-    def _free_on(self, node: int) -> int:
-        """Pages in the free lists of a node's zones."""
-        return sum(z.free_pages for z in self.zone if z.node == node)
+    def _spare(self, zid: int) -> int:
+        """Pages a zone has for user memory: above its low mark and lowmem reserve."""
+        zone = self.zone[zid]
+        return max(zone.free_pages - zone.low - self._reserve(zone, ZoneKind.MOVABLE), 0)
 
     def _chunk_pages(self, mix: int, pick: int) -> int:
         """Pages of the chunk size that ``pick`` of all weights falls to."""
@@ -146,10 +148,11 @@ class History(Offlining):
 
     # -- growing ------------------------------------------------------------------------------
 
-    def _grow(self, slot: int, draws: Draws, mix: int, most: int, node: int) -> bool:
+    def _grow(self, slot: int, draws: Draws, mix: int, most: int, zid: int) -> bool:
         """Touch a chunk at the end of the bag. False when memory or address space ended.
 
         A chunk of a whole pageblock is asked for as a THP would be, but mapped as base pages.
+        ``zid``: the one zone it comes from, -1: any of the zonelist.
         """
         area = self.area_of[slot]
         pick, cpu = draws.pair(_weight(mix), len(self.shape.cpu_node))
@@ -161,8 +164,10 @@ class History(Offlining):
         movable = area.kind != AreaKind.KERNEL
         if area.hinted and self.table[Cell.HINT_HONOURED]:
             movable = False
-        nodes = self._nodes_from(self.shape.cpu_node[cpu]) if node < 0 else [node]
+        nodes = self._nodes_from(self.shape.cpu_node[cpu])
         request = self._request(nodes, movable, cpu, area.proc, may_oom=False)
+        if zid >= 0:
+            request = replace(request, zones=(self.zone[zid],))
         if size == self.pb_pages:
             pfn = self._whole_pageblock(request, file=area.kind == AreaKind.FILE)
             if pfn >= 0:

@@ -20,7 +20,7 @@ from engine.enums import AreaKind, Op
 from engine.shape import HostShape
 
 KERNEL, BASE, TENANTS, PRESSURE, CACHE = range(5)
-"""Areas of the host's own process 0; the page cache of node n is area ``CACHE + n``."""
+"""Areas of the host's own process 0; the page cache of zone z is area ``CACHE + z``."""
 PROC = 0
 MILLION = 1_000_000
 MAX_AREA_PAGES = 1 << 30
@@ -110,7 +110,7 @@ class Own:
 
 def first_slot(shape: HostShape) -> int:
     """Return the lowest process, area and pin number free for workloads."""
-    return CACHE + shape.nr_nodes
+    return CACHE + shape.nr_zones
 
 
 def memory_pages(shape: HostShape) -> int:
@@ -160,7 +160,7 @@ def history(own: Own, shape: HostShape, depth: str, now_ns: int = 0) -> NDArray[
     ram = memory_pages(shape)
     story.add(Op.SPAWN, PROC, 0, 1)
     kinds = [AreaKind.KERNEL, AreaKind.ANON, AreaKind.ANON, AreaKind.ANON]
-    for area, kind in enumerate(kinds + [AreaKind.FILE] * shape.nr_nodes):
+    for area, kind in enumerate(kinds + [AreaKind.FILE] * shape.nr_zones):
         room = ram if kind != AreaKind.FILE else 64 * ram  # the cache's end moves on
         story.add(Op.MAP, area, PROC, kind, min(room, MAX_AREA_PAGES))
     if past.turnover is None:

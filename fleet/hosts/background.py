@@ -6,12 +6,12 @@ memory: nobody can see the difference, as nothing else happens on a host in betw
 nobody touches costs nothing, and however its time is divided the same steps happen.
 
 At each step daemons go to a level drawn for it, kernel memory gives back and takes a little, and
-page cache of each node follows what is free: it fills all but the stated share, and part of it is
+page cache of each zone follows what is free: it fills all but the stated share, and part of it is
 replaced. The first step is one nanosecond after time zero, when the residents are there.
 """
 
 from engine.draws import below, draw
-from engine.enums import Op
+from engine.enums import ZONES_PER_NODE, Op
 from engine.shape import HostShape
 from fleet.hosts.ageing import (
     BASE,
@@ -29,7 +29,7 @@ from fleet.hosts.ageing import (
 
 STEP_PURPOSE, LEVEL_PURPOSE, EPISODE_PURPOSE = 24, 25, 26
 """``fleet.plan.draws.Purpose.STEP``, ``LEVEL`` and ``EPISODE``."""
-KEYS_PER_STEP = 16
+KEYS_PER_STEP = 32
 SWING = 50_000
 """Daemons are between 95 % and 105 % of their usual size (background estimate)."""
 KERNEL_CHURN = 5_000
@@ -108,7 +108,7 @@ class Background:
     def _ordinary(self) -> list[EngineCall]:
         """One step of daemons, kernel memory and page cache."""
         own, age, step = self._own, self._age, self._step * KEYS_PER_STEP
-        keys = [self._key(STEP_PURPOSE, step + i) for i in range(2 + self._shape.nr_nodes)]
+        keys = [self._key(STEP_PURPOSE, step + i) for i in range(2 + self._shape.nr_zones)]
         swing = below(2 * SWING + 1, *own.key, LEVEL_PURPOSE, self._step) - SWING
         level = own.base_pages + own.base_pages * swing // MILLION
         most = 2 * own.base_pages * SWING // MILLION
@@ -117,15 +117,18 @@ class Background:
             (Op.AGE, BASE, keys[0], most, level, level, GROWTH),
             (Op.AGE, KERNEL, keys[1], churn, kernel - churn, kernel, PIECES),
         ]
-        for node, pages in enumerate(self._node_pages()):
+        for zone, pages in enumerate(self._zone_pages()):
             renewed = pages if not self._step else pages * age.churn // MILLION
             free = pages * (MILLION - age.used) // MILLION
-            calls.append((Op.CACHE, CACHE + node, keys[2 + node], node, renewed, free, WHOLE))
+            if pages:
+                calls.append((Op.CACHE, CACHE + zone, keys[2 + zone], zone, renewed, free, WHOLE))
         return calls
 
-    def _node_pages(self) -> list[int]:
-        """Memory of each node."""
-        pages = [0] * self._shape.nr_nodes
-        for node, zone in zip(self._shape.block_node, self._shape.block_zone, strict=True):
-            pages[node] += self._shape.block_pages if zone >= 0 else 0
+    def _zone_pages(self) -> list[int]:
+        """Memory of each zone."""
+        shape = self._shape
+        pages = [0] * shape.nr_zones
+        for node, kind in zip(shape.block_node, shape.block_zone, strict=True):
+            if kind >= 0:
+                pages[node * ZONES_PER_NODE + kind] += shape.block_pages
         return pages

@@ -392,8 +392,9 @@ class Age(Model):
     )
     used_millionths: Share = Field(
         940_000, alias="used", gt=0,
-        description="Memory in use, page cache included: the cache of a node fills what is free "
-        "but for the rest, and gives back when workloads took more.",
+        description="Memory in use, page cache included: in each zone the cache fills what user "
+        "memory could have without reclaim but for the rest, and gives back when workloads took "
+        "more. Low marks and lowmem reserves (1 to 3% of RAM) stay free besides.",
     )  # fmt: skip
     churn_millionths: Share = Field(
         5_000, alias="churn", description="Page cache renewed per step, share of RAM."

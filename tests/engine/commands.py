@@ -293,8 +293,8 @@ class Commander:
         mix = sum(d.below(4) * d.below(60) << 8 * i for i in range(6))
         bag = self.model.area_of.get(area)
         if bag is not None and bag.kind == AreaKind.FILE and d.percent(60):
-            free, node = d.below(self.pages), d.below(self.shape.nr_nodes)
-            self.run(Op.CACHE, area, d.below(1 << 62), node, d.below(self.pages), free, mix)
+            free, zone = d.below(self.pages // 2), d.below(self.shape.nr_zones)
+            self.run(Op.CACHE, area, d.below(1 << 62), zone, d.below(self.pages), free, mix)
             return
         total = len(bag.pages) if bag is not None else 9
         low, high = sorted((d.below(total + 1), d.below(total + 1)))
