@@ -73,6 +73,9 @@ SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
 MIN_FREE, IO = int(Op.MIN_FREE), int(Op.IO)
 BACKWARDS = -2
+RUNS_PER_PAGEBLOCK = 16
+"""Records kept in reserve: a large request on a full host may split most of its pageblocks. What is
+never used is untouched memory and costs nothing."""
 AGE, CACHE, STIR = int(Op.AGE), int(Op.CACHE), int(Op.STIR)
 RESULT, SAMPLE_ROW = int(Row.RESULT), int(Row.SAMPLE)
 
@@ -287,7 +290,8 @@ def short_of_space(h):
     """Whether the next command or step might not find rows or run records (G_ERROR: did not)."""
     runs = h.g[G_RUNS]
     # an I/O in flight cuts an element in three; their number is Poisson distributed
-    if len(h.runs) - runs < 1024 + 8 * runs + runs // 2 + 16 * h.g[G_IO]:
+    reserve = RUNS_PER_PAGEBLOCK * len(h.pb) + 8 * runs + runs // 2 + 16 * h.g[G_IO]
+    if len(h.runs) - runs < 1024 + reserve:
         return 1
     if len(h.rows) - h.g[G_NROWS] < rows_needed(h):
         return 2

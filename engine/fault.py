@@ -55,6 +55,7 @@ from engine.state import (
     CPUS,
     FOLIO,
     G_BUSY,
+    G_ERROR,
     G_LPOS,
     G_NNODES,
     G_PBO,
@@ -112,7 +113,7 @@ def populate_base(h, a, index, stop, cpu, node, flagged):
     eats_itself = h.slot[a, AR_KIND] == FILE and h.g[G_BUSY] != a
     while index < stop:
         z = find_zone(h)
-        if z < 0:
+        if z < 0 or h.g[G_ERROR]:
             return False
         if eats_itself and h.g[RQ_WAKES]:
             ref = take_piece(h, z, 1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dispatch import BACKWARDS, examine, populate_blocks, run
+from engine.dispatch import BACKWARDS, RUNS_PER_PAGEBLOCK, examine, populate_blocks, run
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
@@ -175,8 +175,9 @@ class Host:
         """Give the host more run records or rows."""
         h = self._h
         if why == RUNS_SHORT:
-            size = max(2 * len(h.runs), 2048 + 10 * self.nr_runs)
-            self._hold(h._replace(**views(h.pb, resized(h.run, size))))
+            least = 2048 + 12 * self.nr_runs + 2 * RUNS_PER_PAGEBLOCK * len(h.pb)
+            used = h.run[: int(h.g[G_RUNTOP])]
+            self._hold(h._replace(**views(h.pb, resized(used, max(least, 2 * len(h.run))))))
         else:
             rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
             rows[: len(h.rows)] = h.rows
