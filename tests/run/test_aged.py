@@ -1,0 +1,92 @@
+"""Aged hosts with a life of their own: the same bytes by every way to compute them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fleet.hosts.ageing import HISTORIES, Age
+from fleet.run import spool
+from fleet.run.coordinator import Crew
+from fleet.run.crews import InlineCrew
+from fleet.run.spools import Spools
+from fleet.run.world import World
+from tests.run import small
+from tests.run.harness import ManySquads, digests, read_rows, run_files
+
+HOSTS, S = 16, small.SECOND
+LIFE = Age("default", 900_000, 20_000, 25 * S, 60_000, 100 * S, 20 * S)
+"""Steps and episodes so frequent that many fall into running offlines."""
+CREWS: dict[str, Crew] = {
+    "inline": InlineCrew(),
+    "two": ManySquads([list(range(8)), list(range(8, HOSTS))]),
+    "one host each": ManySquads([[i] for i in range(HOSTS)]),
+}
+
+
+def aged_world(arm: str = "pin-in-place+timeout-5s", **changes: Any) -> tuple[World, Any]:
+    scenario = small.scenario(samples="60s", **changes)
+    return replace(small.world(small.busy_plan(), scenario, arm), age=LIFE), scenario
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    world, scenario = aged_world()
+    return digests(run_files(tmp_path_factory.mktemp("aged"), world, scenario))
+
+
+@pytest.mark.parametrize("window", ["1s", "333333333ns"])
+@pytest.mark.parametrize("crew", CREWS)
+def test_background_does_not_see_squads_and_windows(
+    crew: str, window: str, expected: dict[str, str], tmp_path: Path
+) -> None:
+    world, scenario = aged_world(executor={"window": window})
+    assert digests(run_files(tmp_path, world, scenario, CREWS[crew])) == expected
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_both_engines_write_the_same_bytes(history: str, tmp_path: Path) -> None:
+    world, scenario = aged_world("linux-5.13+unbounded")
+    world = replace(world, age=replace(LIFE, history=history))
+    reference = digests(run_files(tmp_path / "reference", world, scenario))
+    fast = digests(run_files(tmp_path / "fast", replace(world, engine="fast"), scenario))
+    assert fast == reference
+
+
+def test_an_arm_from_the_spool_is_the_arm_aged_anew(tmp_path: Path) -> None:
+    other, scenario = aged_world("linux-5.13+unbounded")
+    other = replace(other, engine="fast", plain_table=other.table)
+    anew = digests(run_files(tmp_path / "anew", other, scenario))
+    with Spools(tmp_path / "run", [(0, 500_000)] * 2) as spools:
+        folder = spools.open((0, 500_000))
+        assert folder is not None
+        first, _ = aged_world("pin-in-place+timeout-5s")
+        first = replace(first, engine="fast", plain_table=other.table, spool=folder)
+        run_files(tmp_path / "first", first, scenario)
+        kept = sorted(folder.iterdir())
+        assert len(kept) == HOSTS
+        assert digests(run_files(tmp_path / "kept", replace(other, spool=folder), scenario)) == anew
+        kept[0].write_bytes(kept[0].read_bytes()[:-9])  # damaged: aged again
+        kept[1].unlink()
+        assert digests(run_files(tmp_path / "lost", replace(other, spool=folder), scenario)) == anew
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_a_spool_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
+    world, _ = aged_world()
+    world = replace(world, engine="fast", spool=tmp_path / "absent")
+    engine = world.aged_engine(0, LIFE)
+    assert spool.load(tmp_path / "absent", 0, world.shapes[0]) is None
+    assert engine.nr_commands > 0
+
+
+def test_page_cache_fills_what_workloads_leave(tmp_path: Path) -> None:
+    world, scenario = aged_world()
+    files = run_files(tmp_path, replace(world, engine="fast"), scenario)
+    rows = read_rows(tmp_path, files, "host_samples")
+    late = [r for r in rows if r["time_ns"] >= 120 * S]
+    managed = sum(r["managed_pages"] for r in late)
+    assert sum(r["file_pages"] for r in late) > managed // 10
+    assert np.mean([r["free_pages"] / r["managed_pages"] for r in late]) < 0.3
