@@ -238,7 +238,7 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
         spread_marks(h, a0)
         return OK
     if op == STIR:
-        return stir(h, a0, a1)
+        return stir(h, a0, a1, a2)
     if op == POOL:
         return grow_pool(h, a0, a1)
     if op == IO:

@@ -92,7 +92,7 @@ class Op(IntEnum):
     MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
     AGE = 21  # area, key, pages (to free in all), low, high (pages present), mix (of chunk sizes)
     CACHE = 22  # area, key, zone, churn, free (pages left free), mix; see engine.reference.history
-    STIR = 23  # key, millionths (permutes the used part of the max-order free lists)
+    STIR = 23  # key, zone, millionths (permutes the used part of its max-order free lists)
     IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
 
 

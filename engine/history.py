@@ -432,13 +432,12 @@ def take_off(h, a, ref, pages):
 
 
 @kernel
-def stir(h, key, millionths):
+def stir(h, key, z, millionths):
     """STIR."""
-    if not 0 <= millionths <= MILLION:
+    if not 0 <= millionths <= MILLION or not 0 <= z < h.g[G_NZONES]:
         return EINVAL
-    for z in range(h.g[G_NZONES]):
-        for mt in range(4):
-            stir_list(h, z, mt, key, millionths)
+    for mt in range(4):
+        stir_list(h, z, mt, key, millionths)
     return OK
 
 

@@ -100,23 +100,22 @@ class History(Offlining):
             pass
         return Errno.OK
 
-    def _stir(self, key: int, millionths: int) -> Errno:
-        """STIR: permute the first ``millionths`` of each list of maximal chunks.
+    def _stir(self, key: int, zid: int, millionths: int) -> Errno:
+        """STIR: permute the first ``millionths`` of a zone's lists of maximal chunks.
 
         What a history leaves behind whose tenants, in pageblocks, have all gone in random order:
         their chunks have merged, and lie in the order in which they did. The rest of a list was
         never used.
         """
-        if not 0 <= millionths <= MILLION:
+        if not 0 <= millionths <= MILLION or not 0 <= zid < len(self.zone):
             return Errno.EINVAL
-        for zone in self.zone:
-            for mt in Migratetype:
-                chunks = list(zone.free_area[mt][self.max_order])
-                used = len(chunks) * millionths // MILLION
-                for i in range(used - 1, 0, -1):
-                    j = below(i + 1, key, zone.zid, int(mt), i)
-                    chunks[i], chunks[j] = chunks[j], chunks[i]
-                zone.free_area[mt][self.max_order] = OrderedDict.fromkeys(chunks)
+        for mt, lists in zip(Migratetype, self.zone[zid].free_area, strict=True):
+            chunks = list(lists[self.max_order])
+            used = len(chunks) * millionths // MILLION
+            for i in range(used - 1, 0, -1):
+                j = below(i + 1, key, zid, int(mt), i)
+                chunks[i], chunks[j] = chunks[j], chunks[i]
+            lists[self.max_order] = OrderedDict.fromkeys(chunks)
         return Errno.OK
 
     def _bag_errno(self, slot: int, mix: int, key: int) -> Errno:

@@ -21,7 +21,7 @@ ARITY = {
     Op.SPAWN: 3, Op.MAP: 5, Op.TOUCH: 5, Op.READ: 3, Op.FREE: 4, Op.UNMAP: 1, Op.EXIT: 1,
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
     Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
-    Op.MIN_FREE: 1, Op.IO: 5, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 2,
+    Op.MIN_FREE: 1, Op.IO: 5, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 3,
 }  # fmt: skip
 """Arguments each operation reads."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.draws import draw
-from engine.enums import AreaKind, Op
+from engine.enums import ZONES_PER_NODE, AreaKind, Op
 from engine.shape import HostShape
 
 KERNEL, BASE, TENANTS, PRESSURE, CACHE = range(5)
@@ -164,7 +164,8 @@ def history(own: Own, shape: HostShape, depth: str, now_ns: int = 0) -> NDArray[
         room = ram if kind != AreaKind.FILE else 64 * ram  # the cache's end moves on
         story.add(Op.MAP, area, PROC, kind, min(room, MAX_AREA_PAGES))
     if past.turnover is None:
-        story.add(Op.STIR, story.key(), past.high)
+        for zone, used in enumerate(_used(shape, past.high)):
+            story.add(Op.STIR, story.key(), zone, used)
     peaks = [pages * past.peak // MILLION for pages in (own.kernel_pages, own.base_pages)]
     low, high = (max(ram * level // MILLION - sum(peaks), 0) for level in (past.low, past.high))
     for turn in range(1, ROUNDS + 1):
@@ -180,3 +181,23 @@ def history(own: Own, shape: HostShape, depth: str, now_ns: int = 0) -> NDArray[
         story.age(TENANTS, ram, 0, 0, WHOLE)
     story.add(Op.UNMAP, TENANTS)
     return np.array(story.rows, np.int64)
+
+
+def _used(shape: HostShape, level: int) -> list[int]:
+    """Return how much of each zone was ever used, in millionths, when ``level`` of memory was.
+
+    Tenants of a node fill its MOVABLE zone first, then NORMAL, then DMA32 (the zonelist).
+    """
+    pages = [0] * shape.nr_zones
+    for node, kind in zip(shape.block_node, shape.block_zone, strict=True):
+        if kind >= 0:
+            pages[node * ZONES_PER_NODE + kind] += shape.block_pages
+    used = [0] * shape.nr_zones
+    for node in range(shape.nr_nodes):
+        first = node * ZONES_PER_NODE
+        left = sum(pages[first : first + ZONES_PER_NODE]) * level // MILLION
+        for zone in range(first + ZONES_PER_NODE - 1, first - 1, -1):
+            taken = min(left, pages[zone])
+            used[zone] = taken * MILLION // max(pages[zone], 1)
+            left -= taken
+    return used

@@ -281,7 +281,8 @@ class Commander:
         elif what == 2:
             self.run(Op.SHUFFLE, d.below(1 << 62))
         elif what == 3:
-            self.run(Op.STIR, d.below(1 << 62), d.below(1_100_000))
+            zone = d.below(self.shape.nr_zones + 1)
+            self.run(Op.STIR, d.below(1 << 62), zone, d.below(1_100_000))
         elif what == 4:
             self.run(Op.MIN_FREE, d.below(self.pages // 6) - 1)
         else:

@@ -93,7 +93,7 @@ def test_a_bag_is_not_held_and_not_huge() -> None:
     assert g.do(Op.AGE, bag, KEY, 9, 0, 9, 0)["errno"] == Errno.EINVAL
     assert g.do(Op.AGE, bag, KEY, 9, 0, 9, 1 << 48)["errno"] == Errno.EINVAL
     assert g.do(Op.CACHE, bag, KEY, 2, 9, 9, EVEN)["errno"] == Errno.EINVAL
-    assert g.do(Op.STIR, KEY, 1_000_001)["errno"] == Errno.EINVAL
+    assert g.do(Op.STIR, KEY, 2, 1_000_001)["errno"] == Errno.EINVAL
     huge = g.map(proc, AreaKind.THP, 64)
     assert g.do(Op.AGE, huge, KEY, 9, 0, 9, EVEN)["errno"] == Errno.EINVAL
 
@@ -133,7 +133,7 @@ def test_page_cache_follows_what_is_free(free: int) -> None:
 def test_stirring_moves_the_used_part_and_leaves_the_tail() -> None:
     g = guest("NN" + "M" * 30)
     before = g.host.free_list(2, Migratetype.MOVABLE, 5).tolist()
-    g.do(Op.STIR, KEY, 750_000)
+    g.do(Op.STIR, KEY, 2, 750_000)
     after = g.host.free_list(2, Migratetype.MOVABLE, 5).tolist()
     used = len(before) * 3 // 4
     assert after[used:] == before[used:]
