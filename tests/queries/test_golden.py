@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from math import ceil, sqrt
 from typing import Any
 
@@ -10,7 +11,15 @@ from scipy.stats import binomtest
 
 from queries.catalog import Catalog
 from queries.shipped import shipped
-from tests.log.example import ARMS, DEADLINE, Row, make_units, rows_of, write_run
+from tests.log.example import (
+    ARMS,
+    DEADLINE,
+    Row,
+    make_units,
+    memory_catalog,
+    rows_of,
+    write_run,
+)
 
 UNITS = make_units()
 Z = 1.959963984540054
@@ -162,6 +171,79 @@ def migration_cost(kind: str) -> Answer:
         out.append({"arm": arm, **columns,
                     "total_bytes": columns["pin_bytes"] + columns["offline_bytes"]})  # fmt: skip
     return out
+
+
+def node_crossings(kind: str, units: Any = None) -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        mine = [unit for (name, _), unit in (units or UNITS).items() if name == arm]
+        sums: Counter[str] = Counter()
+        for unit in mine:
+            kinds = {row["request"]: row["kind"] for row in unit["requests"]}
+            asked = {row["attempt"]: row["request"] for row in unit["attempts"]}
+            for move in unit["migrations"]:
+                at = "pin" if move["reason"] == "longterm_pin" else "offline"
+                if at == "offline" and kind not in ("all", kinds[asked[move["cause"]]]):
+                    continue
+                sums[f"{at}_pages"] += move["pages"]
+                if move["zone_from"] // 3 != move["zone_to"] // 3:
+                    sums[f"{at}_crossed_pages"] += move["pages"]
+            nodes: dict[int, Counter[int]] = defaultdict(Counter)
+            for row in unit["pins"]:
+                if row["errno"] == 0:
+                    nodes[row["workload"]][row["zone"] // 3] += row["pinned_pages"]
+            for pages in nodes.values():
+                sums["pinned_pages"] += pages.total()
+                sums["pinned_off_pages"] += pages.total() - max(pages.values())
+            for request, found in no_room(unit).items():
+                if kind in ("all", kinds[request]):
+                    sums["no_room_requests"] += 1
+                    sums["own_room_requests"] += any(found)
+                    sums["unseen_requests"] += all(own is None for own in found)
+        names = ("pinned_pages", "pinned_off_pages", "pin_pages", "pin_crossed_pages",
+                 "offline_pages", "offline_crossed_pages", "no_room_requests",
+                 "own_room_requests", "unseen_requests")  # fmt: skip
+        out.append({"arm": arm, **{name: sums[name] for name in names}})
+    return out
+
+
+def no_room(unit: Any) -> dict[int, list[bool | None]]:
+    """Per request what its own node had, blocker by blocker: room or not, None: never seen."""
+    attempts = {row["attempt"]: row for row in unit["attempts"]}
+    deadline = {row["request"]: row["deadline_ns"] for row in unit["requests"]}
+    block = {row["host"]: row["block_pages"] for row in unit["hosts"]}
+    out: dict[int, list[bool | None]] = defaultdict(list)
+    for row in unit["blockers"]:
+        if row["class"] != "no_room":
+            continue
+        ended = attempts[row["attempt"]]["end_ns"]
+        at = deadline[row["request"]] if ended is None else ended
+        seen = [s for s in unit["host_samples"] if s["host"] == row["host"] and s["time_ns"] <= at]
+        last = max((s["time_ns"] for s in seen), default=None)
+        spare = sum(
+            max(s["free_pages"] - s["min_pages"], 0) for s in seen
+            if s["time_ns"] == last and s["zone"] // 3 == row["zone"] // 3
+            and s["zone"] % 3 <= row["zone"] % 3
+        )  # fmt: skip
+        out[row["request"]].append(None if last is None else spare >= block[row["host"]])
+    return out
+
+
+def on_two_nodes() -> Any:
+    """The example with some rows on a second node, small blocks, and hosts never sampled."""
+    units = deepcopy(UNITS)
+    for unit in units.values():
+        for host in unit["hosts"]:
+            host["block_pages"] = 2048
+        unit["host_samples"] = [s for s in unit["host_samples"] if s["host"] != 1]
+        for s in list(unit["host_samples"]):
+            unit["host_samples"].append(
+                {**s, "zone": s["zone"] + 3, "free_pages": s["time_ns"] % 7}
+            )
+        for table, column in (("migrations", "zone_to"), ("pins", "zone"), ("blockers", "zone")):
+            for i, row in enumerate(unit[table]):
+                row[column] = row[column] and row[column] + 3 * (i % 3 == 0)
+    return units
 
 
 def pin_calls(arm: str) -> dict[tuple[int, int], list[Row]]:
@@ -392,7 +474,7 @@ BY_KIND: dict[str, Callable[[str], Answer]] = {
     f.__name__: f
     for f in (
         hang_rate, hang_rate_by_class, hang_rate_by_replication, outcomes, request_reasons,
-        offline_time, offline_work, migration_cost, blocked_by, slowest_requests,
+        offline_time, offline_work, migration_cost, blocked_by, slowest_requests, node_crossings,
     )
 }  # fmt: skip
 PLAIN: dict[str, Callable[[], Answer]] = {
@@ -426,6 +508,14 @@ def test_query(catalog: Catalog, name: str) -> None:
     got = shipped()[name].run(catalog).to_pylist()
     assert got, "an empty answer proves nothing"
     close(got, PLAIN[name]())
+
+
+@pytest.mark.parametrize("kind", ["all", "probe", "removal"])
+def test_node_crossings_on_two_nodes(kind: str) -> None:
+    units = on_two_nodes()
+    got = shipped()["node_crossings"].run(memory_catalog(units), {"kind": kind}).to_pylist()
+    assert all(sum(row[name] for row in got) for name in got[0] if name != "arm"), got
+    close(got, node_crossings(kind, units))
 
 
 def test_every_query_has_a_golden_answer() -> None:
