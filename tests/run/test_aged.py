@@ -46,7 +46,10 @@ def test_background_does_not_see_squads_and_windows(
     assert digests(run_files(tmp_path, world, scenario, CREWS[crew])) == expected
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@pytest.mark.parametrize(
+    "history",
+    [pytest.param(h, marks=pytest.mark.slow) if h == "nearly-full" else h for h in HISTORIES],
+)
 def test_both_engines_write_the_same_bytes(history: str, tmp_path: Path) -> None:
     world, scenario = aged_world("linux-5.13+unbounded")
     world = replace(world, age=replace(LIFE, history=history))
