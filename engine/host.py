@@ -75,6 +75,7 @@ from engine.state import (
     H,
     empty_slots,
     fresh,
+    reserve_runs,
     resized,
     scratch,
     views,
@@ -177,7 +178,7 @@ class Host:
         if why == RUNS_SHORT:
             least = 2048 + 12 * self.nr_runs + 2 * RUNS_PER_PAGEBLOCK * len(h.pb)
             used = h.run[: int(h.g[G_RUNTOP])]
-            self._hold(h._replace(**views(h.pb, resized(used, max(least, 2 * len(h.run))))))
+            self._hold(h._replace(**views(h.pb, reserve_runs(used, max(least, 2 * len(h.run))))))
         else:
             rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
             rows[: len(h.rows)] = h.rows
@@ -361,7 +362,7 @@ class Host:
         host = cls.__new__(cls)
         host.shape = shape
         rows, acc = scratch("rows", (1024, NR_COLUMNS)), scratch("acc", (shape.nr_blocks * 4, 6))
-        records = resized(arrays["run"], 2048 + 10 * len(arrays["run"]))
+        records = reserve_runs(arrays["run"], 2048 + 10 * len(arrays["run"]))
         own = {name: array for name, array in arrays.items() if name not in ("pb", "run")}
         fields = {**own, **views(arrays["pb"], records), "rows": rows, "acc": acc}
         host._hold(H(**fields))

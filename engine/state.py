@@ -9,6 +9,8 @@ References to elements are int32: ``ref >= 0`` is a pageblock, ``ref <= -2`` the
 ``-1`` (NIL) nothing.
 """
 
+import contextlib
+import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -227,4 +229,18 @@ def resized(array: np.ndarray, size: int) -> np.ndarray:
     """A longer copy; new entries are zero."""
     out = np.zeros((size, *array.shape[1:]), array.dtype)
     out[: len(array)] = array
+    return out
+
+
+def reserve_runs(used: Int32, size: int) -> Int32:
+    """Return room for ``size`` run records that begins with a copy of ``used``; the rest is zero.
+
+    Most of the room is never used and must cost nothing, so huge pages (which NumPy asks for in
+    large arrays) are refused: the last one would be about half empty on every host, 1.3 MiB.
+    """
+    room = mmap.mmap(-1, size * NR_RUN * used.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without huge pages has nothing to refuse
+        room.madvise(mmap.MADV_NOHUGEPAGE)
+    out = np.frombuffer(room, np.int32).reshape(size, NR_RUN)
+    out[: len(used)] = used
     return out
