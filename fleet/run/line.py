@@ -2,9 +2,9 @@
 
 Ray starts actors, watches over them and hands them the world; the windows themselves go over a
 line of their own, because a call of an actor's method costs more than most windows do (Ray 2.60 on
-two cores, two actors: 1.8 ms of CPU time a window, half of it the coordinator's; a line: 0.09 ms of the
-coordinator's, 0.2 ms from the orders to both answers).
-The coordinator listens, an actor dials with a token that only Ray has told it.
+two cores, two actors: 1.8 ms of CPU time a window, half of it the coordinator's; a line: 0.09 ms
+of the coordinator's, 0.2 ms from the orders to both answers). The coordinator listens, an actor
+dials with a token that only Ray has told it.
 """
 
 import contextlib
