@@ -10,7 +10,6 @@ from engine.elements import (
     is_hole,
     isolated,
     length,
-    locate,
     make_hole,
     nxt,
     split_first,
@@ -30,7 +29,6 @@ from engine.state import (
     AR_FILES,
     AR_HEAD,
     AR_KIND,
-    AR_PAGES,
     AR_PRESENT,
     AR_PROC,
     AR_ZONE,
@@ -42,7 +40,6 @@ from engine.state import (
     FL_COUNT,
     G_BUSY,
     G_KILLED,
-    G_LPOS,
     G_NFILES,
     G_NNODES,
     G_PANIC,
@@ -68,6 +65,7 @@ from engine.state import (
     Z_MANAGED,
     Z_MIN,
     Z_PCPOFF,
+    ZONELIST,
 )
 from engine.watermark import pcp_batch, reserve
 
@@ -94,29 +92,30 @@ def request(h, start, mask, movable, cpu, proc, may_oom):
     h.g[RQ_PROC] = proc
     h.g[RQ_OOM] = may_oom
     h.g[D_LEFT] = 0
+    list_zones(h)
+
+
+@kernel
+def list_zones(h):
+    """Write the request's zonelist: each node's zones from the highest allowed kind down."""
+    n = ZONELIST
+    for k in range(h.g[G_NNODES]):
+        node = h.g[RQ_START] + k
+        if node >= h.g[G_NNODES]:
+            node -= h.g[G_NNODES]
+        if not (h.g[RQ_MASK] >> node) & 1:
+            continue
+        for kind in range(h.g[RQ_HIGHEST], -1, -1):
+            if h.zone[node * KINDS + kind, Z_MANAGED] > 0:
+                h.g[n] = node * KINDS + kind
+                n += 1
+    h.g[n] = NIL
 
 
 @kernel
 def stopped(h):
     """Whether the requester was killed or the host panicked."""
     return h.g[G_KILLED] or h.g[G_PANIC]
-
-
-@kernel
-def zone_in_list(h, k):
-    """k-th place of the zonelist as a zone id, or -1 when it is not in it."""
-    kinds = h.g[RQ_HIGHEST] + 1
-    node = (h.g[RQ_START] + k // kinds) % h.g[G_NNODES]
-    if not (h.g[RQ_MASK] >> node) & 1:
-        return -1
-    z = node * KINDS + h.g[RQ_HIGHEST] - k % kinds
-    return z if h.zone[z, Z_MANAGED] > 0 else -1
-
-
-@kernel
-def list_places(h):
-    """Places of the zonelist."""
-    return (h.g[RQ_HIGHEST] + 1) * h.g[G_NNODES]
 
 
 @kernel
@@ -132,6 +131,12 @@ def watermark_ok(h, z, order, mark):
         return spare(h, z, mark) > 0
     if spare(h, z, mark) - ((1 << order) - 1) <= 0:
         return False
+    return any_chunk(h, z, order)
+
+
+@kernel
+def any_chunk(h, z, order):
+    """Whether a zone has a free chunk of at least this order, of any type."""
     for mt in range(3):
         if smallest(h, z, mt, order) >= 0:
             return True
@@ -141,9 +146,11 @@ def watermark_ok(h, z, order, mark):
 @kernel
 def has_room(h, order):
     """Whether an allocation down to the min marks would succeed without reclaim."""
-    for k in range(list_places(h)):
-        z = zone_in_list(h, k)
-        if z >= 0 and watermark_ok(h, z, order, Z_MIN):
+    n = ZONELIST
+    while h.g[n] != NIL:
+        z = h.g[n]
+        n += 1
+        if watermark_ok(h, z, order, Z_MIN):
             return True
     return False
 
@@ -151,9 +158,11 @@ def has_room(h, order):
 @kernel
 def pick_zone(h, mark):
     """First zone of the list above a mark for a base page, or -1."""
-    for k in range(list_places(h)):
-        z = zone_in_list(h, k)
-        if z >= 0 and spare(h, z, mark) > 0:
+    n = ZONELIST
+    while h.g[n] != NIL:
+        z = h.g[n]
+        n += 1
+        if spare(h, z, mark) > 0:
             return z
     return -1
 
@@ -178,7 +187,7 @@ def find_zone(h):
         if dropped:
             continue
         h.g[COUNTERS + STALL] += 1
-        if direct_reclaim(h):
+        if direct_reclaim(h, 0):
             continue
         if not h.g[RQ_OOM]:
             return -1
@@ -238,9 +247,11 @@ def alloc_huge(h, order):
 def huge_above(h, order, mark):
     """A pageblock from the first zone of the list that is above a mark, or NIL."""
     h.g[RQ_MARK] = mark
-    for k in range(list_places(h)):
-        z = zone_in_list(h, k)
-        if z >= 0 and watermark_ok(h, z, order, mark):
+    n = ZONELIST
+    while h.g[n] != NIL:
+        z = h.g[n]
+        n += 1
+        if watermark_ok(h, z, order, mark):
             pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
             if pb != NIL:
                 return pb
@@ -277,11 +288,12 @@ def eligible(h, z, node, zone):
 
 
 @kernel
-def reclaim(h, node, zone, pages, to_high):
+def reclaim(h, node, zone, pages, to_high, order):
     """Drop clean page cache, oldest first.
 
-    Stops after ``pages``, or (``to_high``) when an eligible zone is above its high mark. Returns
-    the pages dropped.
+    Stops after ``pages`` (for a huge request of ``order``: after as many times as
+    ``clusters_at_once`` says), or (``to_high``) when an eligible zone is above its high mark.
+    Returns the pages dropped.
     """
     dropped = 0
     for i in range(h.g[G_NFILES]):
@@ -289,18 +301,15 @@ def reclaim(h, node, zone, pages, to_high):
         if a == h.g[G_BUSY]:
             continue
         ref = h.slot[a, AR_HEAD]
-        pos = 0
         left = eligible_pages(h, a, node, zone)
         while ref != NIL and left > 0:
             size = length(h, ref)
             if is_hole(h, ref) or count_of(h, ref) != 0 or isolated(h, ref):
-                pos += size
                 ref = nxt(h, ref)
                 continue
             b = block_of(h, block_pb(h, ref))
             z = h.blk[b, BK_ZONE]
             if not eligible(h, z, node, zone):
-                pos += size
                 ref = nxt(h, ref)
                 continue
             k = size
@@ -308,19 +317,17 @@ def reclaim(h, node, zone, pages, to_high):
                 if not h.blk[b, BK_ISO]:
                     k = min(k, 1 - spare(h, z, Z_HIGH))
             else:
+                if order and not dropped and not h.blk[b, BK_ISO]:
+                    pages *= clusters_at_once(h, order, z, size)
                 k = min(k, pages - dropped)
             if k <= 0:
                 return dropped
-            drop_cache(h, a, ref, k)
+            hole = drop_cache(h, a, ref, k)
             dropped += k
             left -= k
             if to_high and spare(h, z, Z_HIGH) > 0 and not h.blk[b, BK_ISO]:
                 return dropped
-            pos += k
-            ref = locate(h, a, pos) if pos < h.slot[a, AR_PAGES] else NIL
-            if ref != NIL and is_hole(h, ref):
-                pos = h.g[G_LPOS] + length(h, ref)
-                ref = nxt(h, ref)
+            ref = nxt(h, hole)
     return dropped
 
 
@@ -337,15 +344,16 @@ def eligible_pages(h, a, node, zone):
 
 @kernel
 def drop_cache(h, a, ref, k):
-    """Free the first k pages of a cache element straight to the buddy."""
+    """Free the first k pages of a cache element straight to the buddy; returns their hole."""
     ref = split_first(h, ref, k)
     pb = block_pb(h, ref)
-    make_hole(h, a, ref)
+    hole = make_hole(h, a, ref)
     count_used(h, a, pb, -k)
     free_pages_of(h, ref, -1)
     h.g[COUNTERS + STEAL] += k
     h.g[T_RECLAIMED] += k
     h.g[T_LATENCY] += k * h.g[COSTS + RECLAIM_COST]
+    return hole
 
 
 @kernel
@@ -389,31 +397,50 @@ def wake_kswapds(h):
             continue
         wakes += 1
         if cache_on(h, node):
-            dropped += reclaim(h, node, -1, 0, True)
+            dropped += reclaim(h, node, -1, 0, True, 0)
     h.g[COUNTERS + WAKE] += wakes
     h.g[RQ_WAKES] = wakes
     return dropped
 
 
 @kernel
-def direct_reclaim(h):
-    """try_to_free_pages: a cluster from the first node that has something."""
+def direct_reclaim(h, order):
+    """try_to_free_pages: a cluster from the first node that has something.
+
+    For a huge request as many clusters as ``clusters_at_once`` says.
+    """
     for k in range(h.g[G_NNODES]):
         node = (h.g[RQ_START] + k) % h.g[G_NNODES]
         if not in_list(h, node) or not cache_on(h, node):
             continue
-        dropped = reclaim(h, node, -1, CLUSTER, False)
+        dropped = reclaim(h, node, -1, CLUSTER, False, order)
         if dropped:
             return dropped
     return 0
 
 
 @kernel
+def clusters_at_once(h, order, z, size):
+    """How many clusters may be dropped in one piece from the start of an element of zone z.
+
+    Compaction does not become suitable before the zone is above a mark or, where it is above the
+    min mark already, before the element has given its last page.
+    """
+    need = (2 << order) + 1 - spare(h, z, Z_LOW)
+    above = (1 << order) - spare(h, z, Z_MIN)
+    if above > 0 and any_chunk(h, z, order):
+        need = min(need, above)
+    return max(min((need + CLUSTER - 1) // CLUSTER, size // CLUSTER), 1)
+
+
+@kernel
 def compaction_suitable(h, order):
     """Whether free pages are enough that more reclaim would not help a huge request."""
-    for k in range(list_places(h)):
-        z = zone_in_list(h, k)
-        if z >= 0 and (watermark_ok(h, z, order, Z_MIN) or spare(h, z, Z_LOW) > 2 << order):
+    n = ZONELIST
+    while h.g[n] != NIL:
+        z = h.g[n]
+        n += 1
+        if watermark_ok(h, z, order, Z_MIN) or spare(h, z, Z_LOW) > 2 << order:
             return True
     return False
 
@@ -423,7 +450,7 @@ def reclaim_for_huge(h, order):
     """Clusters of page cache until compaction would have enough; pages dropped."""
     dropped = 0
     while not compaction_suitable(h, order):
-        pages = direct_reclaim(h)
+        pages = direct_reclaim(h, order)
         if pages == 0:
             break
         if dropped == 0:

@@ -224,7 +224,7 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
     if op == RECLAIM:
         if not 0 <= a0 < h.g[G_NZONES] or a1 < 0:
             return EINVAL
-        h.g[T_PAGES] = reclaim(h, -1, a0, a1, False)
+        h.g[T_PAGES] = reclaim(h, -1, a0, a1, False, 0)
         return OK
     if op == MIGRATE:
         return migrate(h, a0, a1, a2, a3)

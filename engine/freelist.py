@@ -5,6 +5,7 @@ ones pageblocks. A maximal chunk on a list may stand for several in a row (``pb_
 that is how memory which was never used costs nothing.
 """
 
+from engine.bits import high_bit, low_bit
 from engine.elements import (
     add_run_after,
     drop_run,
@@ -18,6 +19,7 @@ from engine.enums import Counter
 from engine.kernel import kernel
 from engine.state import (
     AR_KIND,
+    BELOW,
     BK_ISO,
     BK_ZONE,
     COUNTERS,
@@ -63,27 +65,6 @@ from engine.state import (
 UNMOVABLE, MOVABLE, RECLAIMABLE, ISOLATE = 0, 1, 2, 3
 STEALS = int(Counter.PAGEBLOCK_STEAL)
 KERNEL_KIND, HUGETLB_KIND = 3, 4
-
-
-@kernel
-def low_bit(n, limit):
-    """Number of trailing zero bits of n, at most ``limit``."""
-    if n == 0:
-        return limit
-    o = 0
-    while o < limit and not (n >> o) & 1:
-        o += 1
-    return o
-
-
-@kernel
-def log2(n):
-    """Floor of the binary logarithm."""
-    o = 0
-    while n > 1:
-        n >>= 1
-        o += 1
-    return o
 
 
 @kernel
@@ -375,30 +356,42 @@ def free_pb(h, pb):
 
 
 @kernel
-def free_run_at(h, pb, start, order):
-    """Free run of exactly this order at an offset of a SPLIT pageblock, NIL if none."""
-    r = h.pb[pb, PB_AUX]
-    while r != NIL and h.runs[r, RS_START] < start:
-        r = h.run[r, RN_BNEXT]
-    if (
-        r != NIL
-        and h.runs[r, RS_START] == start
-        and h.runb[r, RS_STATE] == FREE
-        and h.runb[r, RS_ORDER] == order
-    ):
-        return r
+def find_below(h, pb, r):
+    """Find the free runs below a run that are its buddies at some order: BELOW + order, or NIL."""
+    start = h.runs[r, RS_START]
+    for order in range(h.g[G_PBO]):
+        h.g[BELOW + order] = NIL
+    q = h.pb[pb, PB_AUX]
+    while q != r:
+        if h.runb[q, RS_STATE] == FREE:
+            order = h.runb[q, RS_ORDER]
+            if h.runs[q, RS_START] == ((start >> order) - 1) << order:
+                h.g[BELOW + order] = q
+        q = h.run[q, RN_BNEXT]
+
+
+@kernel
+def free_above(h, r, start, order):
+    """Free run of exactly this order that begins at an offset above ``r``, NIL if none."""
+    q = h.run[r, RN_BNEXT]
+    while q != NIL and h.runs[q, RS_START] < start:
+        q = h.run[q, RN_BNEXT]
+    if q != NIL and h.runs[q, RS_START] == start:
+        if h.runb[q, RS_STATE] == FREE and h.runb[q, RS_ORDER] == order:
+            return q
     return NIL
 
 
 @kernel
-def merge_likely(h, z, pb, start, order):
-    """buddy_merge_likely: the parent's buddy is free already."""
-    if order >= h.g[G_PBO]:
-        return False
-    upper = (start & ~(1 << order)) ^ (1 << (order + 1))
-    if order + 1 < h.g[G_PBO]:
-        return free_run_at(h, pb, upper, order + 1) != NIL
-    return is_free_pb(h, pb ^ 1, z)
+def merge_likely(h, z, pb, r, order):
+    """buddy_merge_likely: the parent's buddy is free already. Needs ``find_below``."""
+    parent = order + 1
+    if parent == h.g[G_PBO]:
+        return is_free_pb(h, pb ^ 1, z)
+    start = h.runs[r, RS_START] >> parent
+    if start & 1:
+        return h.g[BELOW + parent] != NIL
+    return free_above(h, r, (start + 1) << parent, parent) != NIL
 
 
 @kernel
@@ -407,20 +400,23 @@ def free_piece(h, r, order):
     pb = h.run[r, RN_PB]
     z = zone_of_pb(h, pb)
     credit(h, pb, 1 << order)
+    find_below(h, pb, r)
     while order < h.g[G_PBO]:
-        start = h.runs[r, RS_START]
-        buddy = start ^ (1 << order)
-        b = free_run_at(h, pb, buddy, order)
-        if b == NIL:
-            break
-        unlink(h, z, order, -2 - b)
-        if buddy > start:
-            h.run[r, RN_BNEXT] = h.run[b, RN_BNEXT]
-            drop_run(h, b)
-        else:
+        if h.runs[r, RS_START] >> order & 1:
+            b = h.g[BELOW + order]
+            if b == NIL:
+                break
+            unlink(h, z, order, -2 - b)
             h.run[b, RN_BNEXT] = h.run[r, RN_BNEXT]
             drop_run(h, r)
             r = b
+        else:
+            b = free_above(h, r, h.runs[r, RS_START] + (1 << order), order)
+            if b == NIL:
+                break
+            unlink(h, z, order, -2 - b)
+            h.run[r, RN_BNEXT] = h.run[b, RN_BNEXT]
+            drop_run(h, b)
         order += 1
         h.runs[r, RS_LEN] = 1 << order
     if order == h.g[G_PBO]:
@@ -430,7 +426,7 @@ def free_piece(h, r, order):
     h.runb[r, RS_STATE] = FREE
     h.runb[r, RS_ORDER] = order
     h.runs[r, RS_LEN] = 1 << order
-    tail = merge_likely(h, z, pb, h.runs[r, RS_START], order)
+    tail = merge_likely(h, z, pb, r, order)
     link(h, z, list_type(h, pb), order, -2 - r, tail)
 
 
@@ -443,7 +439,7 @@ def free_loose(h, r, ascending):
     while True:
         start, pages = h.runs[r, RS_START], h.runs[r, RS_LEN]
         if ascending:
-            order = min(low_bit(start, pbo), log2(pages))
+            order = min(low_bit(start | 1 << pbo), high_bit(pages))
             size = 1 << order
             if size == pages:
                 free_piece(h, r, order)
@@ -454,7 +450,7 @@ def free_loose(h, r, ascending):
             free_piece(h, r, order)
             r = rest
         else:
-            order = min(low_bit(start + pages, pbo), log2(pages))
+            order = min(low_bit(start + pages), high_bit(pages))
             size = 1 << order
             if size == pages:
                 free_piece(h, r, order)
@@ -472,9 +468,7 @@ def free_loose(h, r, ascending):
 def free_rest(h, z, mt, r, start, end):
     """Give back what an allocation leaves of a chunk: ascending pieces, each to its list's head."""
     while start < end:
-        order = low_bit(start, h.g[G_PBO])
-        while start + (1 << order) > end:
-            order -= 1
+        order = min(low_bit(start | 1 << h.g[G_PBO]), high_bit(end - start))
         r = add_run_after(h, r, start, 1 << order)
         h.runb[r, RS_STATE] = FREE
         h.runb[r, RS_ORDER] = order

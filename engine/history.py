@@ -6,14 +6,12 @@ might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
 
 from engine.allocate import (
     find_zone,
-    list_places,
     pick_zone,
     request,
     spare,
     take_piece,
     watermark_ok,
 )
-from engine.allocate import zone_in_list as zone_at
 from engine.draw_kernel import below, scaled_word, word
 from engine.elements import (
     break_uniform,
@@ -46,6 +44,7 @@ from engine.state import (
     AR_PROC,
     AR_TAIL,
     BK_ISO,
+    BK_ZONE,
     COUNTERS,
     CPUS,
     DESC,
@@ -64,6 +63,8 @@ from engine.state import (
     G_PERM,
     G_RUNS,
     HI_DRAWS,
+    HI_FIRST,
+    HI_PAGES,
     HI_PHASE,
     NIL,
     PB_AUX,
@@ -97,6 +98,7 @@ from engine.state import (
     Z_FREE,
     Z_LOW,
     Z_MIN,
+    ZONELIST,
 )
 from engine.watermark import reserve
 
@@ -123,6 +125,7 @@ def age(h, a, key, pages, low, high, mix):
         errno = begin(h, a, key, mix)
         if errno != OK:
             return errno
+        set_span(h, NIL)
         if pages < 0 or not 0 <= low <= high <= h.slot[a, AR_PAGES]:
             h.g[HI_PHASE] = IDLE
             return EINVAL
@@ -154,6 +157,7 @@ def follow(h, a, key, zone, churn, free, mix):
         if h.slot[a, AR_KIND] != FILE or not 0 <= zone < h.g[G_NZONES] or churn < 0 or free < 0:
             h.g[HI_PHASE] = IDLE
             return EINVAL
+        set_span(h, zone)
     floor = max(free - churn, 0)
     while not crowded(h):
         over = zone_spare(h, zone) - floor
@@ -280,9 +284,11 @@ def whole_pageblock(h, file, zone):
     for mark in (Z_LOW, Z_MIN):
         if mark == Z_MIN and file:
             return NIL
-        for k in range(list_places(h)):
-            z = zone_at(h, k)
-            if z >= 0 and (zone < 0 or z == zone) and watermark_ok(h, z, h.g[G_PBO], mark):
+        n = ZONELIST
+        while h.g[n] != NIL:
+            z = h.g[n]
+            n += 1
+            if (zone < 0 or z == zone) and watermark_ok(h, z, h.g[G_PBO], mark):
                 pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
                 if pb != NIL:
                     return pb
@@ -316,26 +322,39 @@ def append(h, a, ref):
 @kernel
 def shrink(h, a, key, mix):
     """Free the bag's pages of one aligned chunk. False when nothing could be freed."""
-    if h.slot[a, AR_PRESENT] == 0:
+    first, nr_pages = h.g[HI_FIRST], h.g[HI_PAGES]
+    if h.slot[a, AR_PRESENT] == 0 or nr_pages == 0:
         return False
-    nr_pages = h.g[G_NBLOCKS] * h.g[G_BLOCK_PAGES]
     order = 0
     for _ in range(TRIES):
         bits = next_word(h, key)
         order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
-        pfn = scaled_word(bits, nr_pages)
+        pfn = first + scaled_word(bits, nr_pages)
         for _ in range(REACH):
             if in_bag(h, a, pfn):
                 free_chunk(h, a, pfn, order)
                 return True
             pfn += h.g[G_PBP]
-            if pfn >= nr_pages:
+            if pfn >= first + nr_pages:
                 pfn -= nr_pages
     pfn = newest(h, a)
     if not in_bag(h, a, pfn):
         return False
     free_chunk(h, a, pfn, order)
     return True
+
+
+@kernel
+def set_span(h, zone):
+    """Where chunks to free are drawn: all blocks, or those of a zone and what lies between."""
+    first, end = 0, h.g[G_NBLOCKS]
+    if zone >= 0:
+        while end > 0 and h.blk[end - 1, BK_ZONE] != zone:
+            end -= 1
+        while first < end and h.blk[first, BK_ZONE] != zone:
+            first += 1
+    h.g[HI_FIRST] = first * h.g[G_BLOCK_PAGES]
+    h.g[HI_PAGES] = (end - first) * h.g[G_BLOCK_PAGES]
 
 
 @kernel

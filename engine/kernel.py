@@ -111,8 +111,9 @@ def compile_kernels(types: dict[str, Any], announce: Callable[[str], None]) -> N
         for dispatcher in _KERNELS:
             _compile(dispatcher, types, done)
     for dispatcher in _ENTRIES:
-        dispatcher.compile(_signature(dispatcher, types))
-        dispatcher.disable_compile()
+        if not dispatcher.signatures:  # another process may have saved some of them by now
+            dispatcher.compile(_signature(dispatcher, types))
+            dispatcher.disable_compile()
 
 
 def _load(dispatcher: Any, signature: tuple[Any, ...]) -> bool:

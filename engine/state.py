@@ -122,11 +122,14 @@ ACC_TOUCHED = 5
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
-    G_IO, HI_PHASE, HI_DRAWS, SAVED,
-) = range(102)  # fmt: skip
+    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, SAVED,
+) = range(104)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
-TABLE = SAVED + NR_CALL
-"""SAVED: the M_ registers of a pass under way while a command acts between its tries."""
+BELOW = SAVED + NR_CALL
+ZONELIST = BELOW + 16
+TABLE = ZONELIST + 25
+"""SAVED: the M_ registers of a pass under way while a command acts between its tries. BELOW: free
+buddies by order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS

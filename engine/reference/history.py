@@ -74,7 +74,7 @@ class History(Offlining):
                     continue
                 growing, more = False, self.tally.pages < pages
             else:
-                more = self._shrink(slot, draws, mix)
+                more = self._shrink(slot, draws, mix, self._draw_span(-1))
                 growing = self._present(slot) <= low or self.tally.pages >= pages
         return Errno.OK if self._present(slot) >= high else Errno.ENOMEM
 
@@ -92,11 +92,11 @@ class History(Offlining):
             return Errno.EINVAL
         if churn < 0 or free < 0:
             return Errno.EINVAL
-        draws, floor = Draws(key), max(free - churn, 0)
+        draws, floor, span = Draws(key), max(free - churn, 0), self._draw_span(zid)
         while self._spare(zid) > floor:
             if not self._grow(slot, draws, mix, self._spare(zid) - floor, zid):
                 break
-        while self._spare(zid) < free and self._shrink(slot, draws, mix):
+        while self._spare(zid) < free and self._shrink(slot, draws, mix, span):
             pass
         return Errno.OK
 
@@ -206,19 +206,24 @@ class History(Offlining):
 
     # -- shrinking ----------------------------------------------------------------------------
 
-    def _shrink(self, slot: int, draws: Draws, mix: int) -> bool:
+    def _draw_span(self, zid: int) -> range:
+        """Pages among which chunks to free are drawn: all, or from a zone's first to its last."""
+        blocks = [b for b, zone in enumerate(self.block_zone) if zid in (-1, zone)]
+        first, end = (blocks[0], blocks[-1] + 1) if blocks else (0, 0)
+        return range(first * self.shape.block_pages, end * self.shape.block_pages)
+
+    def _shrink(self, slot: int, draws: Draws, mix: int, span: range) -> bool:
         """Free the bag's pages of one aligned chunk. False when nothing could be freed.
 
-        The chunk lies around a page drawn among all pages of the host; where that is not the
-        bag's, around the page at the same place of one of the next pageblocks. After some draws
-        in vain it lies around the newest page.
+        The chunk lies around a page drawn from the span; where that is not the bag's, around the
+        page at the same place of one of the next pageblocks. After some draws in vain it lies
+        around the newest page.
         """
-        if not self._present(slot):
+        if not self._present(slot) or not span:
             return False
-        nr_pages = self.shape.nr_blocks * self.shape.block_pages
         for _ in range(TRIES):
-            drawn, pick = draws.pair(nr_pages, _weight(mix))
-            near = ((drawn + self.pb_pages * i) % nr_pages for i in range(REACH))
+            drawn, pick = draws.pair(len(span), _weight(mix))
+            near = (span[(drawn + self.pb_pages * i) % len(span)] for i in range(REACH))
             pfn = next((p for p in near if self._in_bag(slot, p)), ABSENT)
             if pfn >= 0:
                 break

@@ -11,16 +11,18 @@ replaced. The first step is one nanosecond after time zero, when the residents a
 """
 
 from engine.draws import below, draw
-from engine.enums import ZONES_PER_NODE, Op
+from engine.enums import ZONES_PER_NODE, AreaKind, Op
 from engine.shape import HostShape
 from fleet.hosts.ageing import (
     BASE,
     CACHE,
     GROWTH,
     KERNEL,
+    MAX_AREA_PAGES,
     MILLION,
     PIECES,
     PRESSURE,
+    PROC,
     WHOLE,
     Age,
     Own,
@@ -73,7 +75,7 @@ class Background:
         calls: list[EngineCall] = []
         while self.due_ns <= until_ns:
             if self._age.pressure and self._edge_ns() == self.due_ns:
-                calls.append(self._episode())
+                calls += self._episode()
                 self._edge += 1
             else:
                 calls += self._ordinary()
@@ -97,24 +99,23 @@ class Background:
     def _key(self, purpose: int, *index: int) -> int:
         return draw(*self._own.key, purpose, *index) >> 2
 
-    def _episode(self) -> EngineCall:
-        """A process of some size comes, or goes. It takes what reclaim can give it."""
+    def _episode(self) -> list[EngineCall]:
+        """A process of some size comes, taking what reclaim can give it, or it ends."""
+        if self._edge % 2:
+            room = min(self._ram, MAX_AREA_PAGES)
+            return [(Op.UNMAP, PRESSURE), (Op.MAP, PRESSURE, PROC, AreaKind.ANON, room)]
         pages = self._ram * self._age.pressure // MILLION
         key = self._key(EPISODE_PURPOSE, self._edge, 1)
-        if self._edge % 2:
-            return (Op.AGE, PRESSURE, key, pages, 0, 0, WHOLE)
-        return (Op.AGE, PRESSURE, key, 0, pages, pages, GROWTH)
+        return [(Op.AGE, PRESSURE, key, 0, pages, pages, GROWTH)]
 
     def _ordinary(self) -> list[EngineCall]:
         """One step of daemons, kernel memory and page cache."""
         own, age, step = self._own, self._age, self._step * KEYS_PER_STEP
         keys = [self._key(STEP_PURPOSE, step + i) for i in range(2 + self._shape.nr_zones)]
-        swing = below(2 * SWING + 1, *own.key, LEVEL_PURPOSE, self._step) - SWING
-        level = own.base_pages + own.base_pages * swing // MILLION
-        most = 2 * own.base_pages * SWING // MILLION
+        level, before = self._base_pages(self._step), self._base_pages(self._step - 1)
         kernel, churn = own.kernel_pages, own.kernel_pages * KERNEL_CHURN // MILLION
         calls: list[EngineCall] = [
-            (Op.AGE, BASE, keys[0], most, level, level, GROWTH),
+            (Op.AGE, BASE, keys[0], max(before - level, 0), level, level, GROWTH),
             (Op.AGE, KERNEL, keys[1], churn, kernel - churn, kernel, PIECES),
         ]
         for zone, pages in enumerate(self._zone_pages()):
@@ -123,6 +124,14 @@ class Background:
             if pages:
                 calls.append((Op.CACHE, CACHE + zone, keys[2 + zone], zone, renewed, free, WHOLE))
         return calls
+
+    def _base_pages(self, step: int) -> int:
+        """Memory of daemons after a step; as their history left them before the first one."""
+        own = self._own
+        if step < 0:
+            return own.base_pages
+        swing = below(2 * SWING + 1, *own.key, LEVEL_PURPOSE, step) - SWING
+        return own.base_pages + own.base_pages * swing // MILLION
 
     def _zone_pages(self) -> list[int]:
         """Memory of each zone."""
