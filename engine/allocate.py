@@ -26,9 +26,11 @@ from engine.percpu import (
     take_huge_by_cpu,
 )
 from engine.state import (
+    AR_ASKED,
     AR_FILES,
     AR_HEAD,
     AR_KIND,
+    AR_OLDEST,
     AR_PRESENT,
     AR_PROC,
     AR_ZONE,
@@ -43,6 +45,7 @@ from engine.state import (
     G_NFILES,
     G_NNODES,
     G_PANIC,
+    G_STAMP,
     NIL,
     PR_CPU,
     PR_IMMUNE,
@@ -300,8 +303,8 @@ def reclaim(h, node, zone, pages, to_high, order):
         a = h.slot[i, AR_FILES]
         if a == h.g[G_BUSY]:
             continue
-        ref = h.slot[a, AR_HEAD]
         left = eligible_pages(h, a, node, zone)
+        ref = oldest(h, a, node) if zone < 0 else h.slot[a, AR_HEAD]
         while ref != NIL and left > 0:
             size = length(h, ref)
             if is_hole(h, ref) or count_of(h, ref) != 0 or isolated(h, ref):
@@ -312,6 +315,8 @@ def reclaim(h, node, zone, pages, to_high, order):
             if not eligible(h, z, node, zone):
                 ref = nxt(h, ref)
                 continue
+            if zone < 0:
+                keep_oldest(h, a, node, ref)
             k = size
             if to_high:
                 if not h.blk[b, BK_ISO]:
@@ -329,6 +334,31 @@ def reclaim(h, node, zone, pages, to_high, order):
                 return dropped
             ref = nxt(h, hole)
     return dropped
+
+
+@kernel
+def oldest(h, a, node):
+    """Element of a page cache before which nothing may be reclaimed for a node's request.
+
+    Known only within one command, step or migrate_pages call (G_STAMP), in which pages become
+    eligible in no other way than by being mapped (``memory.claim``).
+    """
+    if h.slot[a, AR_ASKED] == asked(h, node) and h.slot[a, AR_OLDEST] != NIL:
+        return h.slot[a, AR_OLDEST]
+    return h.slot[a, AR_HEAD]
+
+
+@kernel
+def keep_oldest(h, a, node, ref):
+    """Keep what ``oldest`` returns; the chains of areas keep it up to date."""
+    h.slot[a, AR_ASKED] = asked(h, node)
+    h.slot[a, AR_OLDEST] = ref
+
+
+@kernel
+def asked(h, node):
+    """A number for this moment, a node and the highest zone of the request."""
+    return (h.g[G_STAMP] * 64 + node) * KINDS + h.g[RQ_HIGHEST]
 
 
 @kernel

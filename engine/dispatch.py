@@ -38,6 +38,7 @@ from engine.state import (
     G_PANIC,
     G_PERM,
     G_RUNS,
+    G_STAMP,
     HI_PHASE,
     M_TARGET,
     NIL,
@@ -249,6 +250,7 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
 @kernel
 def command(h, commands, i):
     """Run one command and emit its RESULT row. False: it is to be called again (HI_PHASE)."""
+    h.g[G_STAMP] += 1
     if not h.g[HI_PHASE]:
         h.g[G_CAUSE] = h.g[G_NCMD]
         h.g[G_NCMD] += 1

@@ -10,6 +10,7 @@ from engine.state import (
     AR_HEAD,
     AR_HINTPOS,
     AR_HINTREF,
+    AR_OLDEST,
     AR_TAIL,
     DEFERRED,
     DESC,
@@ -204,6 +205,8 @@ def chain_unlink(h, a, ref):
         h.slot[a, AR_HINTREF] = p
         if p != NIL:
             h.slot[a, AR_HINTPOS] -= length(h, p)
+    if h.slot[a, AR_OLDEST] == ref:
+        h.slot[a, AR_OLDEST] = p
     if p == NIL:
         h.slot[a, AR_HEAD] = n
     else:
@@ -228,6 +231,8 @@ def chain_insert_before(h, a, ref, new):
         h.slot[a, AR_TAIL] = new
     else:
         set_prv(h, ref, new)
+        if h.slot[a, AR_OLDEST] == ref:
+            h.slot[a, AR_OLDEST] = new
 
 
 @kernel
@@ -246,6 +251,8 @@ def chain_replace(h, a, ref, new):
         set_prv(h, n, new)
     if h.slot[a, AR_HINTREF] == ref:
         h.slot[a, AR_HINTREF] = new
+    if h.slot[a, AR_OLDEST] == ref:
+        h.slot[a, AR_OLDEST] = new
 
 
 @kernel

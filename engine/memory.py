@@ -39,6 +39,7 @@ from engine.percpu import (
     whole_run,
 )
 from engine.state import (
+    AR_ASKED,
     AR_FILES,
     AR_HEAD,
     AR_HINT,
@@ -175,6 +176,7 @@ def change_count(h, ref, value):
 @kernel
 def claim(h, a, ref):
     """Make a loose element belong to an area."""
+    h.slot[a, AR_ASKED] = 0
     if ref >= 0:
         h.pb[ref, PB_OWN] = a
         h.pb[ref, PB_AUX] = 0

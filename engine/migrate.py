@@ -8,6 +8,7 @@ from engine.allocate import (
     alloc_huge,
     find_zone,
     has_room,
+    pick_zone,
     request,
     stopped,
     take_piece,
@@ -18,6 +19,7 @@ from engine.elements import (
     count_of,
     cut_out,
     deferred,
+    drop_run,
     is_folio,
     is_hole,
     isolated,
@@ -69,6 +71,7 @@ from engine.state import (
     G_PBO,
     G_PBP,
     G_PINNING,
+    G_STAMP,
     M_ABORT,
     M_AGAIN2,
     M_AGAIN4,
@@ -94,6 +97,7 @@ from engine.state import (
     RQ_MT,
     RQ_WAKES,
     RS_FLAG,
+    RS_LEN,
     RS_START,
     RS_STATE,
     T_FAILED,
@@ -102,6 +106,7 @@ from engine.state import (
     T_PAGES,
     TABLE,
     UNUSED,
+    Z_LOW,
     Z_PCPOFF,
     Z_PRESENT,
 )
@@ -123,6 +128,7 @@ SYSCALL = int(MigrateReason.SYSCALL)
 @kernel
 def begin_call(h, target, cpu, proc, node):
     """Start a migrate_pages call."""
+    h.g[G_STAMP] += 1
     h.g[M_TARGET] = target
     h.g[M_CPU] = cpu
     h.g[M_PROC] = proc
@@ -288,7 +294,11 @@ def move_base(h, a, ref, low_first):
     pb = block_pb(h, ref)
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
     ask_target(h, pb, False)
+    aside = NIL
     while left > 0:
+        if aside != NIL and pick_zone(h, Z_LOW) < 0:  # somebody will look at free pages
+            free_source(h, -2 - aside, True)
+            aside = NIL
         z = find_zone(h)
         if z < 0:
             if not stopped(h):
@@ -305,7 +315,11 @@ def move_base(h, a, ref, low_first):
             h.runb[-2 - new, RS_FLAG] ^= DESC
         chain_replace(h, a, part, new)
         count_used(h, a, pb, -k)
-        free_source(h, part, low_first or not down)
+        upwards = low_first or not down
+        if upwards and part < NIL and out_of_sight(h, zone_from):
+            aside = put_aside(h, aside, -2 - part)
+        else:
+            free_source(h, part, upwards)
         count_moved(h, a, zone_from, block_pb(h, new), False, k)
         if new >= 0 and low_first and down:
             turn_around(h, a, new)
@@ -315,6 +329,32 @@ def move_base(h, a, ref, low_first):
                 whole_again(h, a, new)
         ref = rest
         left -= k
+    if aside != NIL:
+        free_source(h, -2 - aside, True)
+
+
+@kernel
+def out_of_sight(h, zone_from):
+    """Whether no request for a target can get pages of the source's zone, or of its list."""
+    target = h.g[M_TARGET]
+    return target == OFFLINE or (target == PIN and zone_from % KINDS == MOVABLE_KIND)
+
+
+@kernel
+def put_aside(h, aside, r):
+    """Let pages wait that have moved; returns the run that holds them.
+
+    They are freed in one piece, with the same result: nothing else is freed meanwhile, and no
+    allocation can take them (``out_of_sight``).
+    """
+    h.runb[r, RS_STATE] = R_LOOSE
+    h.runb[r, RS_FLAG] = 0
+    if aside == NIL:
+        return r
+    h.runs[aside, RS_LEN] += h.runs[r, RS_LEN]
+    h.run[aside, RN_BNEXT] = h.run[r, RN_BNEXT]
+    drop_run(h, r)
+    return aside
 
 
 @kernel

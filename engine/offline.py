@@ -51,6 +51,7 @@ from engine.state import (
     G_NZONES,
     G_PBO,
     G_PBP,
+    G_STAMP,
     ISOLATED,
     M_ABORT,
     M_AGAIN2,
@@ -242,6 +243,7 @@ def status(h, attempt):
 def step(h, until_ns):
     """Run one step of the running offline (``until_ns`` bounds what may be skipped)."""
     h.g[G_NOW] = h.g[O_STEP]
+    h.g[G_STAMP] += 1
     phase = h.g[O_PHASE]
     if phase == BEGIN:
         step_begin(h)

@@ -97,9 +97,10 @@ NR_RUN = 8
 (
     AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
-    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_ZONE,
-) = range(25)  # fmt: skip
-"""IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up."""
+    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_ZONE,
+) = range(27)  # fmt: skip
+"""IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
+AR_OLDEST, AR_ASKED: ``allocate.oldest``'s."""
 NR_SLOT = AR_ZONE + 24
 """From AR_ZONE on: pages that a FILE area has in each zone (of eight nodes at most)."""
 EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, PR_CPU, PN_AREA)
@@ -122,8 +123,8 @@ ACC_TOUCHED = 5
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
-    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, SAVED,
-) = range(104)  # fmt: skip
+    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, SAVED,
+) = range(105)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16

@@ -7,7 +7,7 @@ nobody touches costs nothing, and however its time is divided the same steps hap
 
 At each step daemons go to a level drawn for it, kernel memory gives back and takes a little, and
 page cache of each zone follows what is free: it fills all but the stated share, and part of it is
-replaced. The first step is one nanosecond after time zero, when the residents are there.
+replaced. The first step belongs to time zero, when the residents are there: it fills the host.
 """
 
 from engine.draws import below, draw
@@ -62,9 +62,8 @@ class Background:
         self._own, self._shape, self._age = own, shape, age
         self._ram = memory_pages(shape)
         self._first_ns = 1 + below(age.every_ns, *own.key, STEP_PURPOSE)
-        self._step = (
-            0 if from_ns <= 1 else max(0, -(-(from_ns - self._first_ns) // age.every_ns)) + 1
-        )
+        late_ns = from_ns - self._first_ns
+        self._step = max(0, -(-late_ns // age.every_ns)) + 1 if from_ns else 0
         self._edge = 2 * (from_ns // age.pressure_every_ns) if age.pressure else 0
         while age.pressure and self._edge_ns() < from_ns:
             self._edge += 1
@@ -85,7 +84,7 @@ class Background:
 
     def _next_ns(self) -> int:
         """Time of the next step or edge of an episode; at one time the episode comes first."""
-        step_ns = self._first_ns + (self._step - 1) * self._age.every_ns if self._step else 1
+        step_ns = self._first_ns + (self._step - 1) * self._age.every_ns if self._step else 0
         return min(step_ns, self._edge_ns()) if self._age.pressure else step_ns
 
     def _edge_ns(self) -> int:

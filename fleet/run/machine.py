@@ -28,6 +28,7 @@ Commands = Sequence[Sequence[int]]
 
 _PLACE, _END, _EVICT = int(Do.PLACE), int(Do.END), int(Do.EVICT)
 _PROBE, _REBOOT = int(Do.PROBE), int(Do.REBOOT)
+_LOOKS = (_PROBE, int(Do.OFFLINE), int(Do.SAMPLE))
 _NOTHING = np.zeros((0, 8), np.int64)
 
 
@@ -130,7 +131,8 @@ class Machine:
         at, end, cut, self._paused = index, len(commands), False, False
         while at < end and commands[at][TIME] < limit_ns:
             time_ns, do, _, ident, a, _, _, boot = command = commands[at]
-            self._catch_up(time_ns)
+            if time_ns or do in _LOOKS:  # residents come before the first background step
+                self._catch_up(time_ns)
             sent = len(guests.causes)
             if do in (_PROBE, _REBOOT):
                 cut, limit_ns = True, time_ns
