@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import arena
 from engine.dispatch import BACKWARDS, RUNS_PER_PAGEBLOCK, examine, populate_blocks, run
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
@@ -364,7 +365,9 @@ class Host:
         rows, acc = scratch("rows", (1024, NR_COLUMNS)), scratch("acc", (shape.nr_blocks * 4, 6))
         records = reserve_runs(arrays["run"], 2048 + 10 * len(arrays["run"]))
         own = {name: array for name, array in arrays.items() if name not in ("pb", "run")}
-        fields = {**own, **views(arrays["pb"], records), "rows": rows, "acc": acc}
+        pb = arena.zeros(arrays["pb"].shape)
+        pb[:] = arrays["pb"]
+        fields = {**own, **views(pb, records), "rows": rows, "acc": acc}
         host._hold(H(**fields))
         return host
 
@@ -398,7 +401,9 @@ def _spare(name: str, like: np.ndarray) -> np.ndarray:
     """An array of that shape in the memory of spare clones."""
     held = _SPARE.get(name)
     if held is None or held.size < like.size:
-        held = _SPARE[name] = np.empty(like.size, like.dtype)
+        large = like.dtype == np.int32
+        held = arena.zeros((like.size, 1)).ravel() if large else np.empty(like.size, like.dtype)
+        _SPARE[name] = held
     return held[: like.size].reshape(like.shape)
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import arena
 from engine.enums import NR_CELLS, NR_COSTS, NR_COUNTERS
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
@@ -207,7 +208,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     blk[:, BK_NODE], blk[:, BK_RESERVED] = shape.block_node, shape.block_reserved
     return H(
         g=g, zone=zone, fl=fl, small=small, slot=empty_slots(8), blk=blk,
-        **views(np.zeros((nb * per_block, NR_PB), np.int32), np.zeros((64, NR_RUN), np.int32)),
+        **views(arena.zeros((nb * per_block, NR_PB)), np.zeros((64, NR_RUN), np.int32)),
         rows=scratch("rows", (1024, NR_COLUMNS)),
         moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),
         acc=scratch("acc", (nb * 4, 6)),
