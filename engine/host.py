@@ -76,6 +76,7 @@ from engine.state import (
     H,
     empty_slots,
     fresh,
+    pack_runs,
     reserve_runs,
     resized,
     scratch,
@@ -370,6 +371,10 @@ class Host:
         fields = {**own, **views(pb, records), "rows": rows, "acc": acc}
         host._hold(H(**fields))
         return host
+
+    def settle(self) -> None:
+        """Say that a host has become what it is: its memory is laid out for speed."""
+        pack_runs(self._h.run, int(self._h.g[G_RUNTOP]))
 
     def clone(self, *, spare: bool = False) -> "Host":
         """An independent copy; only what is in use is copied of the run records.

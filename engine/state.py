@@ -10,6 +10,7 @@ References to elements are int32: ``ref >= 0`` is a pageblock, ``ref <= -2`` the
 """
 
 import contextlib
+import ctypes
 import mmap
 from typing import Any, NamedTuple
 
@@ -55,6 +56,10 @@ PIN_BITS = 18
 PIN_MASK = (1 << PIN_BITS) - 1
 """A count holds pins in its low 18 bits and short references above (13 bits)."""
 
+HUGE_BYTES = 2 << 20
+MADV_COLLAPSE = 25
+"""Of include/uapi/asm-generic/mman-common.h, since Linux 6.1."""
+_MADVISE = ctypes.CDLL(None).madvise
 RANGES = 1024
 RING = 8
 
@@ -238,14 +243,30 @@ def resized(array: np.ndarray, size: int) -> np.ndarray:
 
 
 def reserve_runs(used: Int32, size: int) -> Int32:
-    """Return room for ``size`` run records that begins with a copy of ``used``; the rest is zero.
+    """Return room for ``size`` run records or more that begins with a copy of ``used``.
 
-    Most of the room is never used and must cost nothing, so huge pages (which NumPy asks for in
-    large arrays) are refused: the last one would be about half empty on every host, 1.3 MiB.
+    The rest is zero. Most of it is never used and must cost nothing, so huge pages (which NumPy
+    asks for in large arrays) are refused: the last one would be about half empty on every host,
+    1.3 MiB. ``pack_runs`` asks for those that will be full.
     """
-    room = mmap.mmap(-1, size * NR_RUN * used.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    record = NR_RUN * used.itemsize
+    size = -(-size * record // HUGE_BYTES) * HUGE_BYTES  # the system aligns whole huge pages
+    room = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without huge pages has nothing to refuse
         room.madvise(mmap.MADV_NOHUGEPAGE)
-    out = np.frombuffer(room, np.int32).reshape(size, NR_RUN)
+    out = np.frombuffer(room, np.int32).reshape(size // record, NR_RUN)
     out[: len(used)] = used
     return out
+
+
+def pack_runs(run: Int32, used: int) -> None:
+    """Move the ``used`` first records of ``reserve_runs``'s into huge pages, but for a rest.
+
+    As for pageblocks (``engine.arena``), what is visited in no order is cheaper there. Linux before
+    6.1 cannot, and leaves them where they are.
+    """
+    address = run.ctypes.data
+    pages = (2 * used * NR_RUN * run.itemsize + HUGE_BYTES) // (2 * HUGE_BYTES)
+    if pages and pages * HUGE_BYTES <= run.nbytes and address % HUGE_BYTES == 0:
+        for advice in (mmap.MADV_HUGEPAGE, MADV_COLLAPSE):
+            _MADVISE(ctypes.c_void_p(address), ctypes.c_size_t(pages * HUGE_BYTES), advice)

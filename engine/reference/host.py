@@ -233,6 +233,9 @@ class ReferenceHost(History):
         """Go on under another decision table (of the same profile: marks are not computed anew)."""
         self.table = [int(x) for x in table]
 
+    def settle(self) -> None:
+        """Nothing to do here: the fast host's memory has a layout."""
+
     def clone(self, *, spare: bool = False) -> "ReferenceHost":  # noqa: ARG002
         """An independent copy (``spare``: as ``engine.host.Host``, which need not be used)."""
         return copy.deepcopy(self)

@@ -42,6 +42,10 @@ class Engine(Protocol):
         """Go on under another decision table of the same profile."""
         ...
 
+    def settle(self) -> None:
+        """Lay out memory for a host that has its age."""
+        ...
+
     def execute(self, commands: Int64, until_ns: int) -> Int64:
         """Apply commands and advance; see ``docs/architecture.md``."""
         ...
@@ -147,6 +151,7 @@ class World:
             aged.execute(history(self.own(host), shape, age.history), 0)
             if self.spool:
                 save(self.spool, host, aged)
+        aged.settle()
         aged.use_table(self.table)
         return aged
 

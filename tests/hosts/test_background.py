@@ -3,6 +3,7 @@
 import pytest
 
 from engine.draws import below
+from engine.enums import Op
 from fleet.hosts.ageing import Age, Own
 from fleet.hosts.background import Background
 from fleet.hosts.shape import host_shape
@@ -49,7 +50,24 @@ def test_a_host_that_boots_later_joins_the_schedule(from_ns: int) -> None:
 
 def test_one_episode_a_day_and_twelve_steps() -> None:
     calls = background().take(10 * 24 * HOUR)
-    pressure = [call for call in calls if call[1] == 3]
-    assert 18 <= len(pressure) <= 20
+    pressure = [call[0] for call in calls if call[1] == 3]
+    assert pressure[:3] == [Op.AGE, Op.UNMAP, Op.MAP]
+    assert 9 <= pressure.count(Op.AGE) <= 10
     assert 119 <= sum(call[1] == 1 for call in calls) <= 122
     assert background(1).take(24 * HOUR) != background(2).take(24 * HOUR)
+
+
+def test_the_first_step_belongs_to_time_zero_and_fills_the_cache() -> None:
+    first = background().take(0)
+    assert [call[0] for call in first] == [Op.AGE, Op.AGE] + [Op.CACHE] * (len(first) - 2)
+    assert background().due_ns == 0
+
+
+def test_daemons_go_from_level_to_level() -> None:
+    base = [call for call in background().take(24 * HOUR) if call[:2] == (Op.AGE, 1)]
+    level = own(0).base_pages
+    for _, _, _, freed, low, high, _ in base:
+        assert low == high
+        assert freed == max(level - high, 0)
+        assert abs(high - own(0).base_pages) <= own(0).base_pages // 20
+        level = high
