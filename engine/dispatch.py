@@ -2,6 +2,7 @@
 
 from engine.allocate import reclaim
 from engine.draw_kernel import below
+from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import grow_pool, read, touch
@@ -9,12 +10,16 @@ from engine.freelist import fl, link, note_range, set_max_chunk, unlink
 from engine.history import age, follow, stir
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
+from engine.landmarks import mark
 from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
 from engine.migrate import migrate
 from engine.offline import add_block, offline, online, signal, status, step
 from engine.pin import hold, pin
 from engine.pointer import host_at
 from engine.state import (
+    AR_HEAD,
+    AR_KIND,
+    AR_MARKS,
     BK_FILE,
     BK_KERNEL,
     BK_NODE,
@@ -26,6 +31,7 @@ from engine.state import (
     FL_TAIL,
     G_CAUSE,
     G_ERROR,
+    G_FEW,
     G_IO,
     G_KILLED,
     G_MAXO,
@@ -36,6 +42,7 @@ from engine.state import (
     G_NROWS,
     G_NZONES,
     G_PANIC,
+    G_PBP,
     G_PERM,
     G_RUNS,
     G_STAMP,
@@ -304,12 +311,14 @@ def short_of_space(h):
 def examine(at, commands):
     """Look at commands before they are run: the highest slot they may open, -1 without any.
 
-    BACKWARDS when their times go back. G_ERROR: whether a list will be shuffled.
+    BACKWARDS when their times go back. G_ERROR: whether a list will be shuffled. G_FEW: commands
+    about a part of an area smaller than a pageblock.
     """
     h = host_at(at)
     top = -1
     last_ns = h.g[G_NOW] if h.g[G_NCMD] else commands[0, 0]
     h.g[G_ERROR] = 0
+    h.g[G_FEW] = 0
     for i in range(len(commands)):
         op = commands[i, 1]
         if commands[i, 0] < last_ns:
@@ -319,7 +328,24 @@ def examine(at, commands):
             top = max(top, commands[i, 2])
         elif op == SHUFFLE or op == STIR:
             h.g[G_ERROR] = 1
+        if op == FREE or op == TOUCH or op == READ or op == PIN or op == HOLD:
+            pages = commands[i, 4] if op != PIN and op != HOLD else commands[i, 5]
+            h.g[G_FEW] += pages < h.g[G_PBP]
     return top
+
+
+@entry
+def set_landmarks(at):
+    """Write the landmarks of all areas that have rows in an empty table."""
+    h = host_at(at)
+    for a in range(len(h.slot)):
+        if h.slot[a, AR_KIND] < 0 or h.slot[a, AR_MARKS] < 0:
+            continue
+        ref, pos = h.slot[a, AR_HEAD], 0
+        while ref != NIL:
+            mark(h, a, ref, pos)
+            pos += length(h, ref)
+            ref = nxt(h, ref)
 
 
 @entry

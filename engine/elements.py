@@ -6,17 +6,21 @@ walking from the last one used, so work along an area is linear.
 """
 
 from engine.kernel import kernel
+from engine.landmarks import hand_over, mark, nearest, unmark
 from engine.state import (
     AR_HEAD,
     AR_HINTPOS,
     AR_HINTREF,
+    AR_MARKS,
     AR_OLDEST,
+    AR_PAGES,
     AR_TAIL,
     DEFERRED,
     DESC,
     FOLIO,
     G_ERROR,
     G_LPOS,
+    G_PBO,
     G_PBP,
     G_RUNFREE,
     G_RUNS,
@@ -207,6 +211,7 @@ def chain_unlink(h, a, ref):
             h.slot[a, AR_HINTPOS] -= length(h, p)
     if h.slot[a, AR_OLDEST] == ref:
         h.slot[a, AR_OLDEST] = p
+    unmark(h, ref)
     if p == NIL:
         h.slot[a, AR_HEAD] = n
     else:
@@ -233,6 +238,7 @@ def chain_insert_before(h, a, ref, new):
         set_prv(h, ref, new)
         if h.slot[a, AR_OLDEST] == ref:
             h.slot[a, AR_OLDEST] = new
+        unmark(h, ref)
 
 
 @kernel
@@ -253,6 +259,7 @@ def chain_replace(h, a, ref, new):
         h.slot[a, AR_HINTREF] = new
     if h.slot[a, AR_OLDEST] == ref:
         h.slot[a, AR_OLDEST] = new
+    hand_over(h, ref, new)
 
 
 @kernel
@@ -261,12 +268,19 @@ def locate(h, a, index):
     ref, pos = h.slot[a, AR_HINTREF], h.slot[a, AR_HINTPOS]
     if ref == NIL:
         ref, pos = h.slot[a, AR_HEAD], 0
+    far = len(h.marks) and h.slot[a, AR_MARKS] >= 0 and abs(index - pos) > h.g[G_PBP]
+    if far:
+        row = nearest(h, a, index, h.slot[a, AR_PAGES] - 1 >> h.g[G_PBO])
+        if row != NIL:
+            ref, pos = h.marks[row, 0], h.marks[row, 1]
     while index < pos:
         ref = prv(h, ref)
         pos -= length(h, ref)
     while index >= pos + length(h, ref):
         pos += length(h, ref)
         ref = nxt(h, ref)
+    if far:
+        mark(h, a, ref, pos)
     h.slot[a, AR_HINTREF] = ref
     h.slot[a, AR_HINTPOS] = pos
     h.g[G_LPOS] = pos

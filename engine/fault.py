@@ -30,6 +30,7 @@ from engine.elements import (
 from engine.enums import Cell, Cost, Counter, Errno
 from engine.freelist import zone_of_pb
 from engine.kernel import kernel
+from engine.landmarks import unmark
 from engine.memory import (
     ANON,
     FILE,
@@ -184,6 +185,7 @@ def shorten_hole(h, a, hole, before, index, pages):
     """Take ``pages`` off the begin of a hole whose new predecessor is ``before``."""
     r = -2 - hole
     set_prv(h, hole, before)
+    unmark(h, hole)
     h.run[r, RN_CNT] -= pages
     if h.run[r, RN_CNT] == 0:
         chain_unlink(h, a, hole)

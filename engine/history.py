@@ -39,6 +39,7 @@ from engine.state import (
     AR_HINT,
     AR_HINTREF,
     AR_KIND,
+    AR_MARKS,
     AR_PAGES,
     AR_PRESENT,
     AR_PROC,
@@ -183,6 +184,7 @@ def begin(h, a, key, mix):
     h.g[HI_PHASE] = GROW
     h.g[HI_DRAWS] = 0
     h.slot[a, AR_HINTREF] = NIL  # positions move
+    h.slot[a, AR_MARKS] = NIL
     return OK
 
 

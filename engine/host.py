@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import arena
-from engine.dispatch import BACKWARDS, RUNS_PER_PAGEBLOCK, examine, populate_blocks, run
+from engine.dispatch import (
+    BACKWARDS,
+    RUNS_PER_PAGEBLOCK,
+    examine,
+    populate_blocks,
+    run,
+    set_landmarks,
+)
+from engine.enums import AreaKind
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
@@ -14,6 +22,8 @@ from engine.shape import HostShape
 from engine.state import (
     AR_HEAD,
     AR_KIND,
+    AR_MARKS,
+    AR_PAGES,
     BK_FILE,
     BK_ISO,
     BK_KERNEL,
@@ -29,6 +39,7 @@ from engine.state import (
     FREE,
     G_BLOCK_PBS,
     G_ERROR,
+    G_FEW,
     G_MAXO,
     G_NCMD,
     G_NNODES,
@@ -76,6 +87,7 @@ from engine.state import (
     H,
     empty_slots,
     fresh,
+    no_landmarks,
     pack_runs,
     reserve_runs,
     resized,
@@ -105,6 +117,9 @@ class Host:
     """
 
     __slots__ = ("_at", "_h", "_table", "shape")
+
+    few = 64
+    """Commands of a batch about less than a pageblock each from which on landmarks pay."""
 
     def __init__(self, shape: HostShape, table: Int64, costs: Int64) -> None:
         compile_ahead()
@@ -170,9 +185,25 @@ class Host:
             larger = empty_slots(max(2 * len(h.slot), top + 1))
             larger[: len(h.slot)] = h.slot
             self._hold(h._replace(slot=larger))
+        if h.g[G_FEW] >= self.few:
+            self._survey()
         if h.g[G_ERROR]:
             size = int(h.g[G_PERM]) + len(h.pbs) // 2 + 1
             self._hold(self._h._replace(small=resized(h.small, size)))
+
+    def _survey(self) -> None:
+        """Set landmarks in all areas that are no bags, unless they have them."""
+        slot, pages_per_row = self._h.slot, int(self._h.g[G_PBP])
+        areas = np.flatnonzero((slot[:, AR_KIND] >= 0) & ~np.isin(slot[:, AR_KIND], BAGS))
+        if not len(areas) or (len(self._h.marks) and (slot[areas, AR_MARKS] >= 0).all()):
+            return
+        rows = -(-slot[areas, AR_PAGES] // pages_per_row)
+        slot[:, AR_MARKS] = NIL
+        slot[areas, AR_MARKS] = np.cumsum(rows) - rows
+        marks = np.full((int(rows.sum()), 2), NIL, np.int64)
+        marked = np.zeros(len(self._h.pb) + len(self._h.run), np.int32)
+        self._hold(self._h._replace(marks=marks, marked=marked))
+        set_landmarks(self._at)
 
     def _grow(self, why: int) -> None:
         """Give the host more run records or rows."""
@@ -180,7 +211,9 @@ class Host:
         if why == RUNS_SHORT:
             least = 2048 + 12 * self.nr_runs + 2 * RUNS_PER_PAGEBLOCK * len(h.pb)
             used = h.run[: int(h.g[G_RUNTOP])]
-            self._hold(h._replace(**views(h.pb, reserve_runs(used, max(least, 2 * len(h.run))))))
+            run = reserve_runs(used, max(least, 2 * len(h.run)))
+            marked = resized(h.marked, len(h.pb) + len(run)) if len(h.marks) else h.marked
+            self._hold(h._replace(**views(h.pb, run), marked=marked))
         else:
             rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
             rows[: len(h.rows)] = h.rows
@@ -346,7 +379,8 @@ class Host:
     def save(self) -> dict[str, np.ndarray]:
         """Return all that tells this host from one of its shape: what ``load`` takes."""
         h = self._h
-        arrays = {n: a for n, a in _fields(h) if n not in VIEWED and n not in SCRATCH}
+        passing = (*VIEWED, *SCRATCH, *LANDMARKS)
+        arrays = {n: a for n, a in _fields(h) if n not in passing}
         return {**arrays, "pb": h.pb, "run": h.run[: int(h.g[G_RUNTOP])]}
 
     @classmethod
@@ -368,7 +402,7 @@ class Host:
         own = {name: array for name, array in arrays.items() if name not in ("pb", "run")}
         pb = arena.zeros(arrays["pb"].shape)
         pb[:] = arrays["pb"]
-        fields = {**own, **views(pb, records), "rows": rows, "acc": acc}
+        fields = {**own, **views(pb, records), "rows": rows, "acc": acc, **no_landmarks()}
         host._hold(H(**fields))
         return host
 
@@ -386,7 +420,7 @@ class Host:
         other.shape = self.shape
         h = self._h
         top = int(h.g[G_RUNTOP])
-        copied = {n: a for n, a in _fields(h) if n not in (*SCRATCH, *VIEWED)}
+        copied = {n: a for n, a in _fields(h) if n not in (*SCRATCH, *VIEWED, *LANDMARKS)}
         copied |= {"pb": h.pb, "run": h.run[:top]}
         new: dict[str, np.ndarray] = {name: getattr(h, name) for name in SCRATCH}
         for name, used in copied.items():
@@ -394,11 +428,13 @@ class Host:
             new[name] = _spare(name, like) if spare else np.empty_like(like)
             new[name][: len(used)] = used
         viewed = views(new.pop("pb"), new.pop("run"))
-        other._hold(H(**new, **viewed))
+        other._hold(H(**new, **viewed, **no_landmarks()))
         return other
 
 
 VIEWED = ("pb", "pbs", "run", "runs", "runb")
+LANDMARKS = ("marks", "marked")
+BAGS = (int(AreaKind.FILE), int(AreaKind.KERNEL))
 _SPARE: dict[str, np.ndarray] = {}
 
 

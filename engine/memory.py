@@ -46,6 +46,7 @@ from engine.state import (
     AR_HINTPOS,
     AR_HINTREF,
     AR_KIND,
+    AR_MARKS,
     AR_PAGES,
     AR_PRESENT,
     AR_PROC,
@@ -360,6 +361,7 @@ def map_area(h, a, p, kind, pages, hinted):
     h.slot[a, AR_TAIL] = NIL
     h.slot[a, AR_HINTREF] = NIL
     h.slot[a, AR_HINTPOS] = 0
+    h.slot[a, AR_MARKS] = NIL
     left = pages
     while left > 0:  # a hole's length is an int32
         k = min(left, 1 << 30)

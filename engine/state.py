@@ -103,13 +103,13 @@ NR_RUN = 8
 (
     AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
-    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_ZONE,
-) = range(27)  # fmt: skip
+    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_ZONE,
+) = range(28)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
-AR_OLDEST, AR_ASKED: ``allocate.oldest``'s."""
+AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 NR_SLOT = AR_ZONE + 24
 """From AR_ZONE on: pages that a FILE area has in each zone (of eight nodes at most)."""
-EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, PR_CPU, PN_AREA)
+EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, AR_MARKS, PR_CPU, PN_AREA)
 """Columns where -1 means none."""
 
 ACC_TOUCHED = 5
@@ -129,8 +129,8 @@ ACC_TOUCHED = 5
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
-    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, SAVED,
-) = range(105)  # fmt: skip
+    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, SAVED,
+) = range(106)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -163,6 +163,8 @@ class H(NamedTuple):
     rows: Int64  # [capacity, NR_COLUMNS]
     moves: Int64  # [2 + RING, ...]: of the command, of the offline, the last passes
     acc: Int64  # [nr_blocks * 4, 6]: what a PIN did by (block, path), and the cells it touched
+    marks: Int64  # [rows, 2]: landmarks (``engine.landmarks``), none as a rule
+    marked: Int32  # [nr_pageblocks + nr_runs], or empty
 
 
 VARIES = -1
@@ -172,6 +174,7 @@ COLUMNS: dict[str, tuple[type, int]] = {
     "pb": (np.int32, NR_PB), "pbs": (np.int8, 4 * NR_PB), "run": (np.int32, NR_RUN),
     "runs": (np.int16, 2 * NR_RUN), "runb": (np.int8, 4 * NR_RUN),
     "rows": (np.int64, NR_COLUMNS), "moves": (np.int64, VARIES), "acc": (np.int64, 6),
+    "marks": (np.int64, 2), "marked": (np.int32, 0),
 }  # fmt: skip
 """Type and second dimension (0: none) of each array of a host."""
 
@@ -217,7 +220,13 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
         rows=scratch("rows", (1024, NR_COLUMNS)),
         moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),
         acc=scratch("acc", (nb * 4, 6)),
+        **no_landmarks(),
     )  # fmt: skip
+
+
+def no_landmarks() -> dict[str, Any]:
+    """The tables of a host that has none."""
+    return {"marks": np.zeros((0, 2), np.int64), "marked": np.zeros(0, np.int32)}
 
 
 def views(pb: Int32, run: Int32) -> dict[str, Any]:

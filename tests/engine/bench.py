@@ -23,7 +23,15 @@ Int64 = NDArray[np.int64]
 Engine = Any
 """A class with the surface of docs/architecture.md, or an object of it."""
 
+class Surveyed(Host):
+    """A fast host that sets landmarks for a single small command."""
+
+    __slots__ = ()
+    few = 1
+
+
 ENGINES: tuple[Engine, ...] = (ReferenceHost, Host)
+ALL_ENGINES = (*ENGINES, Surveyed)
 """The reference comes first: it defines what the others must compute."""
 
 _KINDS = {

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.engine.bench import ENGINES, Bench
+from tests.engine.bench import ALL_ENGINES, Bench
 from tests.engine.commands import Commander, Draws, make_bench
 
 KEYS = st.integers(0, (1 << 62) - 1)
@@ -33,7 +33,7 @@ class Engines(RuleBasedStateMachine):
         """Make the hosts and their history."""
         d = Draws(key)
         self.steps = 0
-        self.bench = make_bench(d, ENGINES, self.full_every)
+        self.bench = make_bench(d, ALL_ENGINES, self.full_every)
         self.commander = Commander(self.bench, d)
 
     @rule(key=KEYS)
