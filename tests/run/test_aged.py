@@ -93,3 +93,13 @@ def test_page_cache_fills_what_workloads_leave(tmp_path: Path) -> None:
     managed = sum(r["managed_pages"] for r in late)
     assert sum(r["file_pages"] for r in late) > managed // 10
     assert np.mean([r["free_pages"] / r["managed_pages"] for r in late]) < 0.3
+
+
+def test_at_time_zero_the_residents_are_there_and_the_cache_fills_the_rest(tmp_path: Path) -> None:
+    world, scenario = aged_world()
+    files = run_files(tmp_path, replace(world, engine="fast"), scenario)
+    rows = [r for r in read_rows(tmp_path, files, "host_samples") if r["time_ns"] == 0]
+    assert rows
+    managed = sum(r["managed_pages"] for r in rows)
+    assert sum(r["free_pages"] for r in rows) < 0.25 * managed
+    assert sum(r["file_pages"] for r in rows) > 0.3 * managed
