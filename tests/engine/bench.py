@@ -23,6 +23,7 @@ Int64 = NDArray[np.int64]
 Engine = Any
 """A class with the surface of docs/architecture.md, or an object of it."""
 
+
 class Surveyed(Host):
     """A fast host that sets landmarks for a single small command."""
 
