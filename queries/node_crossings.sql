@@ -53,22 +53,30 @@ per_workload AS (
 pinned AS (
     SELECT arm, sum(pages) AS pages, sum(off) AS off FROM per_workload GROUP BY arm
 ),
+without_room AS MATERIALIZED (
+    SELECT DISTINCT arm, rep, request, attempt, host, zone
+    FROM blockers
+    WHERE class = 'no_room'
+),
+-- outer joins: inner ones are put in an order that compares all attempts with all requests first
 blocked AS (
     SELECT DISTINCT
         b.arm, b.rep, b.request, b.host, b.zone, h.block_pages,
         coalesce(a.end_ns, r.deadline_ns) AS at_ns
-    FROM blockers AS b
-    JOIN attempts AS a USING (arm, rep, attempt)
-    JOIN requests AS r ON r.arm = b.arm AND r.rep = b.rep AND r.request = b.request
-    JOIN hosts AS h ON h.arm = b.arm AND h.rep = b.rep AND h.host = b.host
-    WHERE b.class = 'no_room' AND ($kind = 'all' OR r.kind = $kind)
+    FROM without_room AS b
+    LEFT JOIN attempts AS a ON a.arm = b.arm AND a.rep = b.rep AND a.attempt = b.attempt
+    LEFT JOIN requests AS r ON r.arm = b.arm AND r.rep = b.rep AND r.request = b.request
+    LEFT JOIN hosts AS h ON h.arm = b.arm AND h.rep = b.rep AND h.host = b.host
+    WHERE $kind = 'all' OR r.kind = $kind
+),
+sampled AS (
+    SELECT DISTINCT arm, rep, host, time_ns FROM host_samples
 ),
 looked AS (
-    SELECT b.*, max(s.time_ns) AS seen_ns
+    SELECT b.*, s.time_ns AS seen_ns
     FROM blocked AS b
-    LEFT JOIN host_samples AS s
+    ASOF LEFT JOIN sampled AS s
         ON s.arm = b.arm AND s.rep = b.rep AND s.host = b.host AND s.time_ns <= b.at_ns
-    GROUP BY ALL
 ),
 found AS (
     SELECT
