@@ -32,8 +32,9 @@ class Surveyed(Host):
 
 
 ENGINES: tuple[Engine, ...] = (ReferenceHost, Host)
-ALL_ENGINES = (*ENGINES, Surveyed)
 """The reference comes first: it defines what the others must compute."""
+
+ALL_ENGINES = (*ENGINES, Surveyed)
 
 _KINDS = {
     "D": ZoneKind.DMA32,
