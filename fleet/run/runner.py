@@ -12,7 +12,7 @@ from fleet.errors import RunError
 from fleet.log import paths, records
 from fleet.log.folder import RunFolder
 from fleet.log.records import Identity
-from fleet.plan.build import build_plan
+from fleet.plan.build import Inputs, build_plan, read_inputs
 from fleet.plan.tables import Plan
 from fleet.run.coordinator import Crew
 from fleet.run.crews import InlineCrew
@@ -99,18 +99,24 @@ def simulate(scenario: Scenario, settings: Settings, talk: Talk) -> Finished:
         The folder can be resumed; no process is left.
     """
     identity = identity_of(scenario)
-    plan = build_plan(scenario)
+    inputs = read_inputs(scenario)
+    plan = build_plan(scenario, inputs=inputs)
     path = settings.out or RUNS / identity.folder_name
     with RunFolder.open(path, identity, resolve(scenario), resume=settings.resume) as folder:
         if not folder.complete:
-            _run_missing(scenario, settings, talk, folder, plan)
-            folder.finish()
+            _run_missing(scenario, settings, talk, folder, inputs, plan)
+            folder.finish({"steady": asdict(plan.steady)} if plan.steady else None)
             return Finished(path, _tallies(path, identity), was_complete=False)
         return Finished(path, _tallies(path, identity), was_complete=True)
 
 
 def _run_missing(
-    scenario: Scenario, settings: Settings, talk: Talk, folder: RunFolder, first: Plan
+    scenario: Scenario,
+    settings: Settings,
+    talk: Talk,
+    folder: RunFolder,
+    inputs: Inputs,
+    first: Plan,
 ) -> None:
     """Run the missing units in order, all on one crew."""
     plans = {first.replication: first}
@@ -123,7 +129,7 @@ def _run_missing(
     ):
         for name, rep in missing:
             if rep not in plans:
-                plans[rep] = build_plan(scenario, rep, hosts=first.hosts)
+                plans[rep] = build_plan(scenario, rep, inputs=inputs)
             plan = plans[rep]
             label = name if scenario.replications == 1 else f"{name} rep {rep}"
             talk.unit(label, plan.horizon_ns, len(plan.requests))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 from fleet.cli.app import main
 from fleet.errors import InputError
 from fleet.log.verify import verify_run
+from fleet.plan.build import Inputs, build_plan, read_inputs
 from fleet.run.progress import Talk, clock
 from fleet.run.runner import Finished, Settings, identity_of, simulate
 from fleet.scenario.load import load_scenario
+from fleet.scenario.models import Scenario
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 CHILD = """
@@ -66,6 +69,28 @@ def test_a_run_is_complete_and_verified(whole: Path) -> None:
     assert found.complete
     assert found.problems == ()
     assert (found.units, found.rows > 300) == (2, True)
+
+
+def test_the_manifest_remembers_what_the_workloads_come_to(whole: Path) -> None:
+    plan = build_plan(load_scenario(TINY))
+    said = json.loads((whole / "manifest.json").read_text())["provenance"]
+    assert plan.steady is not None
+    assert said == {"steady": asdict(plan.steady)}
+
+
+def test_inputs_are_read_once_for_all_replications(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(scenario: Scenario) -> Inputs:
+        read.append(scenario.name)
+        return read_inputs(scenario)
+
+    monkeypatch.setattr("fleet.run.runner.read_inputs", counted)
+    monkeypatch.setattr("fleet.plan.build.read_inputs", counted)
+    run_tiny(tmp_path / "run", "replications=2")
+    assert len(read) == 1
 
 
 def test_rows_do_not_contradict_each_other(whole: Path) -> None:
