@@ -77,6 +77,8 @@ def allowed(path: Path, imported: str) -> bool:
     if top in OURS:
         if module == "fleet.__main__":
             return imported == "fleet.cli.app"
+        if module == "fleet":
+            return imported in ("fleet.errors", "fleet.api")
         common = {"fleet.errors"} if module.startswith("fleet.") else set()
         return room_of(imported) == room or within(imported, may | common)
     third_party = {name for name in may if name.split(".")[0] not in OURS}

@@ -20,7 +20,7 @@ def run(
 ) -> None:
     """Copy a run's event log to Parquet files with arm, rep and shard as columns.
 
-    Example: fleet export --parquet /tmp/events
+    Example: fleet export --parquet events-parquet
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

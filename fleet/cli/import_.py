@@ -17,7 +17,10 @@ def openb(
     nodes: Annotated[str, typer.Argument(metavar="NODES.csv", help="The openb node list.")],
     out: Out,
 ) -> None:
-    """Import the hosts of alibaba/clusterdata, cluster-trace-gpu-v2023."""
+    """Import the hosts of alibaba/clusterdata, cluster-trace-gpu-v2023.
+
+    Example: fleet import openb openb_node_list_all_node.csv -o hosts.parquet
+    """
     from fleet.inputs.openb import read_openb
     from fleet.inputs.write import write_table
 
@@ -40,7 +43,10 @@ def azure2017(
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the draws for censored lifetimes.")] = 1,
 ) -> None:
-    """Import the VM arrivals of AzurePublicDataset V1 as processed for trace generation."""
+    """Import the VM arrivals of AzurePublicDataset V1 as processed for trace generation.
+
+    Example: fleet import azure2017 azure-folder -o vms.parquet
+    """
     from fleet.inputs.azure2017 import read_azure2017
     from fleet.inputs.write import write_table
 

@@ -68,7 +68,10 @@ FormatOption = Annotated[Format, typer.Option("--format", help="table or json.")
 
 @app.command("list")
 def list_(fmt: FormatOption = Format.TABLE) -> None:
-    """List profiles, pin policies, offline policies and sizing presets."""
+    """List profiles, pin policies, offline policies and sizing presets.
+
+    Example: fleet policy list
+    """
     if fmt is Format.JSON:
         listing = {
             kind.replace(" ", "_"): [{"name": i.name, "summary": i.summary} for i in items]
@@ -91,7 +94,10 @@ def explain(
     ] = DEFAULT_PROFILE,
     fmt: FormatOption = Format.TABLE,
 ) -> None:
-    """Explain every cell of the decision table under NAME: value, meaning and source."""
+    """Explain every cell of the decision table under NAME: value, meaning and source.
+
+    Example: fleet policy explain linux-5.13+unbounded@movable-75
+    """
     try:
         explanation = explanation_of(name, profile)
     except PolicyError as error:

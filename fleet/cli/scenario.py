@@ -40,7 +40,10 @@ def _headline(file: Path) -> str:
 def list_scenarios(
     output: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
 ) -> None:
-    """List the shipped scenarios."""
+    """List the shipped scenarios.
+
+    Example: fleet scenario list
+    """
     rows = [{"name": name, "question": _headline(file)} for name, file in shipped().items()]
     if output is Format.JSON:
         print(json.dumps(rows, indent=2))
@@ -58,7 +61,10 @@ def show(
         bool, typer.Option("--resolved", help="Validate and write every default out.")
     ] = False,
 ) -> None:
-    """Print a scenario: as it is written, or with --resolved as it is understood."""
+    """Print a scenario: as it is written, or with --resolved as it is understood.
+
+    Example: fleet scenario show quickstart --resolved
+    """
     if resolved or sets:
         print(resolve(load_scenario(source, sets or [])), end="")
         return
@@ -67,7 +73,10 @@ def show(
 
 @app.command()
 def check(source: Source, sets: Sets = None) -> None:
-    """Validate a scenario with its input files and print what a run of it holds."""
+    """Validate a scenario with its input files and print what a run of it holds.
+
+    Example: fleet scenario check quickstart --set horizon=2h
+    """
     from fleet.cli.steady import steady_lines
     from fleet.plan.build import build_plan
     from fleet.scenario.units import format_duration
@@ -104,7 +113,10 @@ def init(
         str, typer.Option("--from", help="Shipped scenario to start from.")
     ] = "quickstart",
 ) -> None:
-    """Start an own scenario as a copy of a shipped one, comments and all."""
+    """Start an own scenario as a copy of a shipped one, comments and all.
+
+    Example: fleet scenario init -o my-fleet.yaml --from quickstart
+    """
     if source not in shipped():
         known = ", ".join(shipped())
         raise InputError(f"no such shipped scenario (shipped: {known})", where="--from")
@@ -123,5 +135,8 @@ def init(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of scenario files."""
+    """Print the JSON schema of scenario files.
+
+    Example: fleet scenario schema
+    """
     print(json.dumps(Scenario.model_json_schema(by_alias=True), indent=2))

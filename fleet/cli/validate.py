@@ -47,6 +47,8 @@ def run(
     Exit code 1 when a selected line could not be replayed (no profile for its kernel, an
     operation that is unknown or not supported) or a class is below --require; those lines are
     listed, never skipped. Disagreements alone do not fail.
+
+    Example: fleet validate cases.jsonl --kernel 6.1
     """
     from fleet.lab import report
 

@@ -16,7 +16,7 @@ def run(
 
     One line per problem on stdout; exit code 1 when there is any.
 
-    Example: fleet verify runs/quickstart-1a2b3c4d
+    Example: fleet verify
     """
     from fleet.log.find import find_run
     from fleet.log.verify import verify_run
