@@ -176,10 +176,18 @@ class Catalog:
             self._shared.close()
             self._shared = None
 
-    def rows(self, table: str) -> pa.Table:
-        """Return a whole table in the order of arms, replications, shards and writing."""
+    def rows(self, table: str, where: Any = None) -> pa.Table:
+        """Return a table in the order of arms, replications, shards and writing.
+
+        Parameters
+        ----------
+        table : str
+        where : pyarrow.dataset.Expression, optional
+            Only rows that fulfil it; files whose arm, rep and shard do not are not opened.
+        """
         view = self._views[table]
-        return view if isinstance(view, pa.Table) else view.to_table()
+        dataset = ds.dataset(view) if isinstance(view, pa.Table) else view
+        return dataset.to_table(filter=where)
 
     def _connect(self, threads: int | None) -> Any:
         """Return a new connection with views and macros, locked."""

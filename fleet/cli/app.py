@@ -44,6 +44,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("schema", "schema", "Describe the tables of the event log."),
     Entry("export", "export", "Copy a run's event log to Parquet."),
     Entry("report", "report", "Compare the arms of a run side by side."),
+    Entry("explain", "explain", "Tell why a request ended as it did, and what would have helped."),
     Entry("verify", "verify", "Check every file of a run against its manifest."),
     Entry("runs", "runs", "List the runs there are."),
     Entry("validate", "validate", "Replay recorded real-kernel cases and compare."),

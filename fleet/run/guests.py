@@ -45,6 +45,27 @@ class Guest(NamedTuple):
     pin: int
 
 
+class Books(NamedTuple):
+    """Who owns what on a host, copied.
+
+    Attributes
+    ----------
+    owners : dict
+        Process and area number to (workload, placement), those of the dead included.
+    guests : dict
+        Workload to what it has here, as far as it has not left.
+    pin_ids : dict
+        Number of a long-term pin to its id.
+    held : dict
+        Workload to its short references: hold to the number under which it is held.
+    """
+
+    owners: dict[int, tuple[int, int]]
+    guests: dict[int, Guest]
+    pin_ids: dict[int, int]
+    held: dict[int, dict[int, int]]
+
+
 class Guests:
     """All workloads of one host since it booted.
 
@@ -92,6 +113,16 @@ class Guests:
     def pin_id(self, pin: int) -> int:
         """Return the id of a long-term pin by its number, ``NOBODY`` for other references."""
         return self._pin_id.get(pin, NOBODY)
+
+    def guest(self, workload: int) -> Guest | None:
+        """Return what a workload has here, None when it is not here."""
+        return self._of.get(workload)
+
+    def books(self) -> Books:
+        """Return copies of who owns what."""
+        owners = {slot: self.owner(slot) for slot in self._owner}
+        held = {workload: dict(pins) for workload, pins in self._held.items()}
+        return Books(owners, dict(self._of), dict(self._pin_id), held)
 
     # -- commands -------------------------------------------------------------------------------
 

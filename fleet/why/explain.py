@@ -1,0 +1,278 @@
+"""Everything there is to say about one request: facts, from the log and from replays of its host.
+
+``explain`` returns plain data, the shape of ``fleet explain --format json`` (docs/explain.md);
+``words`` and ``terminal`` turn it into a story.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from engine.enums import ZONES_PER_NODE, Cell, OfflineReason, ZoneKind
+from fleet.plan.tables import Plan
+from fleet.why.causes import Cause, causes
+from fleet.why.changes import Changes
+from fleet.why.counterfactual import Tried, search
+from fleet.why.ids import RequestId, request_row
+from fleet.why.replay import Replay
+from fleet.why.source import Source
+from fleet.why.trial import Ended, Trial, errno_name
+from fleet.why.watched import Moment
+from policies.cells import CELL_DOCS
+
+Facts = dict[str, Any]
+
+PIN_CELLS = (
+    Cell.FAULT_FLAG_ANON, Cell.FAULT_FLAG_THP, Cell.FAULT_FLAG_HUGETLB, Cell.PIN_MIGRATES,
+    Cell.PIN_FAILURE, Cell.PIN_DENIED, Cell.ISOLATED_UNPINNABLE, Cell.OFFLINE_RULE,
+    Cell.OFFLINE_BOUND_NS, Cell.OFFLINE_TARGET,
+)  # fmt: skip
+"""Cells that decide whether a pin and an offline meet, in the order in which they are told."""
+WORKLOADS = 8
+"""Workloads that are followed into other arms at most."""
+
+
+class Explainer:
+    """Explains requests of one run; replays and plans are kept between them."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._replays: dict[tuple[str, int, int], Replay] = {}
+
+    def replay(self, arm: str, rep: int, host: int) -> Replay:
+        """Return the replay of a host of a unit."""
+        key = arm, rep, host
+        if key not in self._replays:
+            self._replays[key] = Replay(self.source, *key)
+        return self._replays[key]
+
+    def explain(self, ident: RequestId) -> Facts:
+        """Return all facts about one request.
+
+        Raises
+        ------
+        InputError
+            There is no such request, or its host's replay differs from the log.
+        """
+        here = self._side(ident, whole=True)
+        workloads = [cause["workload"] for cause in here["causes"]]
+        arms = list(dict.fromkeys(arm for arm, rep in self.source.units if rep == ident.rep))
+        others = [
+            self._other(RequestId(arm, ident.rep, ident.request), ident, workloads[:WORKLOADS])
+            for arm in arms
+            if arm != ident.arm
+        ]
+        return {**here, "arms": others}
+
+    # -- one arm --------------------------------------------------------------------------------
+
+    def _side(self, ident: RequestId, *, whole: bool) -> Facts:
+        """Facts about a request in its own arm; ``whole`` with causes and counterfactual."""
+        source, row = self.source, request_row(self.source, ident)
+        host = row["host"]
+        logged = source.rows("attempts", ident.arm, ident.rep, host=host, request=ident.request)
+        attempts = logged.to_pylist()
+        facts: Facts = {"id": str(ident), **ident._asdict(), **row, "attempts_made": attempts}
+        facts |= self._host(ident, host)
+        facts["blockers"] = self._blockers(ident, host)
+        facts["moves"] = self._moves(ident, host, [a["attempt"] for a in attempts])
+        facts["incidents"] = self._incidents(ident, row)
+        facts["commands"] = source.rows(
+            "commands", ident.arm, ident.rep, host=host, request=ident.request
+        ).to_pylist()
+        facts |= {"at_start": None, "causes": [], "bystanders": None, "counterfactual": None}
+        if attempts:
+            facts |= self._looked_at(ident, row, attempts[-1], whole=whole)
+        return facts
+
+    def _looked_at(self, ident: RequestId, row: Facts, attempt: Facts, *, whole: bool) -> Facts:
+        """What a replay shows: the block before the attempt, causes, what would have helped."""
+        replay = self.replay(ident.arm, ident.rep, row["host"])
+        deadline_ns = self._deadline_ns(replay.plan, row, attempt)
+        until_ns = (deadline_ns if whole and row["kind"] == "removal" else attempt["start_ns"]) + 1
+        moment = replay.to(until_ns, [attempt["attempt"]]).moments.get(attempt["attempt"])
+        if moment is None:
+            return {}
+        trial = Trial(
+            moment, attempt["attempt"], attempt["first_block"], attempt["nr_blocks"], deadline_ns,
+            row["kind"] == "probe", replay.world.table,
+        )  # fmt: skip
+        changes = Changes(trial, replay.plan)
+        found: Facts = {"at_start": _blocks(changes)}
+        if whole:
+            found["causes"] = [_cause(cause) for cause in causes(replay, changes, moment)]
+            for cause in found["causes"]:
+                cause["pins"] = self._pins(ident, cause["workload"], row["host"])
+            found["bystanders"] = _bystanders(changes, moment, found["causes"])
+            if row["outcome"] != "offlined":
+                found["counterfactual"] = _counterfactual(trial, replay.plan)
+        return found
+
+    def _deadline_ns(self, plan: Plan, row: Facts, attempt: Facts) -> int:
+        """When the attempt had to be back: deadline, watchdog or end of the run."""
+        watchdog, times = self.source.scenario.watchdog, [row["deadline_ns"], plan.horizon_ns]
+        if watchdog.mechanism == "reboot" and row["kind"] == "removal":
+            times.append(attempt["start_ns"] + watchdog.timeout_ns)
+        return int(min(times))
+
+    def _host(self, ident: RequestId, host: int) -> Facts:
+        """The host as the arm sizes it."""
+        (row,) = self.source.rows("hosts", ident.arm, ident.rep, host=host).to_pylist()
+        return {
+            "host_name": row["name"], "host_class": row["class"],
+            "memory_pages": row["memory_pages"], "block_pages": row["block_pages"],
+            "nodes": row["nodes"], "movable_pages": row["movable_pages"],
+        }  # fmt: skip
+
+    def _blockers(self, ident: RequestId, host: int) -> list[Facts]:
+        """What the last reports named, by class."""
+        rows = self.source.rows(
+            "blockers", ident.arm, ident.rep, host=host, request=ident.request
+        ).to_pylist()
+        found: dict[str, Facts] = {}
+        for row in rows:
+            item = found.setdefault(
+                row["class"], {"class": row["class"], "runs": 0, "pages": 0, "workloads": []}
+            )
+            item["runs"] += 1
+            item["pages"] += row["pages"]
+            if row["workload"] is not None and row["workload"] not in item["workloads"]:
+                item["workloads"].append(row["workload"])
+        return list(found.values())
+
+    def _moves(self, ident: RequestId, host: int, attempts: list[int]) -> list[Facts]:
+        """Where the attempts moved pages to, by zones."""
+        rows = self.source.rows(
+            "migrations", ident.arm, ident.rep, host=host, reason="memory_hotplug", cause=attempts
+        ).to_pylist()
+        found: dict[tuple[int, int], int] = {}
+        for row in rows:
+            key = row["zone_from"], row["zone_to"]
+            found[key] = found.get(key, 0) + row["pages"]
+        return [{"zone_from": a, "zone_to": b, "pages": n} for (a, b), n in sorted(found.items())]
+
+    def _incidents(self, ident: RequestId, row: Facts) -> list[Facts]:
+        """Resets that the request led to, and panics of its host while it was open."""
+        rows = self.source.rows("incidents", ident.arm, ident.rep, host=row["host"]).to_pylist()
+        end_ns = row["ended_ns"] if row["ended_ns"] is not None else row["deadline_ns"]
+        return [
+            item
+            for item in rows
+            if (item["kind"] == "reset" and item["cause"] == ident.request)
+            or (item["kind"] == "panic" and row["issued_ns"] <= item["time_ns"] <= end_ns)
+        ]
+
+    def _pins(self, ident: RequestId, workload: int, host: int | None) -> Facts | None:
+        """What the last pin of a workload on a host did, summed over blocks, by zone."""
+        if host is None:
+            return None
+        rows = self.source.rows(
+            "pins", ident.arm, ident.rep, host=host, workload=workload
+        ).to_pylist()
+        if not rows:
+            return None
+        rows = [row for row in rows if row["pin"] == rows[-1]["pin"]]
+        zones: dict[str, int] = {}
+        for row in rows:
+            if row["zone"] is not None:
+                name = zone_name(row["zone"])
+                zones[name] = zones.get(name, 0) + row["pinned_pages"]
+        names = ("pinned_pages", "faulted_pages", "migrated_pages", "failed_pages", "latency_ns")
+        sums = {name: sum(row[name] for row in rows) for name in names}
+        movable = sum(n for zone, n in zones.items() if zone.endswith("Movable"))
+        first = {"pin": rows[0]["pin"], "time_ns": rows[0]["time_ns"], "errno": rows[0]["errno"]}
+        return {**first, **sums, "zones": zones, "movable_pages": movable}
+
+    # -- other arms -----------------------------------------------------------------------------
+
+    def _other(self, ident: RequestId, base: RequestId, workloads: list[int]) -> Facts:
+        """What became of the same request, and of the same workloads, under another arm."""
+        side = self._side(ident, whole=False)
+        side["cells"] = self._cells(base.arm, ident.arm)
+        side["workloads"] = [self._elsewhere(ident, w) for w in workloads]
+        return side
+
+    def _elsewhere(self, ident: RequestId, workload: int) -> Facts:
+        """A workload under another arm: where it was, what its pin did."""
+        (row,) = self.source.rows("workloads", ident.arm, ident.rep, workload=workload).to_pylist()
+        kept = {key: row[key] for key in ("workload", "host", "placed_ns", "outcome", "restarts")}
+        return {**kept, "pins": self._pins(ident, workload, row["host"])}
+
+    def _cells(self, base: str, other: str) -> list[Facts]:
+        """Cells of the decision table that differ between two arms."""
+        ours, theirs = self.source.arms[base].table(), self.source.arms[other].table()
+        return [
+            {
+                "cell": cell.name, "meaning": CELL_DOCS[cell].meaning,
+                "here": CELL_DOCS[cell].show(int(ours[cell])),
+                "there": CELL_DOCS[cell].show(int(theirs[cell])),
+            }
+            for cell in PIN_CELLS
+            if ours[cell] != theirs[cell]
+        ]  # fmt: skip
+
+
+def zone_name(zone: int) -> str:
+    """Return a zone as /proc/zoneinfo spells it: ``node0 Movable``."""
+    names = ("DMA32", "Normal", "Movable")
+    return f"node{zone // ZONES_PER_NODE} {names[zone % ZONES_PER_NODE]}"
+
+
+def _blocks(changes: Changes) -> Facts:
+    """The blocks asked for, just before the attempt."""
+    rows = changes.blocks[changes.range.start : changes.range.stop]
+    zone = int(rows[0, 0])
+    return {
+        "zone": zone_name(zone) if zone >= 0 else "offline",
+        "movable": zone >= 0 and zone % ZONES_PER_NODE == ZoneKind.MOVABLE,
+        "used_pages": int(rows[:, 3].sum()), "pinned_pages": int(rows[:, 4].sum()),
+        "file_pages": int(rows[:, 5].sum()), "kernel_pages": int(rows[:, 6].sum()),
+        "free_pages": int(rows[:, 2].sum()),
+        "reserved": any(e.area == -2 for e in changes.inside),
+        "offline_running": changes.engine.offline_running,
+    }  # fmt: skip
+
+
+def _cause(cause: Cause) -> Facts:
+    born = {zone_name(zone): pages for zone, pages in sorted(cause.born.items())}
+    return {**asdict(cause), "born": born}
+
+
+def _bystanders(changes: Changes, moment: Moment, held: list[Facts]) -> Facts:
+    """Workloads that only lie in the blocks, and can be moved."""
+    owners, known = moment.books.owners, {cause["workload"] for cause in held}
+    pages: dict[int, int] = {}
+    for extent in changes.inside:
+        workload = owners.get(extent.area, (-1, 0))[0]
+        if workload >= 0 and workload not in known:
+            pages[workload] = pages.get(workload, 0) + extent.pages
+    return {"workloads": len(pages), "pages": sum(pages.values())}
+
+
+def _counterfactual(trial: Trial, plan: Plan) -> Facts:
+    """What would have returned the memory; without a change the attempt ends as it did."""
+    control = trial.run()
+    tried = search(trial, plan)
+    helped = [t for t in tried if t.ended.returned and t.change.first_block is None]
+    others = [t for t in tried if t.ended.returned and t.change.first_block is not None]
+    best = next(iter([*helped, *others]), None)
+    return {
+        "attempt": trial.attempt, "as_logged": _ended(control),
+        "smallest": None if best is None else _tried(best),
+        "tried": [_tried(item) for item in tried],
+    }  # fmt: skip
+
+
+def _tried(item: Tried) -> Facts:
+    change = item.change
+    return {
+        "kind": change.kind, "pages": change.pages, "about": change.facts or {},
+        "returned": item.ended.returned, "ended": _ended(item.ended),
+    }  # fmt: skip
+
+
+def _ended(ended: Ended) -> Facts:
+    facts: Facts = asdict(ended)
+    return {
+        **facts, "errno_name": errno_name(ended.errno),
+        "reason": OfflineReason(ended.reason).name.lower(),
+    }  # fmt: skip
