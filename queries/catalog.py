@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the event tables that the shipped queries understand."""
 
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a column changes its name, type, unit or meaning."""
 
 NULL = -(2**63)
@@ -128,6 +128,7 @@ _TABLES = (
             _int("placed_ns?", "ns", "first placement; null: never placed"),
             _int("ended_ns?", "ns", "end; null: still running at the horizon"),
             _int("memory_pages", "pages", "memory asked for"),
+            _word("kind", "its kind in the scenario"),
             _word("backing", "what its memory is made of: anon, thp, file, hugetlb"),
             _flag("vfio", "a device is attached: its memory is pinned for long"),
             _int("flows", "count", "network flows it serves"),

@@ -51,6 +51,8 @@ class Purpose(IntEnum):
     STUCK_TIME = 31
     STUCK_PAGE = 32
     STUCK_DURATION = 33
+    MAP_TIME = 34
+    MAP_PLACE = 35
 
 
 def entity(*names: str) -> int:

@@ -127,8 +127,11 @@ def _residents(work: Workloads, trace: Trace | None, pages: int) -> int:
 
 
 def _holds(scenario: Scenario, workloads: int) -> int:
-    """Return the short references, at most (as if every workload lived to the horizon)."""
+    """Return short references and mappings, at most (as if all lived to the horizon)."""
     count, rule, stuck = 0, scenario.workloads.holds, scenario.workloads.stuck_io
+    intervals = [kind.maps.every_ns for kind in scenario.workloads.kinds if kind.maps]
+    if intervals:
+        count += workloads * -(-scenario.horizon_ns // min(intervals))
     if rule is not None:
         times = -(-scenario.horizon_ns // rule.every_ns)
         count += workloads * rule.share_millionths // MILLION * times

@@ -139,7 +139,9 @@ class Workloads(_Rows):
 
 @dataclass(frozen=True, slots=True)
 class Holds(_Rows):
-    """Short references that are events (``Op.HOLD``), ordered by (workload, offset).
+    """References that are events, short ones (``Op.HOLD``) and DMA mappings (``Op.PIN``).
+
+    Ordered by (workload, offset, short ones first).
 
     The id is the row number.
 
@@ -153,6 +155,10 @@ class Holds(_Rows):
         Part of the workload's memory held.
     duration_ns : int64[n]
         How long.
+    pinner : int64[n]
+        ``engine.enums.Pinner`` of a DMA mapping, a long-term pin; ``NO_PINNER``: a short reference.
+    number : int64[n]
+        Mappings are numbered per workload, from 1; 0 for short references.
     """
 
     workload: Column
@@ -160,6 +166,8 @@ class Holds(_Rows):
     first_page: Column
     pages: Column
     duration_ns: Column
+    pinner: Column
+    number: Column
 
     def __len__(self) -> int:
         """Return the number of holds."""

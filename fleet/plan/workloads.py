@@ -19,7 +19,7 @@ from fleet.scenario.units import MILLION
 HUGE_PAGES = 512
 
 _BACKING = {"thp": AreaKind.THP, "4k": AreaKind.ANON, "hugetlb": AreaKind.HUGETLB}
-_PINNER = {
+PINNERS = {
     "none": NO_PINNER, "vfio": Pinner.VFIO, "rdma": Pinner.RDMA, "io_uring": Pinner.IO_URING,
 }  # fmt: skip
 
@@ -102,12 +102,12 @@ def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column)
 
     kinds = work.kinds
     backing = per_kind([_BACKING[k.backing] for k in kinds])
-    pinner = per_kind([_PINNER[k.pin] for k in kinds])
+    pinner = per_kind([PINNERS[k.pin] for k in kinds])
     unit = np.where(backing == AreaKind.ANON, 1, HUGE_PAGES)
     pages = np.where(
         backing == AreaKind.HUGETLB, -(-rows.pages // HUGE_PAGES) * HUGE_PAGES, rows.pages
     )
-    share = per_kind([k.pinned_millionths if k.pin != "none" else 0 for k in kinds])
+    share = per_kind([k.pinned_millionths if k.pin != "none" and not k.maps else 0 for k in kinds])
     pinned = _share(pages, share, unit)
     touched = _share(pages - pinned, per_kind([k.touched_millionths for k in kinds]), unit)
     return Workloads(

@@ -1,5 +1,6 @@
 """Tables that the coordinator itself writes at the end: hosts, workloads, requests, commands."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,26 @@ from fleet.run.world import World
 def write_book(coordinator: Coordinator, world: World, writer: UnitWriter) -> None:
     """Write the four tables, rows of each shard in the order of their ids."""
     _write_hosts(world, writer)
-    _write(writer, "workloads", _workloads(coordinator))
+    words = {"kind": world.plan.workloads.kind_names}
+    _write(writer, "workloads", _workloads(coordinator), words)
     _write(writer, "requests", _requests(coordinator.campaign))
     _write(writer, "commands", _commands(coordinator))
 
 
-def _write(writer: UnitWriter, table: str, rows: Matrix) -> None:
+def _write(
+    writer: UnitWriter, table: str, rows: Matrix, words: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Append rows to the shards of their hosts, rows without a host to shard 0."""
     host = rows[:, SCHEMAS[table].names.index("host")]
     shard = np.where(host == NULL, 0, host // SHARD_HOSTS)
     order = np.argsort(shard, kind="stable")
     shards, first = np.unique(shard[order], return_index=True)
     for number, part in zip(shards.tolist(), np.split(order, first[1:]), strict=False):
-        writer.append(table, number, named(table, rows[part], lead=0))
+        writer.append(table, number, named(table, rows[part], 0, words))
 
 
 def _write_hosts(world: World, writer: UnitWriter) -> None:
-    """Append the table of hosts; names are the only free text of the log."""
+    """Append the table of hosts, whose names are free text."""
     hosts = world.plan.hosts
     online = [[zone for zone in shape.block_zone if zone >= 0] for shape in world.shapes]
     block_pages = np.array([shape.block_pages for shape in world.shapes])
@@ -67,6 +71,7 @@ def _workloads(coordinator: Coordinator) -> Matrix:
         "placed_ns": np.where(begun, start_ns, NULL),
         "ended_ns": np.where(rejected, work.arrival_ns, tenants.ended_ns),
         "memory_pages": work.pages,
+        "kind": work.kind,
         "backing": work.backing,
         "vfio": work.pinner == Pinner.VFIO,
         "flows": work.flows,

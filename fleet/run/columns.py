@@ -5,7 +5,7 @@ that order the rows, then the table's columns in schema order, words as codes. `
 the engine calls of one host; rows of one call stay in the order in which they were made.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -68,10 +68,16 @@ def in_order(parts: Iterable[Matrix]) -> Matrix:
     return joined[order]
 
 
-def named(table: str, rows: Matrix, lead: int = LEAD) -> dict[str, Any]:
+def named(
+    table: str,
+    rows: Matrix,
+    lead: int = LEAD,
+    words: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
     """Return the table's columns as the writer takes them: integers, booleans, words.
 
-    ``lead`` columns of the matrix come before those of the table.
+    ``lead`` columns of the matrix come before those of the table; ``words`` has those of columns
+    whose words only the run knows.
     """
     found: dict[str, Any] = {}
     for index, column in enumerate(TABLES[table].columns):
@@ -80,7 +86,8 @@ def named(table: str, rows: Matrix, lead: int = LEAD) -> dict[str, Any]:
             found[column.name] = values.astype(np.bool_)
         elif column.type == "string":
             codes = pa.array(values, mask=values == NULL)
-            found[column.name] = pa.array(_words(table, column.name)).take(codes)
+            known = (words or {}).get(column.name) or _words(table, column.name)
+            found[column.name] = pa.array(known, pa.string()).take(codes)
         else:
             found[column.name] = values
     return found

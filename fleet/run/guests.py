@@ -14,7 +14,7 @@ from engine.enums import AreaKind, Op
 from engine.shape import HostShape
 from fleet.plan.draws import Purpose
 from fleet.plan.tables import NO_PINNER
-from fleet.run.messages import PLACEMENTS_PER_WORKLOAD
+from fleet.run.messages import pin_id
 from fleet.run.slots import Slots
 from fleet.run.world import World
 
@@ -157,7 +157,7 @@ class Guests:
         pin = NOBODY
         if pinned and wants.pinner[workload] != NO_PINNER:
             pin = self._pins.take(now_ns)
-            ident = self._pin_id[pin] = workload * PLACEMENTS_PER_WORKLOAD + placement
+            ident = self._pin_id[pin] = pin_id(workload, placement)
             batch.append((now_ns, PIN, pin, slot, 0, pinned, wants.pinner[workload], -1))
             causes.append(ident)
         if touched:
@@ -199,18 +199,23 @@ class Guests:
             self._pins.give(pin, now_ns)
 
     def hold(self, now_ns: int, hold: int, workload: int, placement: int) -> None:
-        """Take the short references of a hold."""
+        """Take the short references of a hold, or the long-term pin of a DMA mapping."""
         guest = self._of.get(workload)
         if guest is None or guest.placement != placement:
             return
         holds = self._holds
         pin = self._held.setdefault(workload, {})[hold] = self._pins.take(now_ns)
-        self._pin_id.pop(pin, None)
-        first, pages = int(holds.first_page[hold]), int(holds.pages[hold])
-        self.send(now_ns, Op.HOLD, pin, guest.slot, first, pages)
+        where = guest.slot, int(holds.first_page[hold]), int(holds.pages[hold])
+        pinner = int(holds.pinner[hold])
+        if pinner == NO_PINNER:
+            self._pin_id.pop(pin, None)
+            self.send(now_ns, Op.HOLD, pin, *where)
+            return
+        ident = self._pin_id[pin] = pin_id(workload, placement, int(holds.number[hold]))
+        self.send(now_ns, Op.PIN, pin, *where, pinner, -1, cause=ident)
 
     def unhold(self, now_ns: int, hold: int, workload: int, placement: int) -> None:
-        """Drop the short references of a hold."""
+        """Drop what a hold or a mapping has taken."""
         guest = self._of.get(workload)
         held = self._held.get(workload, {})
         if guest is None or guest.placement != placement or hold not in held:

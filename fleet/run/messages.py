@@ -35,7 +35,21 @@ ATTEMPTS_PER_REQUEST = 1024
 """An attempt's id is ``request * ATTEMPTS_PER_REQUEST + number``, numbers from 0."""
 
 PLACEMENTS_PER_WORKLOAD = 1024
-"""A pin's id is ``workload * PLACEMENTS_PER_WORKLOAD + placement``, placements from 0."""
+MAPPING = 1 << 40
+"""A pin's id is ``number * MAPPING + workload * PLACEMENTS_PER_WORKLOAD + placement``.
+
+Placements count from 0. Number 0 is the pin taken at placement, later ones are DMA mappings.
+"""
+
+
+def pin_id(workload: int, placement: int, number: int = 0) -> int:
+    """Return the id of a long-term pin."""
+    return number * MAPPING + workload * PLACEMENTS_PER_WORKLOAD + placement
+
+
+def pinned_by(ident: ArrayLike) -> NDArray[np.int64]:
+    """Return the workloads behind ids of pins."""
+    return np.asarray(ident) % MAPPING // PLACEMENTS_PER_WORKLOAD
 
 
 class Do(IntEnum):
@@ -47,7 +61,7 @@ class Do(IntEnum):
     SIGNAL = 3  # id request: interrupts the running offline
     REBOOT = 4  # id request
     PLACE = 5  # id workload, a placement
-    HOLD = 6  # id hold, a placement, b workload
+    HOLD = 6  # id hold (short reference or DMA mapping), a placement, b workload
     OFFLINE = 7  # id attempt, a first block, b number of blocks, c watchdog ns (0: none)
     SAMPLE = 8  # id sample
     PROBE = 9  # id request

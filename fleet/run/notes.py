@@ -13,7 +13,7 @@ from engine.enums import MigrateReason, Row
 from engine.rows import FIRST
 from fleet.log.tables import NULL
 from fleet.run.columns import Batch, Matrix, in_order, matrix, width
-from fleet.run.messages import PLACEMENTS_PER_WORKLOAD, SHARD_HOSTS, Report
+from fleet.run.messages import SHARD_HOSTS, Report, pinned_by
 
 PAGE_SHIFT = 12
 
@@ -111,7 +111,7 @@ def _pins(raw: Matrix, lead: Matrix, ident: Matrix) -> Matrix:
     """``pins`` rows of PIN rows."""
     out = np.empty((len(raw), width("pins")), np.int64)
     out[:, :3], out[:, 3], out[:, 4] = lead, ident, lead[:, 1]
-    out[:, 5], out[:, 6] = ident // PLACEMENTS_PER_WORKLOAD, raw[:, 0]
+    out[:, 5], out[:, 6] = pinned_by(ident), raw[:, 0]
     out[:, 7:] = raw[:, FIRST + 2 : FIRST + 11]
     return out
 

@@ -13,7 +13,13 @@ from fleet.log.tables import NULL
 from fleet.plan.tables import Plan
 from fleet.run.columns import Matrix, code
 from fleet.run.guests import NOBODY, Guests
-from fleet.run.messages import ATTEMPTS_PER_REQUEST, PLACEMENTS_PER_WORKLOAD, Told
+from fleet.run.messages import (
+    ATTEMPTS_PER_REQUEST,
+    MAPPING,
+    PLACEMENTS_PER_WORKLOAD,
+    Told,
+    pinned_by,
+)
 from fleet.run.notes import Notes
 
 ERRNO = FIRST + 2
@@ -164,12 +170,13 @@ class Reading:
         time_ns, values, ident = row[0], row[FIRST:], self._cause(row[2])
         op, errno, latency_ns = values[0], values[2], values[4]
         if op == Op.PIN:
-            workload, placement = divmod(ident, PLACEMENTS_PER_WORKLOAD)
+            workload = int(pinned_by(ident))
             if not has_rows:
                 nothing = [NULL, NULL, NULL, 0, 0, 0, 0]
                 pin = [ident, self._host, workload, time_ns, errno, *nothing, latency_ns]
                 self._log("pins", time_ns, pin)
-            if errno != Errno.EINTR:
+            if errno != Errno.EINTR and ident < MAPPING:
+                placement = ident % PLACEMENTS_PER_WORKLOAD
                 self.report(time_ns, Told.PIN_FAILED, workload, placement, errno)
         elif op == Op.OFFLINE:
             self._refused(time_ns, ident, errno)
@@ -181,7 +188,7 @@ class Reading:
         kind, mechanism = _KINDS[Incident(what)]
         workload, placement = self._guests.owner(proc)
         if what == Incident.PIN_FAILED:
-            workload = cause // PLACEMENTS_PER_WORKLOAD
+            workload = int(pinned_by(cause))
         known = workload if workload != NOBODY else NULL
         self.incident(time_ns, kind, mechanism, cause if cause >= 0 else NULL, known, pages)
         if what == Incident.OOM_KILL and workload != NOBODY:

@@ -26,6 +26,7 @@ from fleet.scenario.rules import (
     check_hosts,
     check_io,
     check_kind,
+    check_maps,
     check_mix,
     check_name,
     check_pressure,
@@ -159,6 +160,26 @@ class Io(Model):
     _check = model_validator(mode="after")(check_io)
 
 
+class Maps(Model):
+    """DMA mappings that come and go: a device behind a vIOMMU, registration on demand."""
+
+    pages: Size = Field(512, alias="memory", gt=0, description="Memory of one mapping.")
+    every_ns: Duration = Field(
+        10 * 10**9, alias="every", gt=0,
+        description="Time between the starts of two mappings of one workload.",
+    )  # fmt: skip
+    duration_ns: Duration = Field(
+        5 * 10**9, alias="duration", gt=0, description="How long one is pinned."
+    )
+    buffers: Natural = Field(
+        0,
+        description="Buffers that are mapped again and again, each time one of them, drawn; 0: any "
+        "place of the memory, so that most mappings are of pages never pinned before.",
+    )
+
+    _check = model_validator(mode="after")(check_maps)
+
+
 class WorkloadKind(Model):
     """How a workload uses its memory: backing, pins, traffic."""
 
@@ -181,6 +202,11 @@ class WorkloadKind(Model):
         1_000_000, alias="touched",
         description="Share of the memory that is not pinned which is touched at start.",
     )  # fmt: skip
+    maps: Maps | None = Field(
+        None,
+        description="Pins that come and go, taken by `pin`, instead of one on the pinned share "
+        "(not with hugetlb); all of the memory then counts as `touched` says. Default none.",
+    )
     flows: Natural = Field(0, description="Network flows it carries, lost while it is down.")
     io: Io | None = Field(
         None, description="Direct I/O on its memory (not with hugetlb); default none."

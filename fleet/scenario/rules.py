@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fleet.scenario.models import (
         Hosts,
         Io,
+        Maps,
         Pressure,
         Removals,
         Scenario,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MAX_IO_PAGES = 512
 """2 MiB: I/O in flight is drawn by pageblock."""
 MAX_HOLD_NS = 4 * 10**9
+MAX_MAPPED_PAGES = 2**32
 MAX_STUCK_NS = 1 << 59
 """Longest mean interval that exponential draws take."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -165,10 +167,25 @@ def check_io(io: "Io") -> "Io":
     return io
 
 
+def check_maps(maps: "Maps") -> "Maps":
+    """So many buffers fit into some memory at all."""
+    if maps.buffers * maps.pages > MAX_MAPPED_PAGES:
+        raise fail("`buffers` of `memory` are more than 16TiB", "buffers")
+    return maps
+
+
 def check_kind(kind: "WorkloadKind") -> "WorkloadKind":
-    """I/O in flight is drawn for anonymous memory alone."""
+    """I/O in flight is drawn for anonymous memory alone; mappings are what a pinner takes."""
     if kind.io is not None and kind.backing == "hugetlb":
         raise fail("I/O in flight is not modelled on hugetlb memory", "io")
+    if kind.maps is None:
+        return kind
+    if kind.pin == "none":
+        raise fail("needs `pin`: who takes the mappings", "maps")
+    if kind.backing == "hugetlb":
+        raise fail("mappings are not modelled on hugetlb memory", "maps")
+    if kind.pinned_millionths != MILLION or kind.present_millionths:
+        raise fail("takes the place of `pinned` and `present`; `touched` counts for all", "maps")
     return kind
 
 

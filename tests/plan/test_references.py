@@ -1,11 +1,15 @@
 """I/O in flight and stuck I/O in the plan."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from engine.enums import Pinner
 from fleet.plan.build import build_plan
 from fleet.plan.estimate import estimate
 from fleet.plan.inflight import MOST_DENSITY
+from fleet.plan.tables import NO_PINNER
 from tests.plan.scenarios import HOUR_NS, scenario, work, work_with_io
 
 
@@ -67,3 +71,45 @@ def test_holds_and_stuck_io_keep_their_draws_beside_each_other() -> None:
     assert all(rows)
     assert sorted(rows[0]) == sorted(rows[1] + rows[2])
     assert np.all(np.diff(both.workload) >= 0)
+
+
+def work_with_maps(**maps: object) -> dict[str, Any]:
+    """VMs behind a vIOMMU beside the other kinds."""
+    section = work(holds={"share": "30%"})
+    section["kinds"][0] |= {"pin": "vfio", "maps": {"every": "20m", "duration": "1m", **maps}}
+    return section
+
+
+def test_mappings_are_long_term_pins_of_whole_buffers() -> None:
+    given = scenario(workloads=work_with_maps(memory="2MiB", buffers=4))
+    plan = build_plan(given)
+    w, h = plan.workloads, plan.holds
+    maps = h.pinner != NO_PINNER
+    assert set(h.pinner[maps].tolist()) == {int(Pinner.VFIO)}
+    assert set(w.kind[h.workload[maps]].tolist()) == {0}
+    assert not w.pinned_pages[w.kind == 0].any()
+    assert set((h.first_page[maps] // 512).tolist()) == {0, 1, 2, 3}
+    assert not (h.first_page[maps] % 512).any()
+    assert set(h.pages[maps].tolist()) == {512}
+    assert not h.number[~maps].any()
+    one = h.workload[maps] == np.bincount(h.workload[maps]).argmax()
+    assert h.number[maps][one].tolist() == list(range(1, one.sum() + 1))
+    assert set(np.diff(h.offset_ns[maps][one]).tolist()) == {HOUR_NS // 3}
+    assert estimate(given).holds >= len(h)
+
+
+def test_mappings_without_fixed_buffers_are_anywhere() -> None:
+    plan = build_plan(scenario(workloads=work_with_maps(memory="64KiB")))
+    w, h = plan.workloads, plan.holds
+    maps = h.pinner != NO_PINNER
+    place = h.first_page[maps] / w.pages[h.workload[maps]]
+    assert np.quantile(place, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.04)
+    assert np.all(h.first_page[maps] + 16 <= w.pages[h.workload[maps]])
+
+
+def test_mappings_leave_the_other_references_alone() -> None:
+    plain = build_plan(scenario(workloads=work(holds={"share": "30%"}))).holds
+    mixed = build_plan(scenario(workloads=work_with_maps())).holds
+    kept = mixed.pinner == NO_PINNER
+    for name in plain.__slots__:
+        assert np.array_equal(getattr(plain, name), getattr(mixed, name)[kept])

@@ -17,7 +17,7 @@ import pytest
 
 from fleet.log.folder import RunFolder
 from fleet.log.tables import SCHEMAS
-from queries.catalog import Catalog, QueryError, one_line
+from queries.catalog import SCHEMA_VERSION, Catalog, QueryError, one_line
 from tests.log.example import ARMS, SCENARIO, identity, make_units, restored, write_run, write_unit
 
 UNITS = make_units()
@@ -111,9 +111,12 @@ def test_broken_records_are_one_line(run: Path, name: str, text: str) -> None:
 
 def test_other_schema_versions_are_refused(run: Path) -> None:
     record = json.loads((run / "run.json").read_text())
-    record["schema_version"] = 2
+    record["schema_version"] = SCHEMA_VERSION + 1
     (run / "run.json").write_text(json.dumps(record))
-    with pytest.raises(QueryError, match="schema version 2, this version reads 1"):
+    with pytest.raises(
+        QueryError,
+        match=f"schema version {SCHEMA_VERSION + 1}, this version reads {SCHEMA_VERSION}",
+    ):
         Catalog.open([run])
 
 

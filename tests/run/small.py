@@ -78,7 +78,8 @@ def workloads(rows: Sequence[dict[str, int]]) -> Workloads:
 def holds(rows: Sequence[tuple[int, int, int, int, int]]) -> Holds:
     """Holds: workload, offset_ns, first_page, pages, duration_ns."""
     parts = list(zip(*rows, strict=True)) or [()] * 5
-    return Holds(*(column(p) for p in parts))
+    short = [NO_PINNER] * len(rows), [0] * len(rows)
+    return Holds(*(column(p) for p in (*parts, *short)))
 
 
 def requests(rows: Sequence[dict[str, int]]) -> Requests:

@@ -491,6 +491,24 @@ RULES = [
         "s.yaml:18:11 workloads.kinds[0].io: I/O in flight is not modelled on hugetlb memory",
     ),
     _yaml(
+        "mappings of nobody",
+        "    - name: vm\n",
+        "    - name: vm\n      maps: {every: 1m}\n",
+        "s.yaml:17:13 workloads.kinds[0].maps: needs `pin`: who takes the mappings",
+    ),
+    _yaml(
+        "mappings beside a pinned share",
+        "    - name: vm\n",
+        "    - name: vm\n      pin: vfio\n      pinned: 10%\n      maps: {every: 1m}\n",
+        "s.yaml:19:13 workloads.kinds[0].maps: takes the place of `pinned` and `present`; `touched` counts for all",
+    ),
+    _yaml(
+        "mappings of too many buffers",
+        "    - name: vm\n",
+        "    - name: vm\n      pin: vfio\n      maps: {memory: 1TiB, buffers: 17}\n",
+        "s.yaml:18:37 workloads.kinds[0].maps.buffers: `buffers` of `memory` are more than 16TiB",
+    ),
+    _yaml(
         "stuck io of nobody",
         "  commitment: 10%",
         "  stuck_io: {rate: 1/30d}",
