@@ -48,6 +48,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("verify", "verify", "Check every file of a run against its manifest."),
     Entry("runs", "runs", "List the runs there are."),
     Entry("validate", "validate", "Replay recorded real-kernel cases and compare."),
+    Entry("lab", "lab", "Run own experiments on a simulated host, step by step."),
 )
 """Commands in the order of ``fleet --help``; those whose module is absent are not offered."""
 

@@ -3,7 +3,7 @@
 Case ids and titles are never read: a renamed case stays in its class.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fleet.lab.lines import Case
 from fleet.lab.operations import PAGES_PER_MIB, Operation
@@ -124,4 +124,9 @@ def is_random(case: Case) -> bool:
 
 def scattered(case: Case) -> frozenset[str]:
     """Buffers that the history frees in random order."""
-    return frozenset(r.operation.args[0] for r in case.records if _draws(r.operation))
+    return scattered_by(r.operation for r in case.records)
+
+
+def scattered_by(operations: Iterable[Operation]) -> frozenset[str]:
+    """Buffers that some operations free in random order."""
+    return frozenset(o.args[0] for o in operations if _draws(o))

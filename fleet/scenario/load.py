@@ -5,10 +5,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path as File
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fleet.errors import InputError
 from fleet.scenario.models import Digests, Scenario
@@ -16,6 +16,8 @@ from fleet.scenario.overrides import FILE_FIELDS, Override, apply, read_set, spr
 from fleet.scenario.places import Places
 from fleet.scenario.problems import path_of, reason_of
 from fleet.scenario.yamlpos import parse_yaml, read_path
+
+M = TypeVar("M", bound=BaseModel)
 
 LIBRARY = File(__file__).parent / "library"
 """Folder of the shipped scenarios."""
@@ -37,8 +39,8 @@ def find_scenario(source: str) -> File:
     raise InputError(f"no such file or shipped scenario (shipped: {known})", where=source)
 
 
-def _read(file: File) -> str:
-    """Return the text of a scenario file; InputError if it cannot be read."""
+def read_file(file: File) -> str:
+    """Return the text of a file; InputError if it cannot be read."""
     try:
         return file.read_bytes().decode("utf-8")
     except OSError as error:
@@ -75,7 +77,7 @@ def load_scenario(
         One line for the first thing that is wrong.
     """
     file = find_scenario(source)
-    document = parse_yaml(_read(file), str(file))
+    document = parse_yaml(read_file(file), str(file))
     if not isinstance(document.data, dict):
         raise InputError("a scenario is a mapping of fields", where=f"{file}:1:1")
     marks = (document.keys, document.values)
@@ -90,7 +92,7 @@ def load_scenario(
         if override.path in FILE_FIELDS:
             data = _absolute(data, File.cwd())
         places.options.append(override)
-    scenario = _validate(data, places)
+    scenario = validated(Scenario, data, places)
     return scenario.model_copy(update={"digests": _digests(scenario, places)}).written_at(places)
 
 
@@ -104,14 +106,14 @@ def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:
     return data
 
 
-def _validate(data: dict[str, Any], places: Places) -> Scenario:
-    """Validate; the first error by place becomes an InputError.
+def validated(model: type[M], data: dict[str, Any], places: Places) -> M:
+    """Validate a file's data; the first error by place becomes an InputError.
 
     Consequences come after causes: a field that is missing because it was misspelt, a list that is
     too short because an entry was wrong.
     """
     try:
-        return Scenario.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         items = [(path_of(item), item) for item in error.errors(include_url=False)]
         found = []
@@ -119,7 +121,7 @@ def _validate(data: dict[str, Any], places: Places) -> Scenario:
             key = item["type"] == "extra_forbidden"
             inner = any(len(p) > len(path) and p[: len(path)] == path for p, _ in items)
             late = inner or item["type"] == "missing"
-            found.append((late, places.order(path, key), path, reason_of(item, path), key))
+            found.append((late, places.order(path, key), path, reason_of(item, path, model), key))
         *_, path, reason, key = min(found, key=lambda item: item[:2])
         raise places.error(path, reason, key) from None
 

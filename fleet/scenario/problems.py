@@ -28,18 +28,18 @@ def field_names(model: type[BaseModel]) -> dict[str, Any]:
     return {f.alias or name: f.annotation for name, f in model.model_fields.items()}
 
 
-def model_at(path: Path) -> type[BaseModel] | None:
+def model_at(path: Path, root: type[BaseModel] = Scenario) -> type[BaseModel] | None:
     """Return the model that describes the mapping at ``path``, None if it is free-form."""
-    model: type[BaseModel] | None = Scenario
+    model: type[BaseModel] | None = root
     for part in path:
         if model is not None and isinstance(part, str):
             model = submodel(field_names(model).get(part))
     return model
 
 
-def _unknown(path: Path) -> str:
+def _unknown(path: Path, root: type[BaseModel]) -> str:
     """Reason for a field that does not exist, with the nearest one that does."""
-    model = model_at(path[:-1])
+    model = model_at(path[:-1], root)
     names = list(field_names(model)) if model else []
     close = difflib.get_close_matches(str(path[-1]), names, n=1)
     if close:
@@ -47,8 +47,8 @@ def _unknown(path: Path) -> str:
     return f"unknown field (known: {', '.join(names)})" if names else "unknown field"
 
 
-def reason_of(error: ErrorDetails, path: Path) -> str:
-    """Say in one line what is wrong with the value at ``path``."""
+def reason_of(error: ErrorDetails, path: Path, root: type[BaseModel] = Scenario) -> str:
+    """Say in one line what is wrong with the value at ``path`` of a file described by ``root``."""
     context = error.get("ctx", {})
     value = error.get("input")
     match error["type"]:
@@ -57,7 +57,7 @@ def reason_of(error: ErrorDetails, path: Path) -> str:
         case "missing":
             return "required field is missing"
         case "extra_forbidden":
-            return _unknown(path)
+            return _unknown(path, root)
         case "literal_error":
             return f"must be {context['expected']}, got {value!r}"
         case "greater_than":

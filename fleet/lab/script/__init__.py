@@ -1,0 +1,1 @@
+"""Experiments of one's own on a simulated host, in the language of the recorded cases."""
