@@ -18,7 +18,7 @@ from engine.emit import new_row
 from engine.enums import Cost, Counter, Incident, Row
 from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
-from engine.memory import ANON, THP, block_of, count_used, exit_process, free_pages_of
+from engine.memory import ANON, SHMEM, THP, block_of, count_used, exit_process, free_pages_of
 from engine.percpu import (
     pcp_list,
     pcp_refill,
@@ -27,9 +27,11 @@ from engine.percpu import (
 )
 from engine.state import (
     AR_ASKED,
+    AR_DIRTY,
     AR_FILES,
     AR_HEAD,
     AR_KIND,
+    AR_LOCKED,
     AR_OLDEST,
     AR_PRESENT,
     AR_PROC,
@@ -42,6 +44,7 @@ from engine.state import (
     FL_COUNT,
     G_BUSY,
     G_KILLED,
+    G_NDIRTY,
     G_NFILES,
     G_NNODES,
     G_PANIC,
@@ -80,6 +83,7 @@ CLUSTER = 32
 STALL, WAKE = int(Counter.ALLOCSTALL), int(Counter.KSWAPD_WAKE)
 STEAL, OOMS = int(Counter.PGSTEAL), int(Counter.OOM_KILL)
 RECLAIM_COST, OOM_COST = int(Cost.RECLAIM_4K), int(Cost.OOM_KILL)
+WRITEBACK = int(Cost.WRITEBACK_4K)
 INCIDENT = int(Row.INCIDENT)
 KILL, PANIC = int(Incident.OOM_KILL), int(Incident.PANIC)
 
@@ -292,16 +296,17 @@ def eligible(h, z, node, zone):
 
 @kernel
 def reclaim(h, node, zone, pages, to_high, order):
-    """Drop clean page cache, oldest first.
+    """Drop page cache, oldest first, clean before dirty.
 
     Stops after ``pages`` (for a huge request of ``order``: after as many times as
     ``clusters_at_once`` says), or (``to_high``) when an eligible zone is above its high mark.
     Returns the pages dropped.
     """
     dropped = 0
-    for i in range(h.g[G_NFILES]):
-        a = h.slot[i, AR_FILES]
-        if a == h.g[G_BUSY]:
+    files = h.g[G_NFILES]
+    for i in range(files if h.g[G_NDIRTY] == 0 else 2 * files):  # what is dirty comes last
+        a = h.slot[i % files, AR_FILES]
+        if a == h.g[G_BUSY] or h.slot[a, AR_LOCKED] or h.slot[a, AR_DIRTY] != i // files:
             continue
         left = eligible_pages(h, a, node, zone)
         ref = oldest(h, a, node) if zone < 0 else h.slot[a, AR_HEAD]
@@ -383,6 +388,7 @@ def drop_cache(h, a, ref, k):
     h.g[COUNTERS + STEAL] += k
     h.g[T_RECLAIMED] += k
     h.g[T_LATENCY] += k * h.g[COSTS + RECLAIM_COST]
+    h.g[T_LATENCY] += k * h.slot[a, AR_DIRTY] * h.g[COSTS + WRITEBACK]
     return hole
 
 
@@ -498,7 +504,7 @@ def oom_kill(h):
     for p in range(len(h.slot)):
         h.slot[p, PR_RSS] = 0
     for a in range(len(h.slot)):
-        if h.slot[a, AR_KIND] == ANON or h.slot[a, AR_KIND] == THP:
+        if h.slot[a, AR_KIND] in (ANON, THP, SHMEM):
             h.slot[h.slot[a, AR_PROC], PR_RSS] += h.slot[a, AR_PRESENT]
     victim, rss = -1, 0
     for p in range(len(h.slot)):

@@ -52,6 +52,7 @@ DEFAULT_FIGURES: dict[Cost, Figure] = {
     Cost.OOM_KILL: Figure(100_000_000, "victim selection and exit, background estimate"),
     Cost.FREE_4K: Figure(100, "munmap of touched pages, background estimate"),
     Cost.FREE_2M: Figure(2_000, "munmap of a THP, background estimate"),
+    Cost.WRITEBACK_4K: Figure(8_000, "a page written to a disk of 500 MB/s, background estimate"),
 }
 
 

@@ -5,13 +5,22 @@ from engine.draw_kernel import below
 from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
-from engine.fault import grow_pool, read, touch
+from engine.fault import grow_pool, mlock, read, touch
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
 from engine.history import age, follow, stir
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
 from engine.landmarks import mark
-from engine.memory import exit_process, free_range, map_area, proc_ok, spawn, unmap, unpin
+from engine.memory import (
+    exit_process,
+    free_range,
+    map_area,
+    proc_ok,
+    set_dirty,
+    spawn,
+    unmap,
+    unpin,
+)
 from engine.migrate import migrate
 from engine.offline import add_block, offline, online, signal, status, step
 from engine.pin import hold, pin
@@ -80,6 +89,7 @@ UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
 MIN_FREE, IO = int(Op.MIN_FREE), int(Op.IO)
+MLOCK, DIRTY = int(Op.MLOCK), int(Op.DIRTY)
 BACKWARDS = -2
 RUNS_PER_PAGEBLOCK = 16
 """Records kept in reserve: a large request on a full host may split most of its pageblocks. What is
@@ -251,6 +261,10 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
         return grow_pool(h, a0, a1)
     if op == IO:
         return set_io(h, a0, a1, a2, a3, a4)
+    if op == MLOCK:
+        return mlock(h, a0, a1)
+    if op == DIRTY:
+        return set_dirty(h, a0, a1)
     return EINVAL
 
 

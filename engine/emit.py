@@ -1,6 +1,6 @@
 """Result rows and tallies of the compiled host."""
 
-from engine.enums import MigrateReason, Row
+from engine.enums import NR_PATHS, MigrateReason, Row
 from engine.kernel import kernel
 from engine.rows import NR_COLUMNS
 from engine.state import G_CAUSE, G_MAXO, G_NOW, G_NROWS, G_NZONES, G_PBO, T_CALLS, T_PAGES
@@ -64,4 +64,4 @@ def emit_moves(h, which, reason, slot):
 def rows_needed(h):
     """Rows one command or offline step may emit at the most."""
     nz = h.g[G_NZONES]
-    return len(h.blk) * 4 + nz * nz * 2 + nz + 64 + len(h.slot) + h.g[G_MAXO]
+    return len(h.blk) * NR_PATHS + nz * nz * 2 + nz + 64 + len(h.slot) + h.g[G_MAXO]

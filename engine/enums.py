@@ -36,6 +36,7 @@ class AreaKind(IntEnum):
     FILE = 2
     KERNEL = 3
     HUGETLB = 4
+    SHMEM = 5  # tmpfs, memfd, shared anonymous memory: page cache that nothing but swap could drop
 
 
 class FaultPath(IntEnum):
@@ -45,6 +46,11 @@ class FaultPath(IntEnum):
     THP = 1
     FILE = 2
     HUGETLB = 3
+    SHMEM = 4
+
+
+NR_PATHS = 8
+"""Room for fault paths in tables by path."""
 
 
 class Pinner(IntEnum):
@@ -65,6 +71,7 @@ class Errno(IntEnum):
     EBUSY = 16
     EINVAL = 22
     EAGAIN = 11
+    EOPNOTSUPP = 95
 
 
 class Op(IntEnum):
@@ -94,6 +101,8 @@ class Op(IntEnum):
     CACHE = 22  # area, key, zone, churn, free (pages left free), mix; see engine.reference.history
     STIR = 23  # key, zone, millionths (permutes the used part of its max-order free lists)
     IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
+    MLOCK = 40  # area, on (faults all pages in; reclaim passes over them until it is off)
+    DIRTY = 41  # area, on (page cache that is written back before it is dropped)
 
 
 class Row(IntEnum):
@@ -156,6 +165,14 @@ class PinFailure(IntEnum):
     PIN_IN_PLACE = 1
 
 
+class FilePin(IntEnum):
+    """Policy cell: who may take a long-term pin of page cache that has a disk behind it."""
+
+    ALLOWED = 0
+    IO_URING_REFUSES = 1
+    REFUSED = 2
+
+
 class OfflineRule(IntEnum):
     """Policy cell: when an offline gives up."""
 
@@ -199,9 +216,11 @@ class Cell(IntEnum):
         20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
     )
     OFFLINE_TARGET = 21  # OfflineTarget
+    FAULT_FLAG_SHMEM = 40  # 1: a pin's fault of a shmem page avoids ZONE_MOVABLE
+    FILE_PIN = 41  # FilePin
 
 
-NR_CELLS = 32
+NR_CELLS = 64
 
 
 class PcpRule(IntEnum):
@@ -259,6 +278,7 @@ class Cost(IntEnum):
     OOM_KILL = 15
     FREE_4K = 16
     FREE_2M = 17
+    WRITEBACK_4K = 20
 
 
 NR_COSTS = 24

@@ -36,7 +36,9 @@ from engine.memory import (
     FILE,
     HUGETLB,
     KERNEL,
+    SHMEM,
     THP,
+    area_ok,
     attach,
     block_of,
     cpu_of,
@@ -50,6 +52,8 @@ from engine.state import (
     AR_HINTPOS,
     AR_HINTREF,
     AR_KIND,
+    AR_LOCKED,
+    AR_PAGES,
     AR_PROC,
     COSTS,
     COUNTERS,
@@ -79,6 +83,7 @@ OK, EINVAL = 0, int(Errno.EINVAL)
 EFAULT, ENOMEM = int(Errno.EFAULT), int(Errno.ENOMEM)
 FLAG_ANON, FLAG_THP = int(Cell.FAULT_FLAG_ANON), int(Cell.FAULT_FLAG_THP)
 FLAG_FILE, FLAG_HUGETLB = int(Cell.FAULT_FLAG_FILE), int(Cell.FAULT_FLAG_HUGETLB)
+FLAG_SHMEM = int(Cell.FAULT_FLAG_SHMEM)
 HINTS = int(Cell.HINT_HONOURED)
 FAULT_4K, FAULT_2M = int(Cost.FAULT_4K), int(Cost.FAULT_2M)
 PGFAULT = int(Counter.PGFAULT)
@@ -207,13 +212,21 @@ def count_huge_faults(h, folios):
 
 
 @kernel
+def base_flag(kind):
+    """Cell that says whether a pin's fault of a base page of such an area is flagged."""
+    if kind == FILE:
+        return FLAG_FILE
+    return FLAG_SHMEM if kind == SHMEM else FLAG_ANON
+
+
+@kernel
 def populate(h, a, first, count, cpu, node, pinning):
     """Write-fault every page of a range that is not present. Returns an errno."""
     kind = h.slot[a, AR_KIND]
     if kind == HUGETLB:
         return populate_hugetlb(h, a, first, count, cpu, pinning)
     hinted = h.slot[a, AR_HINT] and h.g[TABLE + HINTS]
-    flag_base = hinted or (pinning and h.g[TABLE + (FLAG_FILE if kind == FILE else FLAG_ANON)])
+    flag_base = hinted or (pinning and h.g[TABLE + base_flag(kind)])
     flag_huge = hinted or (pinning and h.g[TABLE + FLAG_THP])
     pbp = h.g[G_PBP]
     index, end = first, first + count
@@ -272,11 +285,29 @@ def touch(h, a, first, count, cpu, node):
 
 @kernel
 def read(h, a, first, count):
-    """READ: untouched pages of anonymous areas become the zero page."""
-    if not range_ok(h, a, first, count) or h.slot[a, AR_KIND] not in (ANON, THP):
+    """READ: untouched pages of anonymous areas become the zero page, page cache is filled."""
+    if not range_ok(h, a, first, count):
+        return EINVAL
+    if h.slot[a, AR_KIND] == FILE or h.slot[a, AR_KIND] == SHMEM:
+        h.g[T_PAGES] = count
+        return populate(h, a, first, count, cpu_of(h, a, -1), -1, False)
+    if h.slot[a, AR_KIND] not in (ANON, THP):
         return EINVAL
     h.g[T_PAGES] = zero_range(h, a, first, count)
     return OK
+
+
+@kernel
+def mlock(h, a, on):
+    """MLOCK: mlock of a whole area faults it in; reclaim passes over it."""
+    if not area_ok(h, a) or h.slot[a, AR_KIND] == KERNEL:
+        return EINVAL
+    h.slot[a, AR_LOCKED] = 1 if on else 0
+    if not on:
+        return OK
+    pages = h.slot[a, AR_PAGES]
+    h.g[T_PAGES] = pages
+    return populate(h, a, 0, pages, cpu_of(h, a, -1), -1, False)
 
 
 @kernel

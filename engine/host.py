@@ -14,7 +14,7 @@ from engine.dispatch import (
     run,
     set_landmarks,
 )
-from engine.enums import AreaKind
+from engine.enums import NR_PATHS, AreaKind
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
@@ -397,7 +397,10 @@ class Host:
         compile_ahead()
         host = cls.__new__(cls)
         host.shape = shape
-        rows, acc = scratch("rows", (1024, NR_COLUMNS)), scratch("acc", (shape.nr_blocks * 4, 6))
+        rows, acc = (
+            scratch("rows", (1024, NR_COLUMNS)),
+            scratch("acc", (shape.nr_blocks * NR_PATHS, 6)),
+        )
         records = reserve_runs(arrays["run"], 2048 + 10 * len(arrays["run"]))
         own = {name: array for name, array in arrays.items() if name not in ("pb", "run")}
         pb = arena.zeros(arrays["pb"].shape)

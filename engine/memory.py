@@ -40,12 +40,14 @@ from engine.percpu import (
 )
 from engine.state import (
     AR_ASKED,
+    AR_DIRTY,
     AR_FILES,
     AR_HEAD,
     AR_HINT,
     AR_HINTPOS,
     AR_HINTREF,
     AR_KIND,
+    AR_LOCKED,
     AR_MARKS,
     AR_PAGES,
     AR_PRESENT,
@@ -69,6 +71,7 @@ from engine.state import (
     G_IO,
     G_LPOS,
     G_NCPUS,
+    G_NDIRTY,
     G_NFILES,
     G_NNODES,
     G_PBP,
@@ -104,7 +107,7 @@ from engine.state import (
     Z_POOL,
 )
 
-ANON, THP, FILE, KERNEL, HUGETLB = range(5)
+ANON, THP, FILE, KERNEL, HUGETLB, SHMEM = range(6)
 OK, EINVAL, EBUSY, EFAULT = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.EFAULT)
 RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
 FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
@@ -321,6 +324,7 @@ def forget_area(h, a):
                 h.slot[k, AR_FILES] = h.slot[i, AR_FILES]
                 k += 1
         h.g[G_NFILES] = k
+        h.g[G_NDIRTY] -= h.slot[a, AR_DIRTY]
     h.g[G_IO] -= h.slot[a, IO_MANY]
     h.slot[a, IO_MANY] = 0
     h.slot[a, IO_PAGES] = 0
@@ -362,6 +366,8 @@ def map_area(h, a, p, kind, pages, hinted):
     h.slot[a, AR_HINTREF] = NIL
     h.slot[a, AR_HINTPOS] = 0
     h.slot[a, AR_MARKS] = NIL
+    h.slot[a, AR_LOCKED] = 0
+    h.slot[a, AR_DIRTY] = 0
     left = pages
     while left > 0:  # a hole's length is an int32
         k = min(left, 1 << 30)
@@ -370,6 +376,17 @@ def map_area(h, a, p, kind, pages, hinted):
     if kind == FILE:
         h.slot[h.g[G_NFILES], AR_FILES] = a
         h.g[G_NFILES] += 1
+    return OK
+
+
+@kernel
+def set_dirty(h, a, on):
+    """DIRTY: whether page cache must be written back before it is dropped."""
+    if not area_ok(h, a) or h.slot[a, AR_KIND] != FILE:
+        return EINVAL
+    dirty = 1 if on else 0
+    h.g[G_NDIRTY] += dirty - h.slot[a, AR_DIRTY]
+    h.slot[a, AR_DIRTY] = dirty
     return OK
 
 

@@ -19,10 +19,12 @@ from engine.elements import (
 )
 from engine.emit import emit_moves, new_row
 from engine.enums import (
+    NR_PATHS,
     Cell,
     Cost,
     Counter,
     Errno,
+    FilePin,
     Incident,
     MigrateReason,
     PinFailure,
@@ -33,8 +35,10 @@ from engine.fault import populate
 from engine.kernel import kernel
 from engine.memory import (
     ANON,
+    FILE,
     HUGETLB,
     KERNEL,
+    SHMEM,
     THP,
     area_ok,
     block_of,
@@ -84,6 +88,9 @@ EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
 MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
 FAILURE, IN_PLACE = int(Cell.PIN_FAILURE), int(PinFailure.PIN_IN_PLACE)
 VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
+FILE_PIN, IO_URING = int(Cell.FILE_PIN), int(Pinner.IO_URING)
+IO_URING_REFUSES, REFUSED = int(FilePin.IO_URING_REFUSES), int(FilePin.REFUSED)
+EOPNOTSUPP = int(Errno.EOPNOTSUPP)
 HUGETLB_MIGRATES = int(Cell.HUGETLB_PIN_MIGRATES)
 ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)
 PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
@@ -120,6 +127,8 @@ def pin(h, q, a, first, count, pinner, cpu):
             done += size
             if h.slot[q, PN_AREA] == a:
                 h.slot[q, PN_COUNT] = done
+    if errno == OK and refuses_file(h, a, pinner):
+        errno = EOPNOTSUPP
     h.g[G_PINNING] = 0
     h.g[G_BUSY] = NIL
     if errno != OK and not stopped(h):
@@ -134,6 +143,14 @@ def pin(h, q, a, first, count, pinner, cpu):
 
 
 @kernel
+def refuses_file(h, a, pinner):
+    """Whether the pinner itself turns the area down, with everything pinned."""
+    if h.slot[a, AR_KIND] != FILE or pinner != IO_URING:
+        return False
+    return h.g[TABLE + FILE_PIN] == IO_URING_REFUSES
+
+
+@kernel
 def drop_pin(h):
     """Forget what a PIN did that a panic ended."""
     for i in range(h.g[A_TOUCHED]):
@@ -145,6 +162,8 @@ def drop_pin(h):
 @kernel
 def pin_call(h, a, first, count, cpu):
     """One GUP call: fault, check and migrate, take the pins."""
+    if h.slot[a, AR_KIND] == FILE and h.g[TABLE + FILE_PIN] == REFUSED:
+        return EFAULT
     errno = populate(h, a, first, count, cpu, -1, True)
     if stopped(h):
         return EINTR
@@ -281,9 +300,9 @@ def emit_pin(h, q, a, errno):
         h.rows[row, 3] = q
         h.rows[row, 4] = a
         h.rows[row, 5] = errno
-        h.rows[row, 6] = h.blk[cell // 4, BK_ZONE]
-        h.rows[row, 7] = cell // 4
-        h.rows[row, 8] = cell % 4
+        h.rows[row, 6] = h.blk[cell // NR_PATHS, BK_ZONE]
+        h.rows[row, 7] = cell // NR_PATHS
+        h.rows[row, 8] = cell % NR_PATHS
         for c in range(5):
             h.rows[row, 9 + c] = h.acc[cell, c]
             h.acc[cell, c] = 0
@@ -304,6 +323,12 @@ def hold(h, q, a, first, count):
         return EINVAL
     if h.slot[a, AR_KIND] == KERNEL:
         return EFAULT
+    if h.slot[a, AR_KIND] == FILE or h.slot[a, AR_KIND] == SHMEM:
+        h.g[G_BUSY] = a
+        populate(h, a, first, count, cpu_of(h, a, -1), -1, False)
+        h.g[G_BUSY] = NIL
+        if stopped(h):
+            return EINTR
     present = present_in(h, a, first, count)
     anonymous = h.slot[a, AR_KIND] == ANON or h.slot[a, AR_KIND] == THP
     if present not in (0, count) or (present == 0 and not anonymous):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import arena
-from engine.enums import NR_CELLS, NR_COSTS, NR_COUNTERS
+from engine.enums import NR_CELLS, NR_COSTS, NR_COUNTERS, NR_PATHS
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 
@@ -103,8 +103,9 @@ NR_RUN = 8
 (
     AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
-    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_ZONE,
-) = range(28)  # fmt: skip
+    IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
+    AR_DIRTY, AR_ZONE,
+) = range(30)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 NR_SLOT = AR_ZONE + 24
@@ -129,8 +130,8 @@ ACC_TOUCHED = 5
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
-    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, SAVED,
-) = range(106)  # fmt: skip
+    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, SAVED,
+) = range(107)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -162,7 +163,7 @@ class H(NamedTuple):
     runb: Int8  # [nr_runs, 32], a view of run
     rows: Int64  # [capacity, NR_COLUMNS]
     moves: Int64  # [2 + RING, ...]: of the command, of the offline, the last passes
-    acc: Int64  # [nr_blocks * 4, 6]: what a PIN did by (block, path), and the cells it touched
+    acc: Int64  # [nr_blocks * NR_PATHS, 6]: what a PIN did by (block, path), the cells it touched
     marks: Int64  # [rows, 2]: landmarks (``engine.landmarks``), none as a rule
     marked: Int32  # [nr_pageblocks + nr_runs], or empty
 
@@ -219,7 +220,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
         **views(arena.zeros((nb * per_block, NR_PB)), np.zeros((64, NR_RUN), np.int32)),
         rows=scratch("rows", (1024, NR_COLUMNS)),
         moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),
-        acc=scratch("acc", (nb * 4, 6)),
+        acc=scratch("acc", (nb * NR_PATHS, 6)),
         **no_landmarks(),
     )  # fmt: skip
 

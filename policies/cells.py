@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from engine.enums import Cell, OfflineRule, OfflineTarget, PcpRule, PinFailure
+from engine.enums import Cell, FilePin, OfflineRule, OfflineTarget, PcpRule, PinFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,16 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         0,
         1,
         OfflineTarget,
+    ),
+    Cell.FAULT_FLAG_SHMEM: _flag(
+        "a shmem page (tmpfs, memfd) faulted in by a long-term pin avoids MOVABLE"
+    ),
+    Cell.FILE_PIN: CellDoc(
+        "who may take a long-term pin of page cache with a disk behind it: all, all but io_uring"
+        " (which refuses after the pin, -EOPNOTSUPP), nobody (-EFAULT before)",
+        0,
+        2,
+        FilePin,
     ),
 }
 """Complete: one entry per ``Cell``."""

@@ -11,6 +11,7 @@ FLAG_CELLS = (
     Cell.FAULT_FLAG_THP,
     Cell.FAULT_FLAG_FILE,
     Cell.FAULT_FLAG_HUGETLB,
+    Cell.FAULT_FLAG_SHMEM,
 )
 
 _OLD = "mm/gup.c __gup_longterm_locked, 5.10.35"

@@ -4,7 +4,7 @@ Kernel versions in sources are the trees that were read; behaviour marked "obser
 recorded on Debian's unmodified 5.10.223 and 6.1.176 kernels.
 """
 
-from engine.enums import Cell, OfflineRule, OfflineTarget, PcpRule, PinFailure
+from engine.enums import Cell, FilePin, OfflineRule, OfflineTarget, PcpRule, PinFailure
 from policies.models import Profile, Setting
 
 _MOVABLE_MASK_510 = "mm/gup.c __gup_longterm_locked, 5.10.35: only PF_MEMALLOC_NOCMA is set"
@@ -71,6 +71,12 @@ LINUX_5_10 = Profile(
             OfflineTarget.OTHER_NODES,
             "mm/memory_hotplug.c do_migrate_range, 5.10.35: all memory nodes but the source, unless"
             " it is the sole one; observed on 5.10.223 (loops beside empty blocks of its own node)",
+        ),
+        Cell.FAULT_FLAG_SHMEM: Setting(0, _MOVABLE_MASK_510),
+        Cell.FILE_PIN: Setting(
+            FilePin.IO_URING_REFUSES,
+            "fs/io_uring.c io_sqe_buffer_register, 5.10.223: mappings with a file but shmem's and"
+            " hugetlbfs's; observed on 5.10.223 (EOPNOTSUPP with all pages pinned and released)",
         ),
     },
 )
@@ -143,6 +149,12 @@ LINUX_6_1 = Profile(
             OfflineTarget.OTHER_NODES,
             "mm/memory_hotplug.c do_migrate_range, 6.1.166: all memory nodes but the source, unless"
             " it is the sole one; observed on 6.1.176 (loops beside empty blocks of its own node)",
+        ),
+        Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_61),
+        Cell.FILE_PIN: Setting(
+            FilePin.IO_URING_REFUSES,
+            "io_uring/rsrc.c io_pin_pages, 6.1: mappings with a file but shmem's and hugetlbfs's;"
+            " observed on 6.1.176 (EOPNOTSUPP after the pages were moved out of MOVABLE)",
         ),
     },
 )

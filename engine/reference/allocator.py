@@ -121,12 +121,18 @@ class Allocator(Buddy):
     # -- reclaim ------------------------------------------------------------------------------
 
     def _reclaim(self, eligible: Callable[[Zone], bool], done: Callable[[int], bool]) -> int:
-        """Drop clean page cache, oldest first, until ``done(reclaimed)``. Returns pages."""
+        """Drop page cache until ``done(reclaimed)``, oldest first. Returns pages.
+
+        What is clean goes first; what is dirty is written back (mm/vmscan.c ``shrink_folio_list``),
+        what is locked stays.
+        """
         reclaimed = 0
         files = [
-            a for s, a in self.area_of.items() if a.kind == AreaKind.FILE and s != self.busy_area
+            a
+            for s, a in self.area_of.items()
+            if a.kind == AreaKind.FILE and s != self.busy_area and not a.locked
         ]
-        for area in sorted(files, key=lambda a: a.sequence):
+        for area in sorted(files, key=lambda a: (a.dirty, a.sequence)):
             for index, pfn in enumerate(area.pages):
                 if done(reclaimed):
                     return reclaimed
@@ -141,6 +147,7 @@ class Allocator(Buddy):
                 self.counters[Counter.PGSTEAL] += 1
                 self.tally.reclaimed_pages += 1
                 self.tally.latency_ns += self.costs[Cost.RECLAIM_4K]
+                self.tally.latency_ns += area.dirty * self.costs[Cost.WRITEBACK_4K]
         return reclaimed
 
     def _wake_kswapds(self, request: Request) -> int:
@@ -202,11 +209,11 @@ class Allocator(Buddy):
     # -- OOM ----------------------------------------------------------------------------------
 
     def _rss(self, proc: int) -> int:
-        """Anonymous pages of a process (what oom_badness mostly counts)."""
+        """Anonymous and shmem pages of a process (what oom_badness mostly counts)."""
         return sum(
             sum(pfn >= 0 for pfn in a.pages)
             for a in self.area_of.values()
-            if a.proc == proc and a.kind in (AreaKind.ANON, AreaKind.THP)
+            if a.proc == proc and a.kind in (AreaKind.ANON, AreaKind.THP, AreaKind.SHMEM)
         )
 
     def _oom_kill(self, requester: int) -> None:

@@ -21,7 +21,7 @@ ARITY = {
     Op.SPAWN: 3, Op.MAP: 5, Op.TOUCH: 5, Op.READ: 3, Op.FREE: 4, Op.UNMAP: 1, Op.EXIT: 1,
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
     Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
-    Op.MIN_FREE: 1, Op.IO: 5, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 3,
+    Op.MIN_FREE: 1, Op.IO: 5, Op.MLOCK: 2, Op.DIRTY: 2, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 3,
 }  # fmt: skip
 """Arguments each operation reads."""
 
@@ -48,6 +48,7 @@ class ReferenceHost(History):
             Op.SIGNAL: "_signal", Op.STATUS: "_status", Op.RECLAIM: "_reclaim_zone",
             Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
             Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free", Op.IO: "_io",
+            Op.MLOCK: "_mlock", Op.DIRTY: "_dirty",
             Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir",
         }  # fmt: skip
 

@@ -16,12 +16,17 @@ PATH_OF = {
     AreaKind.THP: FaultPath.THP,
     AreaKind.FILE: FaultPath.FILE,
     AreaKind.HUGETLB: FaultPath.HUGETLB,
+    AreaKind.SHMEM: FaultPath.SHMEM,
 }
+ANONYMOUS = (AreaKind.ANON, AreaKind.THP)
+CACHES = (AreaKind.FILE, AreaKind.SHMEM)
+"""Page cache: a read fault fills it, too (mm/filemap.c ``filemap_fault``, mm/shmem.c)."""
 FLAG_CELL = {
     FaultPath.ANON: Cell.FAULT_FLAG_ANON,
     FaultPath.THP: Cell.FAULT_FLAG_THP,
     FaultPath.FILE: Cell.FAULT_FLAG_FILE,
     FaultPath.HUGETLB: Cell.FAULT_FLAG_HUGETLB,
+    FaultPath.SHMEM: Cell.FAULT_FLAG_SHMEM,
 }
 GATHER_BATCHES = (8, *[510] * 19)
 """Pages of mmu_gather's batches: the one on the stack, then up to 19 of a page each."""
@@ -160,7 +165,7 @@ class Memory(Allocator):
                 stop = min(chunk + self.pb_pages, end)
             else:
                 stop = index + 1
-            path = FaultPath.FILE if area.kind == AreaKind.FILE else FaultPath.ANON
+            path = PATH_OF[area.kind] if area.kind in CACHES else FaultPath.ANON
             flagged = hinted or (pinning and bool(self.table[FLAG_CELL[path]]))
             request = self._fault_request(area, cpu, node, flagged=flagged)
             while index < stop:
@@ -178,16 +183,37 @@ class Memory(Allocator):
         return self._populate(slot, first, count, cpu, node, pinning=False)
 
     def _read(self, slot: int, first: int, count: int) -> Errno:
-        """READ: untouched pages of anonymous areas become the zero page."""
+        """READ: untouched pages of anonymous areas become the zero page, page cache is filled."""
         if not self._range_ok(slot, first, count):
             return Errno.EINVAL
         area = self.area_of[slot]
-        if area.kind not in (AreaKind.ANON, AreaKind.THP):
+        if area.kind in CACHES:
+            self.tally.pages = count
+            return self._populate(slot, first, count, self._cpu(slot, -1), -1, pinning=False)
+        if area.kind not in ANONYMOUS:
             return Errno.EINVAL
         for i in range(first, first + count):
             if area.pages[i] == ABSENT:
                 area.pages[i] = ZERO_PAGE
                 self.tally.pages += 1
+        return Errno.OK
+
+    def _mlock(self, slot: int, on: int) -> Errno:
+        """MLOCK: mlock of a whole area faults it in (mm/gup.c ``populate_vma_page_range``)."""
+        if slot not in self.area_of or self.area_of[slot].kind == AreaKind.KERNEL:
+            return Errno.EINVAL
+        area = self.area_of[slot]
+        area.locked = bool(on)
+        if not on:
+            return Errno.OK
+        self.tally.pages = len(area.pages)
+        return self._populate(slot, 0, len(area.pages), self._cpu(slot, -1), -1, pinning=False)
+
+    def _dirty(self, slot: int, on: int) -> Errno:
+        """DIRTY: whether page cache must be written back before it is dropped."""
+        if slot not in self.area_of or self.area_of[slot].kind != AreaKind.FILE:
+            return Errno.EINVAL
+        self.area_of[slot].dirty = bool(on)
         return Errno.OK
 
     def _cpu(self, slot: int, cpu: int) -> int:

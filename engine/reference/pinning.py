@@ -3,7 +3,9 @@
 Sources: mm/gup.c of Linux 5.10 and 6.1 (``__gup_longterm_locked``,
 ``check_and_migrate_movable_pages``), drivers/vfio/vfio_iommu_type1.c
 (``vfio_pin_pages_remote``: 1 page a call on 5.10, 512 later). A failed call unwinds the whole
-map request; what was migrated stays migrated.
+map request; what was migrated stays migrated. Page cache with a disk behind it: io_uring of 5.10
+and 6.1 looks at the mapping after the pin (io_uring/rsrc.c ``io_sqe_buffer_register``), 6.12
+refuses all pinners before (mm/gup.c ``writable_file_mapping_allowed``).
 """
 
 from engine.enums import (
@@ -12,6 +14,7 @@ from engine.enums import (
     Cost,
     Counter,
     Errno,
+    FilePin,
     Incident,
     MigrateReason,
     PinFailure,
@@ -20,6 +23,7 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import KilledError, PanicError
+from engine.reference.memory import ANONYMOUS, CACHES
 from engine.reference.migration import Call, Migration, Target
 from engine.reference.state import ZERO_PAGE, Pin, PinRows
 
@@ -48,6 +52,8 @@ class Pinning(Migration):
                 errno = self._pin_call(slot, start, size, cpu, rows)
                 if errno == Errno.OK:
                     taken.count += size
+            if errno == Errno.OK and self._refuses_file(slot, pinner):
+                errno = Errno.EOPNOTSUPP
         except KilledError:
             errno = Errno.EINTR
         except PanicError:
@@ -68,6 +74,12 @@ class Pinning(Migration):
             return count
         return self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
 
+    def _refuses_file(self, slot: int, pinner: int) -> bool:
+        """Whether the pinner itself turns the area down, with everything pinned."""
+        rule = self.table[Cell.FILE_PIN]
+        refuses = rule == FilePin.IO_URING_REFUSES and pinner == Pinner.IO_URING
+        return refuses and self.area_of[slot].kind == AreaKind.FILE
+
     def _calls(self, pinner: int, count: int) -> int:
         """GUP calls the pinner makes for ``count`` pages."""
         unit = self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
@@ -75,6 +87,9 @@ class Pinning(Migration):
 
     def _pin_call(self, slot: int, first: int, count: int, cpu: int, rows: PinRows) -> Errno:
         """One GUP call: fault, check and migrate, take the pins."""
+        file = self.area_of[slot].kind == AreaKind.FILE
+        if file and self.table[Cell.FILE_PIN] == FilePin.REFUSED:
+            return Errno.EFAULT
         errno = self._populate(slot, first, count, cpu, -1, pinning=True)
         if errno == Errno.OK:
             errno = self._check_and_migrate(slot, first, count, cpu, rows)
@@ -172,17 +187,22 @@ class Pinning(Migration):
     def _hold(self, pin: int, slot: int, first: int, count: int) -> Errno:
         """HOLD: references without FOLL_LONGTERM.
 
-        A wholly untouched anonymous range gets the zero page and no reference; a range that is
-        partly present is EFAULT.
+        A wholly untouched anonymous range gets the zero page and no reference, one that is
+        partly present is EFAULT; page cache is faulted in.
         """
         if pin in self.pin_of or pin < 0 or not self._range_ok(slot, first, count):
             return Errno.EINVAL
         area = self.area_of[slot]
         if area.kind == AreaKind.KERNEL:
             return Errno.EFAULT
+        if area.kind in CACHES:
+            self.busy_area = slot
+            try:
+                self._populate(slot, first, count, self._cpu(slot, -1), -1, pinning=False)
+            finally:
+                self.busy_area = -1
         present = sum(p >= 0 for p in area.pages[first : first + count])
-        anonymous = area.kind in (AreaKind.ANON, AreaKind.THP)
-        if present not in (0, count) or (present == 0 and not anonymous):
+        if present not in (0, count) or (present == 0 and area.kind not in ANONYMOUS):
             return Errno.EFAULT
         self.pin_of[pin] = Pin(slot, first, present, longterm=False)
         for i in range(first, first + count):

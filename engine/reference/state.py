@@ -88,6 +88,10 @@ class Area:
     sequence: int
     pages: list[int]
     io: Io | None = None
+    locked: bool = False
+    """mlock: reclaim passes over its pages (they migrate as ever)."""
+    dirty: bool = False
+    """Page cache that must be written back before it is dropped."""
 
 
 @dataclass(slots=True, eq=False)

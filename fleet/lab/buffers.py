@@ -30,7 +30,16 @@ PAGES_PER_RECORD_PAGE = PAGE_BYTES // RECORD_BYTES
 OWN_PAGES, OWN_PAGES_LATER = 1, 7
 """Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
 or offlines (a block that holds all of them migrates 8 besides buffers and records)."""
-KINDS = {"4k": AreaKind.ANON, "thp": AreaKind.THP}
+KINDS = {
+    "4k": AreaKind.ANON,
+    "thp": AreaKind.THP,
+    "memfd": AreaKind.SHMEM,
+    "shmanon": AreaKind.SHMEM,
+}
+FILE_KIND = "file="
+"""Prefix of the kind of a buffer that maps a file."""
+TMPFS = "/t/"
+"""Where the guest has mounted a tmpfs; other paths lie on its disk (/m: ext2)."""
 HOG_STEP, HOGNODE_STEP = 64, 32
 HOGMOV_SPARE, HOGNODE_SPARE = 4096, 2048
 
@@ -178,24 +187,41 @@ class Buffers:
 
     def _touch_range(self, buffer: Buffer, first: int, count: int, node: int = -1) -> Errno:
         """Write one byte to each page; missing page tables first."""
-        tables = -(-(first + count) // PAGEBLOCK_PAGES)
-        self._kernel_pages(tables - buffer.tables)
-        buffer.tables = max(buffer.tables, tables)
+        self._tables(buffer, first + count)
         where = self.node_now if node < 0 else node
         rows = [(*part, self.cpu_now, where) for part in buffer.parts(first, count)]
         return self.machine.do_all(Op.TOUCH, rows)
 
-    def _new_buffer(self, name: str, pages: int, kind: str) -> Buffer:
-        """Map a buffer and, when they are small, its records."""
+    def _tables(self, buffer: Buffer, pages: int) -> None:
+        """Take the page tables that the first pages of a buffer need."""
+        tables = -(-pages // PAGEBLOCK_PAGES)
+        self._kernel_pages(tables - buffer.tables)
+        buffer.tables = max(buffer.tables, tables)
+
+    def _map_parts(self, name: str, pages: int, kind: str) -> tuple[tuple[int, ...], int]:
+        """Map the pages of a buffer: areas, and pages of each but the last."""
+        if kind.startswith(FILE_KIND):
+            return (self._file_slot(kind.removeprefix(FILE_KIND), pages),), pages
         if kind not in KINDS:
             raise UnsupportedOperationError(f"buffers of kind {kind!r} are not supported yet")
+        part = PAGEBLOCK_PAGES if name in self.scattered else pages
+        sizes = [min(part, pages - first) for first in range(0, pages, part)]
+        return tuple(self._map(size, KINDS[kind]) for size in sizes), part
+
+    def _file_slot(self, path: str, pages: int) -> int:
+        """Area of a file's pages, for a mapping of its first pages."""
+        slot, size = self.files.get(path, (-1, 0))
+        if pages > size:
+            raise UnsupportedOperationError(f"file {path!r} has no {pages} pages")
+        return slot
+
+    def _new_buffer(self, name: str, pages: int, kind: str) -> Buffer:
+        """Map a buffer and, when they are small, its records."""
         self._spawn()
         if name in self.buffers:
             raise UnsupportedOperationError(f"buffer {name!r} is mapped twice")
         records = -(-pages // PAGES_PER_RECORD_PAGE)
-        part = PAGEBLOCK_PAGES if name in self.scattered else pages
-        sizes = [min(part, pages - first) for first in range(0, pages, part)]
-        slots = tuple(self._map(size, KINDS[kind]) for size in sizes)
+        slots, part = self._map_parts(name, pages, kind)
         buffer = Buffer(slots, part, self._map(records, AreaKind.ANON), pages, pages, kind == "thp")
         self.buffers[name] = buffer
         if records < self.heap.mapped_from_pages:
@@ -245,9 +271,16 @@ class Buffers:
         return self._touch_range(buffer, 0, pages or buffer.pages)
 
     def op_read(self, name: str) -> Errno:
-        """Read one byte per page of an anonymous buffer."""
+        """Read one byte per page."""
         buffer = self._buffer(name)
+        self._tables(buffer, buffer.pages)
         return self.machine.do_all(Op.READ, list(buffer.parts(0, buffer.pages)))
+
+    def op_mlock(self, name: str) -> Errno:
+        """Lock a buffer in memory, which faults it in."""
+        buffer = self._buffer(name)
+        self._tables(buffer, buffer.pages)
+        return self.machine.do_all(Op.MLOCK, [(slot, 1) for slot in buffer.slots])
 
     def op_free(self, name: str) -> Errno:
         """Unmap a buffer."""

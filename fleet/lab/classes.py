@@ -65,7 +65,7 @@ class _Facts:
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     # placement histories
     ("steady", lambda f: f.has("steady")),
-    ("cache", lambda f: f.has("cacheread", "filewrite")),
+    ("cache", lambda f: f.has("cacheread")),
     ("interleaved", lambda f: f.has("alt", "par")),
     ("replacement", _Facts.frees_at_random),
     ("churn", lambda f: f.has("churn")),
@@ -75,7 +75,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("freed-pattern", lambda f: f.has("freepat")),
     ("fresh", lambda f: f.has("runs")),
     # pins and offlining
-    ("special-memory", lambda f: f.special_memory() or f.has("put", "cat", "mlock")),
+    ("special-memory", lambda f: f.special_memory() or f.has("put", "cat", "mlock", "filewrite")),
     ("fork", lambda f: f.has("fork_hold")),
     ("cost", lambda f: f.has("free")),
     ("kernel-zone-full", lambda f: f.onlines_kernel() and f.spans_blocks()),

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.enums import AreaKind, Errno, Op
 from fleet.lab import placement
-from fleet.lab.buffers import Buffer, Buffers, UnsupportedOperationError, errno_name
+from fleet.lab.buffers import TMPFS, Buffer, Buffers, UnsupportedOperationError, errno_name
 from fleet.lab.draws import Lcg
 from fleet.lab.guest import BOOT_PROC
 from fleet.lab.walk import UNIT_PAGES, walk
@@ -120,13 +120,25 @@ class Histories(Buffers):
         mine, theirs = (self._frames(self._buffer(each)).pfn for each in (name, other))
         return {**placement.shared_pageblocks(mine, theirs, self.machine.shape.pageblock_order)}
 
-    def op_cacheread(self, path: str, pages: int) -> Errno:
-        """Read a file into the page cache; what is cached stays where it is."""
+    def _open(self, path: str, pages: int) -> tuple[int, int]:
+        """Area and size of a file, made when it is new. Its pages outlive the driver."""
         self._spawn()
         if path not in self.files:
             self.files[path] = self._slot(), pages
-            self.machine.do(Op.MAP, self.files[path][0], BOOT_PROC, AreaKind.FILE, pages, 0)
-        slot, mapped = self.files[path]
+            kind = AreaKind.SHMEM if path.startswith(TMPFS) else AreaKind.FILE
+            self.machine.do(Op.MAP, self.files[path][0], BOOT_PROC, kind, pages, 0)
+        return self.files[path]
+
+    def op_filewrite(self, path: str, pages: int) -> Errno:
+        """Write a file: its pages stay in the page cache."""
+        slot, size = self._open(path, pages)
+        if pages > size:
+            raise UnsupportedOperationError("a file is written again beyond its first size")
+        return self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
+
+    def op_cacheread(self, path: str, pages: int) -> Errno:
+        """Read a file into the page cache; what is cached stays where it is."""
+        slot, mapped = self._open(path, pages)
         if pages > mapped:
             raise UnsupportedOperationError("a file is read again beyond what was read first")
         rows = [

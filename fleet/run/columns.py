@@ -23,7 +23,7 @@ LEAD = 3
 MECHANISMS = ("watchdog", "oom_killer", "panic_on_oom", "pin_user_pages")
 """Words of ``incidents.mechanism``."""
 
-BACKINGS = ("anon", "thp", "file", "kernel", "hugetlb")
+BACKINGS = ("anon", "thp", "file", "kernel", "hugetlb", "shmem")
 """Words of ``workloads.backing``, indexed by ``engine.enums.AreaKind``."""
 
 _EXTRA_WORDS = {("incidents", "mechanism"): MECHANISMS, ("workloads", "backing"): BACKINGS}

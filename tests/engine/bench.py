@@ -312,7 +312,7 @@ SAME_FAILURE = 7
 
 def snippet(bench: Bench, log: list[list[int]]) -> str:
     """Python that replays a log."""
-    cells = {Cell(i).name: int(v) for i, v in enumerate(bench.table[: len(Cell)]) if v}
+    cells = {c.name: int(bench.table[c]) for c in Cell if bench.table[c]}
     lines = [f"    {_trimmed(r)},  # {_op_name(r[1])}" for r in log]
     return "\n".join(
         [

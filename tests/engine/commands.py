@@ -44,8 +44,12 @@ CELLS: list[dict[str, int]] = [
     {"HINT_HONOURED": 1, "VFIO_CALL_PAGES": 3},
     {"MOVABLE_MARK_CAPPED": 1, "PCP_RULE": 2},
     {"OFFLINE_MAX_ERRORS": 2, "OFFLINE_BOUND_NS": 9_000_000, "HUGETLB_PIN_MIGRATES": 1},
+    {"FILE_PIN": 2, "FAULT_FLAG_SHMEM": 1},
+    {"FILE_PIN": 0, "FAULT_FLAG_SHMEM": 0, "FAULT_FLAG_FILE": 1},
     {"MIGRATE_TRIES": 3, "OFFLINE_BOUND_NS": 4_000_000, "THP_FAIL_PAGES": 1, "PIN_FAILURE": 0},
 ]
+OPS = (*(int(op) for op in Op), -1, 0, max(Op) + 1)
+"""Operations of ``junk``: all there are, and some there are not."""
 DELAYS_NS = (0, 0, 0, 0, 0, 0, 1, 1_000, 60_000, 250_000, 800_000, 1_700_000, 3_000_001, 9_000_000)
 """Time before a command: often none, often inside a pass of a running offline."""
 
@@ -180,7 +184,7 @@ class Commander:
     def map(self) -> None:
         """MAP, mostly touched at once; most areas fit into what is free."""
         d, unit = self.d, self.shape.pageblock_pages
-        kind = d.of((0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4))
+        kind = d.of((0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 5))
         free = int(self.model.zones()[:, 1].sum())
         most = max(free // 2 if d.percent(85) else self.pages // 2, 2)
         pages = 1 + d.below(max(most // (8 if kind == AreaKind.KERNEL else 1), 2))
@@ -209,12 +213,14 @@ class Commander:
             self.run(Op.FREE, area, index, 1, -1)
 
     def let_go(self) -> None:
-        """UNMAP, EXIT, READ."""
-        what, area = self.d.below(6), self.area()
+        """UNMAP, EXIT, MLOCK, DIRTY, READ."""
+        what, area = self.d.below(7), self.area()
         if what < 2:
             self.run(Op.EXIT, self.alive(self.model.proc_of))
         elif what < 4:
             self.run(Op.UNMAP, area)
+        elif what < 5:
+            self.run(self.d.of((Op.MLOCK, Op.DIRTY, Op.DIRTY)), area, self.d.percent(60))
         else:
             self.run(Op.READ, area, *self.span(area))
 
@@ -310,7 +316,7 @@ class Commander:
 
     def junk(self) -> None:
         """Any operation with any small arguments."""
-        self.run(self.d.below(26) - 1, *(self.d.below(34) - 3 for _ in range(6)))
+        self.run(self.d.of(OPS), *(self.d.below(34) - 3 for _ in range(6)))
 
 
 WEIGHTS = (

@@ -23,8 +23,8 @@ ADVANCE = 1 << 20
 """Pseudo operation of a command row: nothing but time passes."""
 
 KEEPS_CONTENT = (
-    ADVANCE, Op.SPAWN, Op.MAP, Op.UNPIN, Op.HOLD, Op.ONLINE, Op.OFFLINE, Op.SIGNAL, Op.STATUS,
-    Op.RECLAIM, Op.MIGRATE, Op.SAMPLE, Op.SHUFFLE, Op.POOL, Op.MIN_FREE,
+    ADVANCE, Op.SPAWN, Op.MAP, Op.UNPIN, Op.ONLINE, Op.OFFLINE, Op.SIGNAL, Op.STATUS,
+    Op.RECLAIM, Op.MIGRATE, Op.SAMPLE, Op.SHUFFLE, Op.POOL, Op.MIN_FREE, Op.DIRTY,
 )  # fmt: skip
 """Operations after which the same virtual pages are present (page cache may be reclaimed)."""
 

@@ -11,7 +11,7 @@ from tests.engine.bench import Guest, command, make_shape, make_table
 
 NORMAL, MOVABLE = 1, 2
 SECOND_NS = 1_000_000_000
-ANON, THP, FILE, KERNEL, HUGETLB = AreaKind
+ANON, THP, FILE, KERNEL, HUGETLB, SHMEM = AreaKind
 
 
 def guest(

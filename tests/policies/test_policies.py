@@ -74,7 +74,7 @@ def test_pin_policy_cells(
 ) -> None:
     table = arm(f"{pin}+unbounded", profile).table()
     assert table.shape == (NR_CELLS,)
-    assert [table[c] for c in FLAG_CELLS] == [flags] * 4
+    assert [table[c] for c in FLAG_CELLS] == [flags] * len(FLAG_CELLS)
     cells = (Cell.PIN_MIGRATES, Cell.PIN_FAILURE, Cell.PIN_DENIED, Cell.HINT_HONOURED)
     assert [table[c] for c in cells] == [migrates, failure, denied, hint]
 
