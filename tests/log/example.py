@@ -145,7 +145,8 @@ def _workloads_and_pins(unit: Unit, plan: Random, luck: Random, arm: int) -> Non
             "workload": workload, "host": None if placed is None else host, "arrived_ns": arrived,
             "placed_ns": placed,
             "ended_ns": None if placed is None or outcome == "running" else placed + 5 * SECOND,
-            "memory_pages": memory, "kind": "vm", "backing": "thp", "vfio": vfio, "flows": flows,
+            "memory_pages": memory, "kind": "ring" if workload % 3 else "fresh",
+            "backing": "thp", "vfio": vfio, "flows": flows,
             "pin_errno": 12 if outcome == "pin_failed" else 0, "outcome": outcome,
             "restarts": luck.randrange(0, 2), "flow_us_lost": flows * luck.randrange(0, 3_000_000),
         })  # fmt: skip

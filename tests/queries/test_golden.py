@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from math import ceil, sqrt
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -289,6 +290,42 @@ def pin_latency() -> Answer:
     return out
 
 
+def pin_cost_by_kind() -> Answer:
+    out = []
+    for arm in ARMS:
+        kinds = {(rep, w["workload"]): w["kind"] for _, rep, w in of_arm("workloads", arm)}
+        calls: dict[str, dict[tuple[int, int], list[Row]]] = defaultdict(dict)
+        for (rep, pin), rows in pin_calls(arm).items():
+            calls[kinds[rep, rows[0]["workload"]]][rep, pin] = rows
+        out += [{"arm": arm, "kind": kind, **cost_of(calls[kind])} for kind in sorted(calls)]
+    return out
+
+
+def of_arm(table: str, arm: str) -> list[tuple[str, int, Row]]:
+    return [found for found in rows_of(UNITS, table) if found[0] == arm]
+
+
+def cost_of(calls: dict[tuple[int, int], list[Row]]) -> dict[str, Any]:
+    """Pins of the example are one per workload."""
+    good = [rows for rows in calls.values() if not rows[0]["errno"]]
+    failed = len(calls) - len(good)
+    pinned = [sum(row["pinned_pages"] for row in rows) for rows in good]
+    waits = [
+        sum(row["latency_ns"] for row in rows) * 262144 / pages
+        for rows, pages in zip(good, pinned, strict=True)
+    ]
+    moved = sum(row["migrated_pages"] for rows in good for row in rows)
+    low, high = wilson(failed, len(calls))
+    half = Z * stdev(waits) / sqrt(len(waits))
+    return {
+        "workloads": len(calls), "pins": len(calls), "failed": failed,
+        "failed_share": failed / len(calls), "failed_low": low if failed else 0.0,
+        "failed_high": high, "pinned_pages": sum(pinned), "migrated_share": moved / sum(pinned),
+        "gib_ns": round(fmean(waits)), "gib_low_ns": round(fmean(waits) - half),
+        "gib_high_ns": round(fmean(waits) + half),
+    }  # fmt: skip
+
+
 def samples(arm: str, *, movable: bool) -> dict[tuple[int, int, int], list[Row]]:
     groups: dict[tuple[int, int, int], list[Row]] = defaultdict(list)
     for name, rep, row in rows_of(UNITS, "host_samples"):
@@ -480,8 +517,8 @@ BY_KIND: dict[str, Callable[[str], Answer]] = {
 PLAIN: dict[str, Callable[[], Answer]] = {
     f.__name__: f
     for f in (
-        pin_outcomes, pin_latency, kernel_zone_headroom, pinned_blocks, workload_impact,
-        guardrails, fleet_timeline, paired_probes,
+        pin_outcomes, pin_latency, pin_cost_by_kind, kernel_zone_headroom, pinned_blocks,
+        workload_impact, guardrails, fleet_timeline, paired_probes,
     )
 }  # fmt: skip
 
