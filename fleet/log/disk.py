@@ -50,6 +50,23 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file that is no part of a run: whole, or the one that was there before stays.
+
+    Raises
+    ------
+    RunError
+        One line naming the file, when it cannot be written.
+    """
+    temp = path.with_name(f"{TEMP_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        temp.write_bytes(data)
+        temp.rename(path)
+    except OSError as error:
+        _remove_quietly(temp)
+        raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+
+
 def _sync_folder(folder: Path) -> None:
     """Make renames inside ``folder`` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -132,20 +132,16 @@ def print_table(
     *,
     title: str = "",
     strong: Collection[int] = (),
-    tight: bool = False,
 ) -> None:
     """Print one table on stdout; ``right`` says which columns are aligned to the right.
 
-    Rows numbered in ``strong`` are bold on a terminal; ``tight`` leaves less room in between.
+    Rows numbered in ``strong`` are bold on a terminal.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    padding = (0, 1, 0, 0) if tight else (0, 1)
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=padding
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for head, is_right in zip(heads, right, strict=True):
         table.add_column(Text(head), justify="right" if is_right else "left", overflow="fold")
     for number, row in enumerate(rows):
@@ -153,17 +149,18 @@ def print_table(
         table.add_row(*(Text(text) for text in row), style=style)
     if title:
         print_text(title, style="bold")
-    _print(table)
+    print_rich(table)
 
 
 def print_text(text: str, style: str = "") -> None:
     """Print a paragraph on stdout, wrapped and styled on a terminal only."""
     from rich.text import Text
 
-    _print(Text(text, style=style))
+    print_rich(Text(text, style=style))
 
 
-def _print(item: Any) -> None:
+def print_rich(item: Any) -> None:
+    """Print anything rich knows on stdout, plain where that is no terminal."""
     from rich.console import Console
 
     if sys.stdout.isatty():

@@ -1,20 +1,15 @@
 """Who was in the way of an attempt, and how their pages came to lie there."""
 
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from bisect import bisect_right
+from dataclasses import dataclass, field
 
 from engine.enums import ZONES_PER_NODE, AreaKind
+from engine.shape import HostShape
 from fleet.plan.tables import NO_PINNER, Plan
-from fleet.run.messages import PLACEMENTS_PER_WORKLOAD
 from fleet.why.changes import Changes
-from fleet.why.contents import NOBODY, Part, parts
-from fleet.why.replay import Replay
+from fleet.why.contents import NOBODY, Extent, Part, parts
+from fleet.why.replay import Birth, Replay
 from fleet.why.watched import Moment
-
-Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -27,8 +22,8 @@ class Cause:
         Whose pages, and the kind the scenario gives it.
     pages, pinned_pages, held_pages : int
         In the blocks; of them under a long-term pin, and under a short reference.
-    pin : int or None
-        Id of the long-term pin.
+    pin_ids : tuple of int
+        Ids of the long-term pins.
     paths : dict
         Fault path (``anon``, ``thp``, ``hugetlb``) to pages in the blocks.
     placed_ns : int
@@ -36,6 +31,8 @@ class Cause:
     before, by_pin, after : int
         Pinned pages in the blocks that were touched before the pin was taken, or faulted in by the
         pin itself; pages touched after it.
+    held_since_ns, held_until_ns : int
+        When the short references that are events were taken and are to be dropped; 0 without.
     born : dict
         Zone id to pinned pages in the blocks, by where their fault put them.
     stayed : int
@@ -47,26 +44,28 @@ class Cause:
     pages: int
     pinned_pages: int
     held_pages: int
-    pin: int | None
+    pin_ids: tuple[int, ...]
     paths: dict[str, int]
     placed_ns: int
     before: int
     by_pin: int
     after: int
+    held_since_ns: int
+    held_until_ns: int
     born: dict[int, int]
     stayed: int
 
 
 def causes(replay: Replay, changes: Changes, moment: Moment) -> list[Cause]:
     """Return whose pages in the blocks of an attempt are pinned or held, most pages first."""
-    inside: dict[int, list[Any]] = {}
+    inside: dict[int, list[Extent]] = {}
     for extent in changes.inside:
         workload = moment.books.owners.get(extent.area, (NOBODY, 0))[0]
         if workload != NOBODY and moment.slot_of(workload) == extent.area:
             inside.setdefault(workload, []).append(extent)
     held = [w for w, found in inside.items() if any(e.pins or e.refs for e in found)]
     births = replay.births(moment, held)
-    found = [_cause(replay.plan, changes, moment, w, inside[w], births) for w in held]
+    found = [_cause(replay.plan, changes, moment, w, inside[w], births[w]) for w in held]
     return sorted(found, key=lambda c: (-c.pinned_pages, -c.held_pages, -c.pages, c.workload))
 
 
@@ -75,59 +74,104 @@ def _cause(
     changes: Changes,
     moment: Moment,
     workload: int,
-    inside: list[Any],
-    births: dict[int, tuple[int, Int64]],
+    inside: list[Extent],
+    births: list[Birth],
 ) -> Cause:
-    work, guest = plan.workloads, moment.books.guests[workload]
+    work, placed_ns = plan.workloads, births[0].time_ns - 1
+    pinned = next((p for p in changes.pins if p.workload == workload), None)
+    present, end = int(work.present_pages[workload]), int(work.pinned_pages[workload])
+    came = _came(changes.shape, pinned.here if pinned else (), births, present, end)
+    held = _held_ns(plan, moment, workload, placed_ns)
+    pages = sum(e.pages for e in inside)
     pins = sum(e.pages for e in inside if e.pins)
-    placed_ns, birth = births.get(workload, (0, None))
-    pinned = next((p.here for p in changes.pins if p.workload == workload), ())
-    born, stayed = _born(changes, pinned, birth) if birth is not None else ({}, 0)
-    present = int(work.present_pages[workload])
-    before = sum(part.pages for p in pinned if (part := p.cut(0, present)) is not None)
-    ident = workload * PLACEMENTS_PER_WORKLOAD + guest.placement
     return Cause(
         workload=workload,
         kind=work.kind_names[int(work.kind[workload])],
-        pages=sum(e.pages for e in inside),
+        pages=pages,
         pinned_pages=pins,
         held_pages=sum(e.pages for e in inside if e.refs),
-        pin=ident if pins and work.pinner[workload] != NO_PINNER else None,
-        paths=_paths(int(work.backing[workload]), inside),
+        pin_ids=tuple(pin.ident for pin in pinned.pins) if pinned else (),
+        paths=_paths(AreaKind(int(work.backing[workload])), inside),
         placed_ns=placed_ns,
-        before=before,
-        by_pin=sum(p.pages for p in pinned) - before,
-        after=sum(e.pages for e in inside) - pins,
-        born=born,
-        stayed=stayed,
+        before=came.before,
+        by_pin=came.by_pin,
+        after=pages - pins,
+        held_since_ns=min(held, default=(0, 0))[0],
+        held_until_ns=max((end_ns for _, end_ns in held), default=0),
+        born=came.zones,
+        stayed=came.stayed,
     )
 
 
-def _paths(backing: int, inside: list[Any]) -> dict[str, int]:
+def _held_ns(plan: Plan, moment: Moment, workload: int, placed_ns: int) -> list[tuple[int, int]]:
+    """Begin and end of each short reference that a workload holds."""
+    found = []
+    held = moment.books.held.get(workload, {})
+    for hold in (hold for hold in held if plan.holds.pinner[hold] == NO_PINNER):
+        begin_ns = placed_ns + int(plan.holds.offset_ns[hold])
+        found.append((begin_ns, begin_ns + int(plan.holds.duration_ns[hold])))
+    return found
+
+
+def _paths(backing: AreaKind, inside: list[Extent]) -> dict[str, int]:
     """Pages by the fault path that made them (mm/memory.c, mm/huge_memory.c, mm/hugetlb.c)."""
     found: dict[str, int] = {}
     for extent in inside:
-        name = "anon" if not extent.huge else "hugetlb" if backing == AreaKind.HUGETLB else "thp"
+        name = backing.name.lower()
+        if backing in (AreaKind.ANON, AreaKind.THP):
+            name = "thp" if extent.huge else "anon"
         found[name] = found.get(name, 0) + extent.pages
     return found
 
 
-def _born(changes: Changes, pinned: tuple[Part, ...], birth: Int64) -> tuple[dict[int, int], int]:
-    """Return pages by the zone of their birth, and how many still lie where they were born."""
-    shape, stayed = changes.shape, 0
-    zones: dict[int, int] = {}
-    for old in parts(birth):
-        for now in pinned:
-            then, here = old.cut(now.first, now.first + now.pages), now.cut(*_span(old))
-            if then is None or here is None:
-                continue
-            block = then.pfn // shape.block_pages
-            zone = shape.block_node[block] * ZONES_PER_NODE + shape.block_zone[block]
-            zones[zone] = zones.get(zone, 0) + then.pages
-            stayed += then.pages if then.pfn == here.pfn else 0
-    return zones, stayed
+@dataclass
+class _Came:
+    """How pinned pages came: before or by their pin, in which zones, how many still lie there."""
+
+    before: int = 0
+    by_pin: int = 0
+    stayed: int = 0
+    zones: dict[int, int] = field(default_factory=dict)
 
 
-def _span(part: Part) -> tuple[int, int]:
-    """First index and end of a part."""
-    return part.first, part.first + part.pages
+def _came(
+    shape: HostShape, here: tuple[Part, ...], births: list[Birth], present: int, end: int
+) -> _Came:
+    """Follow pinned pages to the first of the times at which they are seen.
+
+    Of what is there just after placement, ``[present, end)`` was faulted in by the pin.
+    """
+    came, left = _Came(), list(here)
+    for number, birth in enumerate(births):
+        old, rest = parts(birth.area), []
+        starts = [part.first for part in old]
+        for now in left:
+            at = now.first
+            for then in old[max(bisect_right(starts, now.first) - 1, 0) :]:
+                if then.first >= now.first + now.pages:
+                    break
+                both = then.cut(now.first, now.first + now.pages)
+                if both is None:
+                    continue
+                _note(came, shape, both, now)
+                inner = both.cut(present, end)
+                faulted = both.pages if birth.by_pin else 0
+                faulted = inner.pages if not number and inner is not None else faulted
+                came.by_pin += faulted
+                came.before += both.pages - faulted
+                gap = now.cut(at, both.first)
+                rest += [gap] if gap is not None else []
+                at = both.first + both.pages
+            gap = now.cut(at, now.first + now.pages)
+            rest += [gap] if gap is not None else []
+        left = rest
+    return came
+
+
+def _note(came: _Came, shape: HostShape, then: Part, now: Part) -> None:
+    """Note in which zone pages were, and whether they lie there still."""
+    block = then.pfn // shape.block_pages
+    zone = shape.block_node[block] * ZONES_PER_NODE + shape.block_zone[block]
+    came.zones[zone] = came.zones.get(zone, 0) + then.pages
+    here = now.cut(then.first, then.first + then.pages)
+    came.stayed += then.pages if here is not None and here.pfn == then.pfn else 0

@@ -1,5 +1,6 @@
 """Changes to a host that might have let an attempt return its memory, each as commands to try."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,10 @@ from engine.enums import (
     Op,
     ZoneKind,
 )
-from fleet.plan.tables import Plan
-from fleet.why.contents import NOBODY, Extent, Part, extents, parts
+from fleet.plan.tables import NO_PINNER, Plan
+from fleet.run.guests import Guest
+from fleet.run.messages import pin_id
+from fleet.why.contents import NOBODY, Extent, Part, extents, held_parts
 from fleet.why.trial import Int64, Stage, Trial
 
 MANY_OTHERS = 12
@@ -29,8 +32,8 @@ class Change:
     Attributes
     ----------
     kind : str
-        ``release_pin``, ``move_pages``, ``release_reference``, ``room``, ``same_node``, ``pool`` or
-        ``other_block``; several joined by ``+``.
+        ``release_pin``, ``move_pages``, ``release_reference``, ``room``, ``same_node``, ``pool``,
+        ``other_block`` or ``wait`` (for another removal to end); several joined by ``+``.
     pages : int
         Pages it concerns: its size.
     stages : tuple of Stage
@@ -58,16 +61,40 @@ class Change:
             stages=self.stages + other.stages,
             facts={**(self.facts or {}), **(other.facts or {})},
             table=self.table if other.table is None else other.table,
+            first_block=self.first_block if other.first_block is None else other.first_block,
         )
 
 
 @dataclass(frozen=True)
+class Pin:
+    """A long-term pin: its number and id, pages ``[first, first + pages)``, and who took it."""
+
+    number: int
+    ident: int
+    first: int
+    pages: int
+    pinner: int
+
+
+@dataclass(frozen=True)
 class Pinned:
-    """A workload with long-term pins in the blocks asked for: its pages there and in all."""
+    """A workload with long-term pins in the blocks asked for.
+
+    Attributes
+    ----------
+    workload, slot : int
+        Who, and the number of its area.
+    pins : tuple of Pin
+        Those that hold pages there.
+    here : tuple of Part
+        Its pinned pages there, by index.
+    pages_here, pinned_pages : int
+        How many those are, and how many the pins hold in all.
+    """
 
     workload: int
-    pin: int
     slot: int
+    pins: tuple[Pin, ...]
     here: tuple[Part, ...]
     pages_here: int
     pinned_pages: int
@@ -114,24 +141,36 @@ class Changes:
 
     def _pinned(self) -> list[Pinned]:
         """Workloads whose pins hold pages of the range, fewest pages first."""
-        books, work = self._moment.books, self._plan.workloads
-        slots = {extent.area for extent in self.inside if extent.pins}
-        span = (self.range.start * self.shape.block_pages, self.range.stop * self.shape.block_pages)
         found = []
-        for workload, guest in books.guests.items():
-            if guest.slot in slots and guest.pin >= 0:
-                pinned = int(work.pinned_pages[workload])
-                here = _below(parts(self.engine.area(guest.slot), *span), pinned)
-                pages = sum(part.pages for part in here)
-                if pages:
-                    found.append(Pinned(workload, guest.pin, guest.slot, here, pages, pinned))
+        for workload, guest in self._moment.books.guests.items():
+            inside = [e for e in self.inside if e.area == guest.slot and e.pins]
+            if inside:
+                here = held_parts(self.engine.area(guest.slot), inside)
+                pins = tuple(p for p in self._pins_of(workload, guest) if _cut(here, p))
+                pages = sum(part.pages for part in here), sum(pin.pages for pin in pins)
+                found.append(Pinned(workload, guest.slot, pins, here, *pages))
         return sorted(found, key=lambda item: (item.pages_here, item.workload))
+
+    def _pins_of(self, workload: int, guest: Guest) -> Iterator[Pin]:
+        """Long-term pins of a workload: the one of its placement, and DMA mappings."""
+        work, holds = self._plan.workloads, self._plan.holds
+        if guest.pin >= 0:
+            ident = pin_id(workload, guest.placement)
+            pages, pinner = int(work.pinned_pages[workload]), int(work.pinner[workload])
+            yield Pin(guest.pin, ident, 0, pages, pinner)
+        for hold, number in self._moment.books.held.get(workload, {}).items():
+            pinner = int(holds.pinner[hold])
+            if pinner != NO_PINNER:
+                ident = pin_id(workload, guest.placement, int(holds.number[hold]))
+                yield Pin(
+                    number, ident, int(holds.first_page[hold]), int(holds.pages[hold]), pinner
+                )
 
     def release(self, pins: list[Pinned]) -> Change:
         """Take long-term pins back altogether."""
-        stage = Stage(tuple((int(Op.UNPIN), item.pin) for item in pins))
         pages = sum(item.pinned_pages for item in pins)
-        return Change("release_pin", pages, (stage,), {"workloads": [p.workload for p in pins]})
+        about = {"workloads": [p.workload for p in pins]}
+        return Change("release_pin", pages, (_unpin(pins),), about)
 
     def move(self, pins: list[Pinned]) -> Change:
         """Have only the pages in the way lie elsewhere, pinned all the same.
@@ -140,33 +179,24 @@ class Changes:
         ``check_and_migrate_movable_pages``), out of a kernel zone to another node.
         """
         movable = self.zone % ZONES_PER_NODE == ZoneKind.MOVABLE
-        stages, number = [Stage(tuple((int(Op.UNPIN), item.pin) for item in pins))], self._number()
+        stages, numbers = [_unpin(pins)], itertools.count(self._free_number)
         moving = self._trial.table.copy()
         moving[Cell.PIN_MIGRATES] = 1
         for item in pins:
-            pinner = int(self._plan.workloads.pinner[item.workload])
-            again = [(part.first, part.pages) for part in item.here]
             if not movable:
-                stages.append(Stage(tuple(self._to_other_node(item.slot, again))))
-            stages.append(Stage(tuple(
-                (int(Op.PIN), next(number), item.slot, *span, pinner, -1) for span in again
-            ), moving if movable else None))  # fmt: skip
-            rest = _complement(again, item.pinned_pages)
-            stages.append(
-                Stage(tuple((int(Op.PIN), next(number), item.slot, *s, pinner, -1) for s in rest))
-            )
-        pages = sum(item.pages_here for item in pins)
-        return Change("move_pages", pages, tuple(stages), {"workloads": [p.workload for p in pins]})
+                stages.append(Stage(tuple(self._to_other_node(item))))
+            for pin in item.pins:
+                again = _cut(item.here, pin)
+                table = moving if movable else None
+                stages.append(_pin(item.slot, pin, again, numbers, table))
+                stages.append(_pin(item.slot, pin, _complement(again, pin), numbers))
+        about = {"workloads": [p.workload for p in pins]}
+        return Change("move_pages", sum(p.pages_here for p in pins), tuple(stages), about)
 
-    def _to_other_node(self, slot: int, spans: list[tuple[int, int]]) -> list[tuple[int, ...]]:
+    def _to_other_node(self, item: Pinned) -> Iterator[tuple[int, ...]]:
         nodes = [n for n in range(self.shape.nr_nodes) if n != self.node] or [self.node]
-        return [(int(Op.MIGRATE), slot, *span, nodes[0]) for span in spans]
-
-    def _number(self) -> Iterator[int]:
-        number = self._free_number
-        while True:
-            yield number
-            number += 1
+        for part in item.here:
+            yield int(Op.MIGRATE), item.slot, part.first, part.pages, nodes[0]
 
     # -- short references, room, pools ----------------------------------------------------------
 
@@ -178,10 +208,10 @@ class Changes:
         for workload, held in books.held.items():
             guest = books.guests.get(workload)
             if guest is not None and guest.slot in slots:
-                for hold, number in held.items():
-                    commands.append((int(Op.UNPIN), number))
-                    pages += int(holds.pages[hold])
-                workloads.append(workload)
+                short = {h: n for h, n in held.items() if holds.pinner[h] == NO_PINNER}
+                commands += [(int(Op.UNPIN), number) for number in short.values()]
+                pages += sum(int(holds.pages[hold]) for hold in short)
+                workloads += [workload] if short else []
         if not commands:
             return None
         return Change("release_reference", pages, (Stage(tuple(commands)),),
@@ -240,17 +270,33 @@ class Changes:
             yield Change("other_block", pages, (), {"first_block": first}, first_block=first)
 
 
-def _below(found: list[Part], end: int) -> tuple[Part, ...]:
-    """Return the parts of an area before an index, by index."""
-    cut = [part.cut(0, end) for part in found]
-    return tuple(sorted(part for part in cut if part is not None))
+Spans = list[tuple[int, int]]
+"""(first, count), ascending."""
 
 
-def _complement(spans: list[tuple[int, int]], end: int) -> list[tuple[int, int]]:
-    """Return the gaps between ascending (first, count) spans of ``[0, end)``."""
-    gaps, at = [], 0
+def _cut(here: tuple[Part, ...], pin: Pin) -> Spans:
+    """Return the parts that a pin holds."""
+    cut = [part.cut(pin.first, pin.first + pin.pages) for part in here]
+    return [(part.first, part.pages) for part in cut if part is not None]
+
+
+def _complement(spans: Spans, pin: Pin) -> Spans:
+    """Return what else a pin holds."""
+    gaps, at, end = [], pin.first, pin.first + pin.pages
     for first, count in spans:
         if first > at:
             gaps.append((at, first - at))
         at = first + count
     return gaps + ([(at, end - at)] if at < end else [])
+
+
+def _unpin(pins: list[Pinned]) -> Stage:
+    return Stage(tuple((int(Op.UNPIN), pin.number) for item in pins for pin in item.pins))
+
+
+def _pin(
+    slot: int, pin: Pin, spans: Spans, numbers: Iterator[int], table: Int64 | None = None
+) -> Stage:
+    """Pin parts of what a pin held, each under a number of its own."""
+    commands = [(int(Op.PIN), next(numbers), slot, *span, pin.pinner, -1) for span in spans]
+    return Stage(tuple(commands), table)

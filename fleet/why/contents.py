@@ -1,6 +1,5 @@
 """What lies in a memory block of a host: extents of pages, whose they are, pins, references."""
 
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +66,12 @@ class Part(NamedTuple):
         pfn = self.pfn + self.step * (start - self.first)
         return Part(start, stop - start, pfn, self.step)
 
+    def within(self, low: int, high: int) -> "Part | None":
+        """Return what lies between two page frames, None when nothing does."""
+        if self.step == -1:
+            return self.cut(self.first + self.pfn + 1 - high, self.first + self.pfn + 1 - low)
+        return self.cut(self.first + low - self.pfn, self.first + high - self.pfn)
+
 
 def extents(engine: Host, block: int) -> list[Extent]:
     """Return the pages in use of a memory block, ascending; free ones are left out."""
@@ -111,16 +116,20 @@ def _of_runs(records: dict[str, Any], run: int, first: int) -> list[Extent]:
     return found
 
 
-def parts(area: Int64, first_pfn: int = 0, end_pfn: int = sys.maxsize) -> list[Part]:
-    """Return the parts of an area (``Host.area``) that lie in a range of page frames."""
+def parts(area: Int64) -> list[Part]:
+    """Return the parts of an area (``Host.area``) that are present, in virtual order."""
+    rows = area[area[:, 2] >= 0].tolist()
+    return [Part(first, pages, pfn, -1 if step == -1 else 1) for first, pages, pfn, step in rows]
+
+
+def held_parts(area: Int64, inside: list[Extent]) -> tuple[Part, ...]:
+    """Return the parts of an area that lie in extents of it, by index."""
+    rows = area[area[:, 2] >= 0]
     found: list[Part] = []
-    for index, pages, pfn, step in area.tolist():
-        if pfn < 0:
-            continue
-        low = pfn - pages + 1 if step == -1 else pfn
-        start, end = max(low, first_pfn), min(low + pages, end_pfn)
-        if start < end and step == -1:
-            found.append(Part(index + low + pages - end, end - start, end - 1, -1))
-        elif start < end:
-            found.append(Part(index + start - low, end - start, start, 1))
-    return found
+    low = np.where(rows[:, 3] == -1, rows[:, 2] - rows[:, 1] + 1, rows[:, 2])
+    for extent in inside:
+        end = extent.pfn + extent.pages
+        for part in parts(rows[(low < end) & (low + rows[:, 1] > extent.pfn)]):
+            cut = part.within(extent.pfn, end)
+            found += [cut] if cut is not None else []
+    return tuple(sorted(found))

@@ -1,13 +1,18 @@
 """The smallest change that would have returned a block, found by trying changes on clones."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.enums import OfflineReason
 from fleet.plan.tables import Plan
 from fleet.why.changes import Change, Changes, Pinned
 from fleet.why.trial import Ended, Trial
 
 MANY_PINS = 40
 """Pins that are tried one by one at most; more than these are released together."""
+
+Attempt = Callable[[Change], bool]
+"""Makes a change and the attempt, notes how it ended, and says whether the memory came back."""
 
 
 @dataclass(frozen=True)
@@ -24,25 +29,41 @@ def search(trial: Trial, plan: Plan) -> list[Tried]:
     Changes that returned this memory come first, the one that concerns fewest pages before others;
     then another block; then what did not help. Every result is that of an attempt really made.
     """
-    changes = Changes(trial, plan)
     tried: list[Tried] = []
+    if trial.probe and trial.moment.engine.offline_running:
+        trial = trial.after_the_other()
+        tried.append(Tried(Change("wait", 0), trial.run()))
+        if tried[0].ended.returned:
+            return tried
+    changes = Changes(trial, plan)
+    waited = Change("wait", 0) if tried else None
 
     def attempt(change: Change) -> bool:
-        tried.append(Tried(change, trial.run(change.stages, change.first_block, change.table)))
-        return tried[-1].ended.returned
+        ended = trial.run(change.stages, change.first_block, change.table)
+        tried.append(Tried(change if waited is None else waited + change, ended))
+        return ended.returned
 
-    base: Change | None = None
-    if changes.pins:
-        needed = _needed(trial, changes, attempt)
-        attempt(changes.move(needed or changes.pins))
-        base = None if needed else changes.release(changes.pins)
-    for change in (changes.references(), changes.same_node(), changes.pool()):
-        if change is not None and not attempt(change) and base is not None:
-            attempt(base + change)
-    if not any(item.ended.returned for item in tried):
-        _ = any(attempt(change if base is None else base + change) for change in changes.room())
+    hopeless = trial.run().reason in (OfflineReason.UNMOVABLE, OfflineReason.BAD_STATE)
+    if not hopeless:
+        _on_these_blocks(changes, trial, attempt)
     _ = any(attempt(change) for change in changes.others())
     return sorted(tried, key=_rank)
+
+
+def _on_these_blocks(changes: Changes, trial: Trial, attempt: Attempt) -> None:
+    """Try what may return the very memory that was asked for."""
+    base: Change | None = None
+    helped = False
+    if changes.pins:
+        needed = _needed(trial, changes, attempt)
+        helped |= attempt(changes.move(needed or changes.pins)) or bool(needed)
+        base = None if needed else changes.release(changes.pins)
+    for make in (changes.references, changes.same_node, changes.pool):
+        change = None if helped else make()
+        if change is not None:
+            helped = attempt(change) or (base is not None and attempt(base + change))
+    if not helped:
+        _ = any(attempt(change if base is None else base + change) for change in changes.room())
 
 
 def _rank(tried: Tried) -> tuple[bool, bool, int]:
@@ -51,9 +72,8 @@ def _rank(tried: Tried) -> tuple[bool, bool, int]:
     return not tried.ended.returned, change.first_block is not None, change.pages
 
 
-def _needed(trial: Trial, changes: Changes, attempt: object) -> list[Pinned]:
+def _needed(trial: Trial, changes: Changes, attempt: Attempt) -> list[Pinned]:
     """Return the pins that had to go, none when releasing them all does not help."""
-    assert callable(attempt)
     if not attempt(changes.release(changes.pins)):
         return []
     needed = list(changes.pins)

@@ -17,6 +17,7 @@ from fleet.why.replay import Replay
 from fleet.why.source import Source
 from fleet.why.trial import Ended, Trial, errno_name
 from fleet.why.watched import Moment
+from fleet.why.words import summary, timeline, zone_name
 from policies.cells import CELL_DOCS
 
 Facts = dict[str, Any]
@@ -61,7 +62,9 @@ class Explainer:
             for arm in arms
             if arm != ident.arm
         ]
-        return {**here, "arms": others}
+        facts = {**here, "arms": others}
+        told = [{"time_ns": time_ns, "text": text} for time_ns, text in timeline(facts)]
+        return {**facts, "summary": summary(facts), "timeline": told}
 
     # -- one arm --------------------------------------------------------------------------------
 
@@ -209,12 +212,6 @@ class Explainer:
             for cell in PIN_CELLS
             if ours[cell] != theirs[cell]
         ]  # fmt: skip
-
-
-def zone_name(zone: int) -> str:
-    """Return a zone as /proc/zoneinfo spells it: ``node0 Movable``."""
-    names = ("DMA32", "Normal", "Movable")
-    return f"node{zone // ZONES_PER_NODE} {names[zone % ZONES_PER_NODE]}"
 
 
 def _blocks(changes: Changes) -> Facts:

@@ -6,9 +6,9 @@ then there to be looked at: the engine itself, who owns which pages, every comma
 """
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -50,6 +50,14 @@ class Replayed:
     rows: dict[str, pa.Table]
 
 
+class Birth(NamedTuple):
+    """The memory of a workload at a time (``Host.area``), and whether a pin has just been taken."""
+
+    time_ns: int
+    area: Int64
+    by_pin: bool
+
+
 class Replay:
     """Replays one host of a unit, as often and to whatever time is asked.
 
@@ -64,9 +72,9 @@ class Replay:
         self.source, self.arm, self.rep, self.host = source, arm, rep, host
         self.plan = source.plan(rep)
         self.world: World = source.world(arm, rep)
-        self.orders: list[Order] = orders_of(
-            self.plan, source.scenario, host, read_log(source, arm, rep, host)
-        )
+        logged = read_log(source, arm, rep, host)
+        self.down_ns = logged.down_ns
+        self.orders: list[Order] = orders_of(self.plan, source.scenario, host, logged)
 
     def to(self, until_ns: int, keep: Collection[int] = ()) -> Replayed:
         """Replay to a time and check every row made before it.
@@ -97,8 +105,8 @@ class Replay:
             self._check(table, rows[table], until_ns, over=over)
         return Replayed(last, machine.moments(), rows)
 
-    def births(self, moment: Moment, workloads: Collection[int]) -> dict[int, tuple[int, Int64]]:
-        """Return when workloads were placed on this host and where their pages then were.
+    def births(self, moment: Moment, workloads: Collection[int]) -> dict[int, list[Birth]]:
+        """Return where the pages of workloads were when they came to be.
 
         Parameters
         ----------
@@ -109,23 +117,38 @@ class Replay:
         Returns
         -------
         dict
-            Workload to (time_ns, area as of ``Host.area``).
+            Workload to its memory just after it was placed on this host, then just before and
+            just after each DMA mapping that it has at the moment was pinned.
         """
-        guests = moment.books.guests
+        guests, held = moment.books.guests, moment.books.held
         numbers = {w: guests[w].placement for w in workloads if w in guests}
-        placed: dict[int, list[int]] = {}
+        mapped = {hold: w for w in numbers for hold in held.get(w, {})}
+        wanted: dict[int, list[tuple[int, bool]]] = {}
         for time_ns, do, _, ident, number, *_ in self.orders:
-            if do == Do.PLACE and numbers.get(ident) == number and time_ns <= moment.time_ns:
-                placed.setdefault(time_ns, []).append(ident)
-        machine = WatchedMachine(self.host, self.world, Notes(), ())
-        found: dict[int, tuple[int, Int64]] = {}
-        begin_ns = 0
-        for time_ns, idents in sorted(placed.items()):
-            self._advance(machine, time_ns + 1, begin_ns)
-            begin_ns = time_ns + 1
-            for workload in idents:
-                found[workload] = time_ns, machine.area_of(workload)
+            if time_ns > moment.time_ns:
+                break
+            if do == Do.PLACE and numbers.get(ident) == number:
+                wanted.setdefault(time_ns + 1, []).append((ident, False))
+            elif do == Do.HOLD and ident in mapped and number == numbers[mapped[ident]]:
+                wanted.setdefault(time_ns, []).append((mapped[ident], False))
+                wanted.setdefault(time_ns + 1, []).append((mapped[ident], True))
+        found: dict[int, list[Birth]] = {workload: [] for workload in numbers}
+        for until_ns, machine in self.visit(sorted(wanted)):
+            for workload, by_pin in wanted[until_ns]:
+                found[workload].append(Birth(until_ns, machine.area_of(workload), by_pin))
         return found
+
+    def visit(self, times: Iterable[int]) -> Iterator[tuple[int, WatchedMachine]]:
+        """Run through ascending times, and yield each with the machine as it then is.
+
+        The machine is to be looked at only; its rows are not compared with the log (``to`` does).
+        """
+        compile_ahead()
+        machine, begin_ns = WatchedMachine(self.host, self.world, Notes(), ()), 0
+        for until_ns in times:
+            self._advance(machine, until_ns, begin_ns)
+            begin_ns = until_ns
+            yield until_ns, machine
 
     def _advance(self, machine: WatchedMachine, until_ns: int, begin_ns: int = 0) -> None:
         """Run to a time in windows no longer than the reaction latency.

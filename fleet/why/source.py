@@ -1,5 +1,6 @@
 """A run folder as the source of replays: its scenario, its plans, its rows."""
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +90,25 @@ class Source:
                 ds.field(name).isin(value) if isinstance(value, list) else ds.field(name) == value
             )
         return self.catalog.rows(table, wanted).drop_columns(list(PARTITIONS))
+
+    def shard_rows(self, table: str, arm: str, rep: int, shard: int) -> pa.Table:
+        """Return the rows of a table and shard of a unit, without the partition columns."""
+        wanted = (ds.field("arm") == arm) & (ds.field("rep") == pa.scalar(rep, pa.int32()))
+        wanted &= ds.field("shard") == pa.scalar(shard, pa.int32())
+        return self.catalog.rows(table, wanted).drop_columns(list(PARTITIONS))
+
+    def file_digests(self) -> dict[str, str]:
+        """Return the sha256 of every event file that the records name (InputError: unreadable)."""
+        manifest = self.folder / paths.MANIFEST
+        records = (
+            [manifest] if manifest.exists() else (self.folder / paths.COMMITS).glob("[!.]*.json")
+        )
+        try:
+            files = [f for record in records for f in json.loads(record.read_bytes())["files"]]
+            return {str(file["path"]): str(file["sha256"]) for file in files}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = "unreadable records; fleet verify says more"
+            raise InputError(reason, where=str(self.folder)) from error
 
     def unit(self, arm: str | None, rep: int | None) -> tuple[str, int]:
         """Return the unit that is meant; without a name the first arm and replication.

@@ -5,7 +5,7 @@ among everything that its host was told later. Without a change the attempt must
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from engine.rows import FIRST
 from fleet.why.watched import Call, Moment
 
 Int64 = NDArray[np.int64]
-OP, ARGUMENT = 1, 2
-"""Columns of a command: what, and the first argument."""
+STOP_NS = 10**6
+"""Steps in which an interrupted removal is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Trial:
         host, failed = self.host(stages)
         if table is not None:
             host.use_table(table)
-        for commands, until_ns in self._calls(first_block):
+        for commands, until_ns in self.calls(first_block):
             rows = host.execute(commands, until_ns)
             found = rows[(rows[:, 1] == Row.ATTEMPT) & (rows[:, FIRST] == self.attempt)]
             refused = self._refused(rows)
@@ -126,6 +126,15 @@ class Trial:
         running = int(OfflineReason.RUNNING)
         return Ended(0, running, self.deadline_ns, 0, 0, 0, tuple(failed))
 
+    def after_the_other(self) -> "Trial":
+        """Return the attempt as soon as the removal that is running has been interrupted."""
+        host, now_ns = self.moment.engine.clone(), self.moment.time_ns
+        host.execute(_at(now_ns, [(int(Op.SIGNAL),)]), now_ns)
+        while host.offline_running and now_ns < self.deadline_ns:
+            now_ns = min(now_ns + STOP_NS, self.deadline_ns)
+            host.execute(_at(now_ns, []), now_ns)
+        return replace(self, moment=replace(self.moment, engine=host, time_ns=now_ns))
+
     def _refused(self, rows: Int64) -> tuple[int, int, int] | None:
         """Return errno, reason and time when the OFFLINE itself was refused."""
         ours = rows[(rows[:, 1] == Row.RESULT) & (rows[:, FIRST] == Op.OFFLINE)]
@@ -133,7 +142,7 @@ class Trial:
             return None
         return int(ours[0, FIRST + 2]), int(OfflineReason.BAD_STATE), int(ours[0, 0])
 
-    def _calls(self, first_block: int | None) -> list[Call]:
+    def calls(self, first_block: int | None = None) -> list[Call]:
         """Return the attempt and what the host was told after it, up to the deadline."""
         block = self.first_block if first_block is None else first_block
         offline = (int(Op.OFFLINE), self.attempt, block, self.nr_blocks)

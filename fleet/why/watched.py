@@ -112,6 +112,11 @@ class WatchedMachine(Machine):
             copy.execute(np.array(guests.batch, np.int64), now_ns)
         return Moment(now_ns, copy, guests.books())
 
+    @property
+    def host_now(self) -> Host | None:
+        """The engine itself, to be looked at only; None while the host is down."""
+        return self._engine.host if isinstance(self._engine, Recorder) else None
+
     def area_of(self, workload: int) -> Int64:
         """Return where the pages of a workload are now (``Host.area``), no rows without it."""
         engine, guests = self._engine, self._guests

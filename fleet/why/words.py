@@ -20,6 +20,12 @@ def stamp(time_ns: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{ns // 10**6:03d}"
 
 
+def zone_name(zone: int) -> str:
+    """Return a zone as /proc/zoneinfo spells it: ``node0 Movable``."""
+    names = ("DMA32", "Normal", "Movable")
+    return f"node{zone // len(names)} {names[zone % len(names)]}"
+
+
 def blocks(facts: Facts) -> str:
     """Return the blocks of a request: ``block 127`` or ``blocks 16 to 31``."""
     first, count = facts["first_block"], facts["nr_blocks"]
@@ -56,6 +62,8 @@ def _because(facts: Facts) -> str:
         return ": by the controller's ledger there was no range, no room, or no time left for it"
     if facts["outcome"] == "offlined" or start is None:
         return ""
+    if start["zone"] == "offline":
+        return ": the memory was offline already"
     if start["offline_running"] and facts["reason"] == "bad_state":
         return ": another removal was running on the host (one at a time)"
     if facts["reason"] == "unmovable" or "unmovable" in names:
@@ -83,7 +91,7 @@ def timeline(facts: Facts) -> list[Moment]:
 def _causes_told(facts: Facts) -> Iterator[Moment]:
     causes = [c for c in facts["causes"] if c["pinned_pages"]]
     for cause in causes[:SHOWN]:
-        yield from _cause_told(facts, cause)
+        yield cause["placed_ns"], _cause_told(facts, cause)
     rest = causes[SHOWN:]
     if rest:
         pages = sum(c["pinned_pages"] for c in rest)
@@ -92,36 +100,37 @@ def _causes_told(facts: Facts) -> Iterator[Moment]:
         yield first_ns, f"by now {many} had {units.pages(pages)} of {blocks(facts)} pinned as well"
     for cause in facts["causes"]:
         if cause["held_pages"] and not cause["pinned_pages"]:
-            held = units.pages(cause["held_pages"])
-            text = f"workload {cause['workload']} ({cause['kind']}) holds {held} for a short time"
-            yield facts["attempts_made"][-1]["start_ns"], text
+            held, until = units.pages(cause["held_pages"]), stamp(cause["held_until_ns"])
+            name = f"workload {cause['workload']} ({cause['kind']})"
+            text = f"{name} takes short references on {held} of {blocks(facts)}, until {until}"
+            yield cause["held_since_ns"], text
 
 
-def _cause_told(facts: Facts, cause: Facts) -> Iterator[Moment]:
+def _cause_told(facts: Facts, cause: Facts) -> str:
     """One workload: what it faulted, by which path, into which zone, and its pin."""
     pins, here = cause["pins"], units.pages(cause["pinned_pages"])
     path = max(cause["paths"], key=lambda name: (cause["paths"][name], name))
-    zone = " and ".join(cause["born"]) or "?"
     size = units.pages(pins["pinned_pages"]) if pins else here
-    name = f"workload {cause['workload']} ({cause['kind']}, {size})"
-    moved = "" if cause["stayed"] == cause["pinned_pages"] else _moved(facts, cause)
+    comes = "is there from the start" if not cause["placed_ns"] else "starts"
+    name = f"workload {cause['workload']} ({cause['kind']}, {size}) {comes}"
     if cause["before"] >= cause["by_pin"]:
-        fault = f"{name} touches its memory before any device is attached: {path} faults put {here}"
+        how = f"its memory was touched ({path} faults) before the pin came"
     else:
-        fault = f"{name} has its memory faulted in by the pin itself: {path} faults put {here}"
-    place = f"into {zone}" if moved else f"into {blocks(facts)}, {zone}"
-    yield cause["placed_ns"], f"{fault} {place}{moved}"
-    if pins:
-        out = f"; {units.pages(pins['migrated_pages'])} were moved out first" * bool(
-            pins["migrated_pages"]
-        )
-        stays = f", {units.pages(pins['movable_pages'])} of it in ZONE_MOVABLE"
-        yield pins["time_ns"], f"it is pinned for long where it lies{stays}{out}"
+        how = f"the pin itself faults its memory in ({path})"
+    moved = f"; {units.pages(pins['migrated_pages'])} of it were moved first" if pins else ""
+    moved = moved if pins and pins["migrated_pages"] else ""
+    return f"{name}: {how}{moved}; {_lies(facts, cause)} and stay pinned"
 
 
-def _moved(facts: Facts, cause: Facts) -> str:
+def _lies(facts: Facts, cause: Facts) -> str:
+    """Where the pages in the way were born, and how they came to the block."""
+    here, zones = units.pages(cause["pinned_pages"]), " and ".join(cause["born"]) or "nowhere"
     gone = cause["pinned_pages"] - cause["stayed"]
-    return f"; {units.pages(gone)} came to {blocks(facts)} when they were moved later"
+    if not gone:
+        return f"{here} of it fall into {blocks(facts)}, {zones},"
+    if gone == cause["pinned_pages"]:
+        return f"{here} of it, born in {zones}, were moved to {blocks(facts)} later"
+    return f"{here} of it (born in {zones}, {units.pages(gone)} moved later) lie in {blocks(facts)}"
 
 
 def _asked(facts: Facts) -> Iterator[Moment]:
@@ -144,6 +153,8 @@ def _attempts(facts: Facts) -> Iterator[Moment]:
 
 
 def _content(start: Facts) -> str:
+    if start["zone"] == "offline":
+        return "all of it offline"
     used, pinned = units.pages(start["used_pages"]), units.pages(start["pinned_pages"])
     kernel = f", {units.pages(start['kernel_pages'])} kernel" if start["kernel_pages"] else ""
     held = f"{pinned} pinned" if start["pinned_pages"] else "nothing pinned"
@@ -202,27 +213,43 @@ def other_arm(facts: Facts, arm: Facts) -> str:
 
 def _difference(facts: Facts, arm: Facts) -> str:
     """Why it went differently: where the workloads in the way were, what their pins did."""
-    pins = [w["pins"] for w in arm["workloads"] if w["pins"]]
+    start, pins = arm["at_start"], [w["pins"] for w in arm["workloads"] if w["pins"]]
+    online = bool(start) and start["zone"] != "offline"
+    if online and (facts["at_start"] or start)["movable"] and not start["movable"]:
+        text = f" The block is not in ZONE_MOVABLE under this sizing ({start['zone']})."
+    else:
+        text = _pinned_there(pins) if pins else ""
+    return text + _elsewhere(facts, arm)
+
+
+def _pinned_there(pins: list[Facts]) -> str:
+    """What the pins of the workloads in the way did under another arm."""
+    movable, moved, faulted = (
+        sum(pin[key] for pin in pins)
+        for key in ("movable_pages", "migrated_pages", "faulted_pages")
+    )
+    many = "The workload in the way" if len(pins) == 1 else f"The {len(pins)} workloads in the way"
+    if movable:
+        return f" {many} pinned {units.pages(movable)} in ZONE_MOVABLE there, too."
+    how = [f"{units.pages(moved)} moved out before the pin"] * bool(moved)
+    how += [f"{units.pages(faulted)} faulted into kernel zones by the pin"] * bool(faulted)
+    told = ", ".join(how) or "what is pinned lay in kernel zones already"
+    return f" {many} pinned nothing in ZONE_MOVABLE: {told}."
+
+
+def _elsewhere(facts: Facts, arm: Facts) -> str:
+    """Which of the workloads in the way were not on the host."""
     away = [w for w in arm["workloads"] if w["host"] != facts["host"]]
-    start, text = arm["at_start"], ""
-    if facts["at_start"] and start and facts["at_start"]["movable"] and not start["movable"]:
-        text += f" The block is not in ZONE_MOVABLE under this sizing ({start['zone']})."
-    elif pins:
-        movable, moved, faulted = (
-            sum(p[key] for p in pins)
-            for key in ("movable_pages", "migrated_pages", "faulted_pages")
-        )
-        many = (
-            "The workload in the way" if len(pins) == 1 else f"The {len(pins)} workloads in the way"
-        )
-        if not movable:
-            text += f" {many} pinned nothing in ZONE_MOVABLE: {units.pages(moved)} moved out before"
-            text += f" the pin, {units.pages(faulted)} faulted into kernel zones."
-        else:
-            text += f" {many} pinned {units.pages(movable)} in ZONE_MOVABLE there, too."
-    if away:
-        text += f" {len(away)} of them ran on other hosts or nowhere."
-    return text
+    if not away:
+        return ""
+    if len(away) > 2:
+        return f" {len(away)} of them were not on host {facts['host']}."
+    told = [
+        f"workload {w['workload']} "
+        + ("was placed nowhere" if w["host"] is None else f"was on host {w['host']}")
+        for w in away
+    ]
+    return f" There {' and '.join(told)}."
 
 
 def change(facts: Facts, item: Facts) -> str:
@@ -236,11 +263,11 @@ def change(facts: Facts, item: Facts) -> str:
         "same_node": f"let it move pages within node {about.get('node')}",
         "room": f"make room on node {about.get('node')}: {whose} ({size}) gone",
         "pool": f"{about.get('folios')} more free huge pages on node {about.get('node')}",
-        "wait": "wait for the other removal to end",
+        "wait": "interrupt the other removal first",
         "other_block": f"take {blocks({**facts, 'first_block': about.get('first_block')})} instead"
         f" ({size} used)",
     }
-    return " and ".join(texts[kind] for kind in item["kind"].split("+"))
+    return ", then ".join(texts[kind] for kind in item["kind"].split("+"))
 
 
 def _whose(workloads: list[int]) -> str:

@@ -79,9 +79,9 @@ def test_births_are_where_the_pin_says(aged: Source) -> None:
     births = replay.births(moment, pinned)
     assert sorted(births) == sorted(pinned)
     block_pages, checked = moment.engine.shape.block_pages, 0
-    for workload, (placed_ns, area) in births.items():
+    for workload, ((until_ns, area, _), *_) in births.items():
         rows = aged.rows("pins", arm, rep, host=1, workload=workload).to_pylist()
-        assert {row["time_ns"] for row in rows} == {placed_ns}
+        assert {row["time_ns"] for row in rows} == {until_ns - 1}
         logged: dict[int, int] = {}
         for row in rows:
             logged[row["block"]] = logged.get(row["block"], 0) + row["pinned_pages"]

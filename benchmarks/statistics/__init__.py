@@ -1,1 +1,0 @@
-"""How the report's statistics do on engine output: ``python -m benchmarks.statistics``."""
