@@ -173,6 +173,22 @@ class FilePin(IntEnum):
     REFUSED = 2
 
 
+class PinMigrates(IntEnum):
+    """Policy cell: when present pages in ZONE_MOVABLE are migrated for a long-term pin."""
+
+    NO = 0
+    AFTER_FAULTS = 1  # check_and_migrate_movable_pages of each GUP call
+    BEFORE_FAULTS = 2  # once, over the whole range, before anything is faulted in
+
+
+class PinIsolation(IntEnum):
+    """Policy cell: what a pin does with a page on the list of a running migrate_pages call."""
+
+    WAIT = 0  # tries to isolate it until the other call has put it back
+    ENOMEM = 1
+    PIN_IN_PLACE = 2
+
+
 class OfflineRule(IntEnum):
     """Policy cell: when an offline gives up."""
 
@@ -196,7 +212,7 @@ class Cell(IntEnum):
     FAULT_FLAG_THP = 1
     FAULT_FLAG_FILE = 2
     FAULT_FLAG_HUGETLB = 3
-    PIN_MIGRATES = 4  # 1: present pages in ZONE_MOVABLE are migrated before the pin
+    PIN_MIGRATES = 4  # PinMigrates
     PIN_FAILURE = 5  # PinFailure
     PIN_DENIED = 6  # 1: -EBUSY when any page to pin is or would be in ZONE_MOVABLE
     HINT_HONOURED = 7  # 1: touches of hinted areas avoid ZONE_MOVABLE
@@ -216,6 +232,9 @@ class Cell(IntEnum):
         20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
     )
     OFFLINE_TARGET = 21  # OfflineTarget
+    PIN_ISOLATION = 32  # PinIsolation
+    PIN_RETRIES = 33  # migrate_pages calls of one GUP call before it fails (1)
+    PIN_WAIT_NS = 34  # wait per page for its references to drop, before migrate_pages (0)
     FAULT_FLAG_SHMEM = 40  # 1: a pin's fault of a shmem page avoids ZONE_MOVABLE
     FILE_PIN = 41  # FilePin
 

@@ -13,6 +13,7 @@ from engine.state import (
     AR_KIND,
     AR_PAGES,
     G_IO,
+    G_LATER,
     G_NOW,
     G_PBP,
     IO_HOLD,
@@ -78,7 +79,16 @@ def set_io(h, a, density, pages, hold_ns, key):
 def epoch_of(h, a, pb):
     """Number of the epoch of a pageblock: a hold time in which the same pages are held."""
     hold = h.slot[a, IO_HOLD]
-    return (h.g[G_NOW] + below(hold, h.slot[a, IO_KEY], PHASE, pb, 0)) // hold
+    now_ns = h.g[G_NOW] + h.g[G_LATER]
+    return (now_ns + below(hold, h.slot[a, IO_KEY], PHASE, pb, 0)) // hold
+
+
+@kernel
+def epoch_end(h, a, pb):
+    """When the present epoch of a pageblock ends, as G_LATER."""
+    hold = h.slot[a, IO_HOLD]
+    shift = below(hold, h.slot[a, IO_KEY], PHASE, pb, 0)
+    return (epoch_of(h, a, pb) + 1) * hold - shift - h.g[G_NOW]
 
 
 @kernel

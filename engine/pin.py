@@ -14,6 +14,7 @@ from engine.elements import (
     join_around,
     length,
     locate,
+    set_isolated,
     whole_again,
     zero_range,
 )
@@ -28,10 +29,13 @@ from engine.enums import (
     Incident,
     MigrateReason,
     PinFailure,
+    PinIsolation,
+    PinMigrates,
     Pinner,
     Row,
 )
 from engine.fault import populate
+from engine.inflight import epoch_end, flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import (
     ANON,
@@ -66,17 +70,24 @@ from engine.state import (
     BK_ZONE,
     COSTS,
     COUNTERS,
+    DESC,
     G_BUSY,
+    G_LATER,
     G_LPOS,
+    G_NOW,
     G_PANIC,
     G_PBP,
     G_PINNING,
     M_ABORT,
     NIL,
+    O_CALL,
+    O_STEP,
     PN_AREA,
     PN_COUNT,
     PN_FIRST,
     PN_LONG,
+    RS_FLAG,
+    RS_START,
     T_CALLS,
     T_LATENCY,
     T_PAGES,
@@ -86,6 +97,9 @@ from engine.state import (
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
 EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
 MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
+BY_CALL, BEFORE = int(PinMigrates.AFTER_FAULTS), int(PinMigrates.BEFORE_FAULTS)
+ISOLATION, RETRIES, WAIT_NS = int(Cell.PIN_ISOLATION), int(Cell.PIN_RETRIES), int(Cell.PIN_WAIT_NS)
+WAIT, NOT_LOST = int(PinIsolation.WAIT), int(PinIsolation.ENOMEM)
 FAILURE, IN_PLACE = int(Cell.PIN_FAILURE), int(PinFailure.PIN_IN_PLACE)
 VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
 FILE_PIN, IO_URING = int(Cell.FILE_PIN), int(Pinner.IO_URING)
@@ -114,7 +128,7 @@ def pin(h, q, a, first, count, pinner, cpu):
     unit = h.g[TABLE + VFIO_PAGES] if pinner == VFIO else count
     h.g[T_CALLS] = (count + unit - 1) // unit
     h.g[T_LATENCY] += h.g[T_CALLS] * h.g[COSTS + PIN_CALL]
-    if not (h.g[TABLE + MIGRATES] or h.g[TABLE + DENIED]):
+    if not (h.g[TABLE + MIGRATES] == BY_CALL or h.g[TABLE + DENIED]):
         unit = count
     h.g[G_PINNING] = 1
     h.g[G_BUSY] = a
@@ -161,13 +175,17 @@ def drop_pin(h):
 
 @kernel
 def pin_call(h, a, first, count, cpu):
-    """One GUP call: fault, check and migrate, take the pins."""
+    """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
     if h.slot[a, AR_KIND] == FILE and h.g[TABLE + FILE_PIN] == REFUSED:
         return EFAULT
-    errno = populate(h, a, first, count, cpu, -1, True)
-    if stopped(h):
-        return EINTR
+    errno, before = OK, h.g[TABLE + MIGRATES] == BEFORE
+    if before:
+        errno = check_and_migrate(h, a, first, count, cpu)
     if errno == OK:
+        errno = populate(h, a, first, count, cpu, -1, True)
+        if stopped(h):
+            return EINTR
+    if errno == OK and not before:
         errno = check_and_migrate(h, a, first, count, cpu)
     if errno != OK:
         return errno
@@ -203,32 +221,37 @@ def check_and_migrate(h, a, first, count, cpu):
     h.g[COUNTERS + RELEASED] += count
     if h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + HUGETLB_MIGRATES]:
         return ENOMEM
-    begin_call(h, PIN, cpu, h.slot[a, AR_PROC], 0)
-    lost = move_unpinnable(h, a, first, count)
-    if not stopped(h):
-        try_deferred(h, a, first, count)
-    if stopped(h):
-        return EINTR
-    finish_now(h)
+    lost = isolate(h, a, first, count)
+    h.g[G_LATER] = await_references(h, a, first, count)
+    h.g[T_LATENCY] += h.g[G_LATER]
+    stayed = True
+    tries = h.g[TABLE + RETRIES]
+    while stayed and tries > 0:
+        tries -= 1
+        begin_call(h, PIN, cpu, h.slot[a, AR_PROC], 0)
+        move_unpinnable(h, a, first, count)
+        if not stopped(h):
+            try_deferred(h, a, first, count)
+        if stopped(h):
+            h.g[G_LATER] = 0
+            return EINTR
+        finish_now(h)
+        stayed = left_behind(h) != 0
+    h.g[G_LATER] = 0
     note_stayed(h, a, first, count)
-    if not (left_behind(h) or lost) or h.g[TABLE + FAILURE] == IN_PLACE:
-        return OK
-    return ENOMEM
+    if lost and h.g[TABLE + ISOLATION] == NOT_LOST:
+        return ENOMEM
+    return ENOMEM if stayed and h.g[TABLE + FAILURE] != IN_PLACE else OK
 
 
 @kernel
 def move_unpinnable(h, a, first, count):
-    """Try to migrate every unpinnable folio of a range; returns how many were not to be had."""
-    lost = 0
+    """Try to migrate every unpinnable folio of a range that is on nobody's list."""
     index, end = first, first + count
     while index < end and not h.g[M_ABORT]:
         ref = locate(h, a, index)
         stop = h.g[G_LPOS] + length(h, ref)
-        if is_hole(h, ref) or not unpinnable(h, block_pb(h, ref)):
-            index = stop
-            continue
-        if isolated(h, ref):
-            lost += 1
+        if is_hole(h, ref) or not unpinnable(h, block_pb(h, ref)) or isolated(h, ref):
             index = stop
             continue
         if not is_folio(h, ref):
@@ -236,9 +259,83 @@ def move_unpinnable(h, a, first, count):
             ref = cut_out(h, a, index, stop)
         try_element(h, a, ref, False)
         if stopped(h):
-            return lost
+            return
         index = stop
-    return lost
+
+
+@kernel
+def isolate(h, a, first, count):
+    """folio_isolate_lru of what is unpinnable; returns how many elements are not to be had."""
+    if not h.g[O_CALL]:
+        return 0
+    listed = 0
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        stop = h.g[G_LPOS] + length(h, ref)
+        if not is_hole(h, ref) and isolated(h, ref) and unpinnable(h, block_pb(h, ref)):
+            listed += 1
+            if h.g[TABLE + ISOLATION] == WAIT:
+                if not is_folio(h, ref):
+                    ref = cut_out(h, a, index, min(end, stop))
+                set_isolated(h, ref, False)
+        index = stop
+    if h.g[TABLE + ISOLATION] != WAIT:
+        return listed
+    if listed:
+        h.g[T_LATENCY] += max(h.g[O_STEP] - h.g[G_NOW], 0)
+    return 0
+
+
+@kernel
+def await_references(h, a, first, count):
+    """Wait for each page in turn until nobody else refers to it; returns ns waited in all."""
+    most = h.g[TABLE + WAIT_NS]
+    if not most:
+        return 0
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        stop = h.g[G_LPOS] + length(h, ref)
+        if not is_hole(h, ref) and unpinnable(h, block_pb(h, ref)) and not isolated(h, ref):
+            pages = 1 if is_folio(h, ref) else min(end, stop) - index
+            if count_of(h, ref):
+                h.g[G_LATER] += pages * most
+            elif has_io(h, a, ref):
+                await_io(h, a, ref, index - h.g[G_LPOS], pages, most)
+        index = stop
+    waited = h.g[G_LATER]
+    h.g[G_LATER] = 0
+    return waited
+
+
+@kernel
+def await_io(h, a, ref, skip, pages, most):
+    """Wait for the I/O in flight over ``pages`` of an element, ``skip`` pages behind its begin."""
+    pb = block_pb(h, ref)
+    if is_folio(h, ref):
+        await_flights(h, a, ref, pb, 0, most)
+        return
+    down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
+    first = 0 if ref >= 0 else h.runs[-2 - ref, RS_START]
+    if down:
+        first += length(h, ref) - 1
+    done = 0
+    while done < pages:
+        offset = first - skip - done if down else first + skip + done
+        k = stretch(h, a, pb, offset, not down)
+        if k < 0:
+            await_flights(h, a, ref, pb, offset, most)
+            k = 1
+        done += k
+
+
+@kernel
+def await_flights(h, a, ref, pb, offset, most):
+    """Wait for the I/O in flight over one folio or base page: it ends with its epoch."""
+    end = h.g[G_LATER] + most
+    while h.g[G_LATER] < end and flights_over(h, a, ref, pb, offset):
+        h.g[G_LATER] = min(epoch_end(h, a, pb), end)
 
 
 @kernel

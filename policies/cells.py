@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from engine.enums import Cell, FilePin, OfflineRule, OfflineTarget, PcpRule, PinFailure
+from engine.enums import (
+    Cell,
+    FilePin,
+    OfflineRule,
+    OfflineTarget,
+    PcpRule,
+    PinFailure,
+    PinIsolation,
+    PinMigrates,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,13 @@ CELL_DOCS: dict[Cell, CellDoc] = {
     Cell.FAULT_FLAG_HUGETLB: _flag(
         "a hugetlb page faulted in by a long-term pin is taken from pool pages outside MOVABLE"
     ),
-    Cell.PIN_MIGRATES: _flag("present pages in MOVABLE are migrated out before a long-term pin"),
+    Cell.PIN_MIGRATES: CellDoc(
+        "when pages in MOVABLE are migrated out for a long-term pin: after the faults of each GUP"
+        " call, or before any fault, so that what the pin faults in stays",
+        0,
+        2,
+        PinMigrates,
+    ),
     Cell.PIN_FAILURE: CellDoc(
         "what a pin does when a page cannot be migrated out", 0, 1, PinFailure
     ),
@@ -94,6 +109,20 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         0,
         1,
         OfflineTarget,
+    ),
+    Cell.PIN_ISOLATION: CellDoc(
+        "what a pin does with a page that it cannot isolate because an offline has it on its list",
+        0,
+        2,
+        PinIsolation,
+    ),
+    Cell.PIN_RETRIES: CellDoc(
+        "migrate_pages calls of one GUP call before a page counts as not to be moved", 1, 1000
+    ),
+    Cell.PIN_WAIT_NS: CellDoc(
+        "ns that a pin waits for each page's references to drop before migrate_pages (0: none)",
+        0,
+        3600 * 1_000_000_000,
     ),
     Cell.FAULT_FLAG_SHMEM: _flag(
         "a shmem page (tmpfs, memfd) faulted in by a long-term pin avoids MOVABLE"

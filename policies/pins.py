@@ -3,24 +3,45 @@
 The three proposals are those of the mail "Pinning ZONE_MOVABLE pages" (LKML, 20 November 2020).
 """
 
-from engine.enums import Cell, PinFailure
-from policies.models import PinPolicy, Setting, Settings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
-FLAG_CELLS = (
-    Cell.FAULT_FLAG_ANON,
-    Cell.FAULT_FLAG_THP,
-    Cell.FAULT_FLAG_FILE,
-    Cell.FAULT_FLAG_HUGETLB,
-    Cell.FAULT_FLAG_SHMEM,
+from engine.enums import Cell, PinFailure, PinIsolation, PinMigrates
+from policies.models import PinPolicy, PolicyError, Setting, Settings
+
+_FLAG = "FAULT_FLAG_"
+HONOURS: Mapping[str, Cell] = MappingProxyType(
+    {c.name.removeprefix(_FLAG).lower().replace("_", "-"): c for c in Cell if _FLAG in c.name}
 )
+"""Fault paths that may carry the long-term flag, by the name that policies use."""
+FLAG_CELLS = tuple(HONOURS.values())
+
+PATIENCE_NS = 1_000_000_000
+"""Longest wait of ``linux-5.13-patient`` for one page (LKML 2604.1/04128, 2604.2/06505)."""
 
 _OLD = "mm/gup.c __gup_longterm_locked, 5.10.35"
 _NEW = "mm/gup.c check_and_migrate_movable_pages, commit f68749ec342b (5.13)"
 _MAIL = "mail 'Pinning ZONE_MOVABLE pages' (LKML, 20 November 2020)"
 _P1 = f"{_MAIL}, proposal 1: the pin's flag reaches the fault handler"
 _P2 = f"{_MAIL}, proposal 2: pages are migrated before the pin"
+_P2_LITERAL = f"{_MAIL}, proposal 2: move_pages_zone() before vfio_pin_map_dma() pins"
 _P3 = f"{_MAIL}, proposal 3: madvise before the first touch"
 _DENY = "strict reading of ZONE_MOVABLE's promise in include/linux/mmzone.h; no kernel does it"
+_LOOP = "mm/gup.c __gup_longterm_locked, 5.13: drops all pins and loops without a bound"
+_V4 = "mm/gup.c of series v4, not merged (LKML 2012.2/02249): 10 migrate, 100 isolate retries"
+_LEAK = (
+    "mm/gup.c collect_longterm_unpinnable_folios, 6.12.15: an empty list counts as nothing to"
+    " move, so what could not be isolated is pinned where it is"
+)
+_RFC = "RFC of 2026 (LKML 2604.1/04128, 2604.2/06505): waits up to 1 s per folio, then migrates"
+_SOFT = (
+    "mm/gup.c check_and_migrate_cma_pages, 5.10.35: pins anyway after a failed migration, here for"
+    " ZONE_MOVABLE (the PIN row's failed_pages name the tainted block)"
+)
+_ISOLATE = (
+    "include/linux/mm.h is_longterm_pinnable_page, 6.1, CONFIG_CMA: MIGRATE_ISOLATE is not"
+    " pinnable, in no zone"
+)
 
 
 def _rule(
@@ -38,12 +59,16 @@ def _rule(
     settings[Cell.HUGETLB_PIN_MIGRATES] = Setting(
         1, "mm/gup.c check_and_migrate_movable_pages, 5.15.215: isolates huge pages like others"
     )
+    settings[Cell.PIN_ISOLATION] = Setting(PinIsolation.WAIT, _LOOP)
+    settings[Cell.PIN_RETRIES] = Setting(1, _NEW + ": one migrate_pages call")
+    settings[Cell.PIN_WAIT_NS] = Setting(0, _NEW + ": waits for nothing")
     return settings
 
 
 _IN_PLACE = (PinFailure.PIN_IN_PLACE, _OLD)
 _ENOMEM = (PinFailure.ENOMEM, _NEW + ": any page left over makes -ENOMEM")
-_BOTH = _rule((1, _P1), (1, _P2), _ENOMEM)
+_AFTER = PinMigrates.AFTER_FAULTS
+_BOTH = _rule((1, _P1), (_AFTER, _P2), _ENOMEM)
 
 PIN_POLICIES: tuple[PinPolicy, ...] = (
     PinPolicy("kernel", "what the profile's plain kernel does", {}),
@@ -58,14 +83,53 @@ PIN_POLICIES: tuple[PinPolicy, ...] = (
         _rule((1, _P1), (0, _P1), _IN_PLACE),
     ),
     PinPolicy(
+        "move-before-pin",
+        "present pages are moved out before the pin; what it faults in stays (literal proposal 2)",
+        {
+            **_rule((0, _P2_LITERAL), (PinMigrates.BEFORE_FAULTS, _P2_LITERAL), _IN_PLACE),
+            Cell.PIN_FAILURE: Setting(
+                PinFailure.PIN_IN_PLACE, _P2_LITERAL + "; what does not move stays"
+            ),
+        },
+    ),
+    PinPolicy(
         "migrate-on-pin",
         "all pages are faulted into ZONE_MOVABLE and moved out before the pin (proposal 2 alone)",
-        _rule((0, _P2), (1, _P2), _ENOMEM),
+        _rule((0, _P2), (_AFTER, _P2), _ENOMEM),
     ),
     PinPolicy(
         "linux-5.13",
         "faults avoid ZONE_MOVABLE and present pages are moved out, else -ENOMEM (merged fix)",
         _BOTH,
+    ),
+    PinPolicy(
+        "linux-5.13-bounded",
+        "linux-5.13, but gives up on pages that cannot be isolated and tries others ten times (v4)",
+        {
+            **_BOTH,
+            Cell.PIN_ISOLATION: Setting(PinIsolation.ENOMEM, _V4),
+            Cell.PIN_RETRIES: Setting(10, _V4),
+        },
+    ),
+    PinPolicy(
+        "linux-5.13-leaky",
+        "linux-5.13, but pages that cannot be isolated are pinned where they are (6.12.15)",
+        {**_BOTH, Cell.PIN_ISOLATION: Setting(PinIsolation.PIN_IN_PLACE, _LEAK)},
+    ),
+    PinPolicy(
+        "linux-5.13-patient",
+        "linux-5.13, and waits up to 1 s for the references of each page to drop",
+        {**_BOTH, Cell.PIN_WAIT_NS: Setting(PATIENCE_NS, _RFC)},
+    ),
+    PinPolicy(
+        "linux-5.13-soft",
+        "linux-5.13, but pages that do not move are pinned where they are and taint their block",
+        {**_BOTH, Cell.PIN_FAILURE: Setting(PinFailure.PIN_IN_PLACE, _SOFT)},
+    ),
+    PinPolicy(
+        "isolate-aware",
+        "linux-5.13, and pages of a block that is going offline are moved out of it, in every zone",
+        {**_BOTH, Cell.ISOLATED_UNPINNABLE: Setting(1, _ISOLATE)},
     ),
     PinPolicy(
         "madvise-hint",
@@ -79,3 +143,54 @@ PIN_POLICIES: tuple[PinPolicy, ...] = (
     ),
 )
 """All shipped pin policies; ``kernel`` overrides nothing."""
+
+_LOSES = "-loses-"
+
+
+def parse_loses(name: str, find: Callable[[str], PinPolicy]) -> PinPolicy | None:
+    """Return the policy named ``PIN-loses-PATH[-PATH...]``, None if ``name`` is another.
+
+    It is PIN with the long-term flag lost on those fault paths, for example
+    ``fault-aware-loses-thp``: what the mail calls "flag is lost".
+
+    Parameters
+    ----------
+    name : str
+        The policy.
+    find : callable
+        Finds PIN by its name; raises PolicyError.
+
+    Raises
+    ------
+    PolicyError
+        If a path does not exist or PIN does not honour the flag there anyway.
+    """
+    base, loses, text = name.partition(_LOSES)
+    if not base or not loses:
+        return None
+    policy, lost = find(base), _paths(name, text)
+    settings = dict(policy.settings)
+    for path in lost:
+        cell = HONOURS[path]
+        if cell not in settings or not settings[cell].value:
+            raise PolicyError(f"pin policy '{name}': {base} does not honour the flag on '{path}'")
+        settings[cell] = Setting(0, f"{base} without the flag on this path")
+    summary = f"{base}, but the pin's flag is lost on: {', '.join(lost)}"
+    return PinPolicy(name, summary, settings)
+
+
+def _paths(name: str, text: str) -> list[str]:
+    """Read ``thp-file`` as fault paths, the longest known name first; PolicyError otherwise."""
+    found = []
+    rest = text
+    while rest:
+        match = [p for p in HONOURS if rest == p or rest.startswith(p + "-")]
+        if not match:
+            known = ", ".join(HONOURS)
+            raise PolicyError(f"pin policy '{name}': no fault path '{rest}' (known: {known})")
+        path = max(match, key=len)
+        found.append(path)
+        rest = rest[len(path) + 1 :]
+    if not found or len(set(found)) < len(found):
+        raise PolicyError(f"pin policy '{name}': want each fault path once, such as -loses-thp")
+    return found

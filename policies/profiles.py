@@ -4,7 +4,15 @@ Kernel versions in sources are the trees that were read; behaviour marked "obser
 recorded on Debian's unmodified 5.10.223 and 6.1.176 kernels.
 """
 
-from engine.enums import Cell, FilePin, OfflineRule, OfflineTarget, PcpRule, PinFailure
+from engine.enums import (
+    Cell,
+    FilePin,
+    OfflineRule,
+    OfflineTarget,
+    PcpRule,
+    PinFailure,
+    PinIsolation,
+)
 from policies.models import Profile, Setting
 
 _MOVABLE_MASK_510 = "mm/gup.c __gup_longterm_locked, 5.10.35: only PF_MEMALLOC_NOCMA is set"
@@ -72,6 +80,14 @@ LINUX_5_10 = Profile(
             "mm/memory_hotplug.c do_migrate_range, 5.10.35: all memory nodes but the source, unless"
             " it is the sole one; observed on 5.10.223 (loops beside empty blocks of its own node)",
         ),
+        Cell.PIN_ISOLATION: Setting(
+            PinIsolation.PIN_IN_PLACE,
+            "mm/gup.c check_and_migrate_cma_pages, 5.10.35: what isolate_lru_page refuses stays",
+        ),
+        Cell.PIN_RETRIES: Setting(
+            1, "mm/gup.c check_and_migrate_cma_pages, 5.10.35: one migrate_pages call"
+        ),
+        Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 5.10.35: waits for nothing"),
         Cell.FAULT_FLAG_SHMEM: Setting(0, _MOVABLE_MASK_510),
         Cell.FILE_PIN: Setting(
             FilePin.IO_URING_REFUSES,
@@ -150,6 +166,15 @@ LINUX_6_1 = Profile(
             "mm/memory_hotplug.c do_migrate_range, 6.1.166: all memory nodes but the source, unless"
             " it is the sole one; observed on 6.1.176 (loops beside empty blocks of its own node)",
         ),
+        Cell.PIN_ISOLATION: Setting(
+            PinIsolation.WAIT,
+            "mm/gup.c __gup_longterm_locked, 6.1.166: -EAGAIN where a page was not isolated, and"
+            " the loop has no bound",
+        ),
+        Cell.PIN_RETRIES: Setting(
+            1, "mm/gup.c migrate_longterm_unpinnable_pages, 6.1.166: one migrate_pages call"
+        ),
+        Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.1.166: waits for nothing"),
         Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_61),
         Cell.FILE_PIN: Setting(
             FilePin.IO_URING_REFUSES,

@@ -16,7 +16,7 @@ because an offline that moves them in circles could then never be skipped.
 """
 
 from engine.draws import below
-from engine.enums import AreaKind, Errno
+from engine.enums import AreaKind, Cell, Errno
 from engine.reference.memory import Memory
 from engine.reference.state import Folio, Io
 
@@ -77,6 +77,9 @@ def places(io: Io, pageblock: int, pageblock_pages: int, now_ns: int) -> list[in
 class InFlight(Memory):
     """The layer of short references in flight."""
 
+    later_ns = 0
+    """How long after ``now_ns`` a pin that waits for references looks at pages."""
+
     def _io(self, slot: int, density: int, pages: int, hold_ns: int, key: int) -> Errno:
         """IO: from now on an area has I/O in flight (density 0: no more).
 
@@ -103,7 +106,30 @@ class InFlight(Memory):
         io = self.area_of[folio.area].io if folio.area >= 0 else None
         if io is None or folio.held:
             return 0
-        held = places(io, folio.pfn >> self.pbo, self.pb_pages, self.now_ns)
+        held = places(io, folio.pfn >> self.pbo, self.pb_pages, self.now_ns + self.later_ns)
         if folio.order:
             return len(held)
         return held.count(folio.pfn % self.pb_pages // io.pages)
+
+    def _await_references(self, folios: list[Folio]) -> int:
+        """Wait for each folio in turn until nobody else refers to it; returns ns waited in all.
+
+        At most ``Cell.PIN_WAIT_NS`` each. A pin or a HOLD never ends meanwhile, because commands
+        act at an instant; an I/O in flight ends with its epoch.
+        """
+        most, waited = self.table[Cell.PIN_WAIT_NS], 0
+        for folio in folios if most else []:
+            self.later_ns, end = waited, waited + most
+            while self.later_ns < end and (folio.held or self._flights(folio)):
+                self.later_ns = min(end if folio.held else self._epoch_end(folio), end)
+            waited = self.later_ns
+        self.later_ns = 0
+        return waited
+
+    def _epoch_end(self, folio: Folio) -> int:
+        """When the epoch of a folio's pageblock ends, as ``later_ns``."""
+        io = self.area_of[folio.area].io
+        assert io is not None
+        shift = below(io.hold_ns, io.key, PHASE, folio.pfn >> self.pbo, 0)
+        epoch = (self.now_ns + self.later_ns + shift) // io.hold_ns
+        return (epoch + 1) * io.hold_ns - shift - self.now_ns

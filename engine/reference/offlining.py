@@ -132,6 +132,10 @@ class Offlining(Pinning):
             else:
                 self._step_finish(off)
 
+    def _try_left_ns(self) -> int:
+        """How long the present try of the running offline still takes."""
+        return max(self.offline.step_ns - self.now_ns, 0) if self.offline else 0
+
     def _span(self, off: Offline) -> tuple[int, int]:
         """Pfn range of the block being removed."""
         first = off.block * self.shape.block_pages

@@ -18,6 +18,8 @@ from engine.enums import (
     Incident,
     MigrateReason,
     PinFailure,
+    PinIsolation,
+    PinMigrates,
     Pinner,
     Row,
     ZoneKind,
@@ -25,7 +27,7 @@ from engine.enums import (
 from engine.reference.allocator import KilledError, PanicError
 from engine.reference.memory import ANONYMOUS, CACHES
 from engine.reference.migration import Call, Migration, Target
-from engine.reference.state import ZERO_PAGE, Pin, PinRows
+from engine.reference.state import ZERO_PAGE, Folio, Pin, PinRows
 
 
 class Pinning(Migration):
@@ -70,7 +72,8 @@ class Pinning(Migration):
 
     def _call_pages(self, pinner: int, count: int) -> int:
         """Pages handled as one GUP call; where no call can fail the range is one."""
-        if not (self.table[Cell.PIN_MIGRATES] or self.table[Cell.PIN_DENIED]):
+        by_call = self.table[Cell.PIN_MIGRATES] == PinMigrates.AFTER_FAULTS
+        if not (by_call or self.table[Cell.PIN_DENIED]):
             return count
         return self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
 
@@ -86,12 +89,16 @@ class Pinning(Migration):
         return -(-count // unit)
 
     def _pin_call(self, slot: int, first: int, count: int, cpu: int, rows: PinRows) -> Errno:
-        """One GUP call: fault, check and migrate, take the pins."""
+        """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
         file = self.area_of[slot].kind == AreaKind.FILE
         if file and self.table[Cell.FILE_PIN] == FilePin.REFUSED:
             return Errno.EFAULT
-        errno = self._populate(slot, first, count, cpu, -1, pinning=True)
+        errno, before = Errno.OK, self.table[Cell.PIN_MIGRATES] == PinMigrates.BEFORE_FAULTS
+        if before:
+            errno = self._check_and_migrate(slot, first, count, cpu, rows)
         if errno == Errno.OK:
+            errno = self._populate(slot, first, count, cpu, -1, pinning=True)
+        if errno == Errno.OK and not before:
             errno = self._check_and_migrate(slot, first, count, cpu, rows)
         if errno != Errno.OK:
             return errno
@@ -116,19 +123,47 @@ class Pinning(Migration):
         hugetlb = self.area_of[slot].kind == AreaKind.HUGETLB
         if hugetlb and not self.table[Cell.HUGETLB_PIN_MIGRATES]:
             return Errno.ENOMEM
-        call = Call(Target.PIN, cpu, self.area_of[slot].proc)
-        call.pending = [f for f in bad if not f.isolated]
-        lost = len(bad) - len(call.pending)
-        self._migrate_now(call)
+        lost = self._isolate(bad)
+        self.later_ns = self._await_references([f for f in bad if not f.isolated])
+        self.tally.latency_ns += self.later_ns
+        stayed = False
+        for _ in range(self.table[Cell.PIN_RETRIES]):
+            call = Call(Target.PIN, cpu, self.area_of[slot].proc)
+            found = self._folios(slot, first, count)
+            call.pending = [f for f in found if self._unpinnable(f.pfn) and not f.isolated]
+            self._migrate_now(call)
+            stayed = bool(call.pending) or call.aborted
+            if not stayed:
+                break
+        self.later_ns = 0
         for folio in self._folios(slot, first, count):
             if self._unpinnable(folio.pfn):
                 block, path = self._block(folio.pfn), self._path(folio)
                 rows.add(block, path, PinRows.FAILED, folio.pages, 0)
-        if not (call.pending or call.aborted or lost):
-            return Errno.OK
-        if self.table[Cell.PIN_FAILURE] == PinFailure.PIN_IN_PLACE:
+        if lost and self.table[Cell.PIN_ISOLATION] == PinIsolation.ENOMEM:
+            return Errno.ENOMEM
+        if not stayed or self.table[Cell.PIN_FAILURE] == PinFailure.PIN_IN_PLACE:
             return Errno.OK
         return Errno.ENOMEM
+
+    def _isolate(self, folios: list[Folio]) -> int:
+        """folio_isolate_lru of each; how many are not to be had.
+
+        Who waits gets them when the running migrate_pages call has ended its pass; at this
+        instant that is the same as taking them off its list, for the time its try still takes.
+        """
+        listed = [f for f in folios if f.isolated]
+        if self.table[Cell.PIN_ISOLATION] != PinIsolation.WAIT:
+            return len(listed)
+        if listed:
+            self.tally.latency_ns += self._try_left_ns()
+        for folio in listed:
+            folio.isolated = False
+        return 0
+
+    def _try_left_ns(self) -> int:
+        """How long the present try of a running offline still takes (the layer above knows)."""
+        return 0
 
     def _take_pins(self, slot: int, first: int, count: int, rows: PinRows) -> None:
         """Add a pin to each page; a huge folio counts, and costs, its pinned sub-pages."""

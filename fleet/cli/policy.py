@@ -82,7 +82,7 @@ def list_(fmt: FormatOption = Format.TABLE) -> None:
     for kind, items in KINDS.items():
         print(f"{kind}:")
         for item in items:
-            print(f"  {item.name:<16} {item.summary}")
+            print(f"  {item.name:<18} {item.summary}")
     print("arm: PIN+OFFLINE[@SIZING], for example linux-5.13+unbounded@movable-75")
 
 
@@ -144,6 +144,8 @@ def _found(name: str) -> tuple[str, str]:
                 return kind, item.summary
     if name.startswith("timeout-"):
         return "offline policy", registry.offline_policy(name).summary
+    if "-loses-" in name:
+        return "pin policy", registry.pin_policy(name).summary
     if name.startswith("movable-"):
         return "sizing preset", registry.sizing(name).summary
     known = [item.name for items in KINDS.values() for item in items]

@@ -13,7 +13,7 @@ from fleet.cli.policy import KINDS
 from policies.cells import CELL_DOCS
 from policies.models import Setting, Settings
 from policies.offlines import OFFLINE_POLICIES
-from policies.pins import PIN_POLICIES
+from policies.pins import HONOURS, PIN_POLICIES
 from policies.profiles import PROFILES
 
 _GENERATED = "<!-- written by `python -m fleet.cli.reference docs`; do not edit -->"
@@ -52,7 +52,9 @@ def policies_markdown() -> str:
         " ZONE_MOVABLE.",
         *(_listing(kind) for kind in KINDS),
         "`timeout-DURATION` (`ms`, `s`, `min`, `h`, up to a day) and `movable-N` (0 to 90 per cent)"
-        " are understood for every value.",
+        " are understood for every value. `PIN-loses-PATH[-PATH]` is PIN with the long-term flag"
+        f" lost on fault paths ({', '.join(f'`{path}`' for path in HONOURS)}), for example"
+        " `fault-aware-loses-thp`.",
         "## Cells",
         _table("cell", "meaning", [(cell.name, CELL_DOCS[cell].meaning) for cell in Cell]),
     ]

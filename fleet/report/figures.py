@@ -3,8 +3,9 @@
 from typing import Any
 
 from fleet.errors import FleetError, InputError, RunError
+from fleet.report.comparisons import compare
+from fleet.report.margins import margins_of
 from fleet.report.show import plain
-from fleet.report.statistics import paired, removals
 from queries.catalog import Catalog
 from queries.shipped import find
 
@@ -16,6 +17,8 @@ PLAIN = (
     "workload_impact",
 )  # fmt: skip
 """Queries asked once."""
+UNITS = ("probe_clusters", "replication_totals")
+"""Queries with the sums of each unit that comparisons are made of; too long for a report."""
 
 Figures = dict[str, Any]
 
@@ -49,10 +52,17 @@ def _collect(catalog: Catalog) -> Figures:
         figures["migration_cost"] = {"all": _ask(catalog, "migration_cost", "all")}
     for name in PLAIN:
         figures[name] = _ask(catalog, name)
-    figures["paired_probes"] = [paired(row) for row in _ask(catalog, "paired_probes")]
-    each = _ask(catalog, "hang_rate_by_replication", "removal")
-    figures["paired_removals"] = removals(list(catalog.arms), rates["removal"], each)
+    figures["comparisons"] = _comparisons(catalog)
     return figures
+
+
+def _comparisons(catalog: Catalog) -> list[dict[str, Any]]:
+    """Compare every arm with the first."""
+    units = {name: _ask(catalog, name) for name in UNITS}
+    discordant = {kind: _ask(catalog, "paired_outcomes", kind) for kind in KINDS}
+    pairs = [(catalog.arms[0], arm) for arm in catalog.arms[1:]]
+    margins = margins_of(catalog.runs[0].path if catalog.runs else None)
+    return compare(pairs, units, discordant, margins)
 
 
 def _ask(catalog: Catalog, name: str, kind: str | None = None) -> list[dict[str, Any]]:

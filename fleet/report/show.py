@@ -132,16 +132,20 @@ def print_table(
     *,
     title: str = "",
     strong: Collection[int] = (),
+    tight: bool = False,
 ) -> None:
     """Print one table on stdout; ``right`` says which columns are aligned to the right.
 
-    Rows numbered in ``strong`` are bold on a terminal.
+    Rows numbered in ``strong`` are bold on a terminal; ``tight`` leaves less room in between.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    padding = (0, 1, 0, 0) if tight else (0, 1)
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=padding
+    )
     for head, is_right in zip(heads, right, strict=True):
         table.add_column(Text(head), justify="right" if is_right else "left", overflow="fold")
     for number, row in enumerate(rows):

@@ -1,12 +1,14 @@
-"""Prints a report: verdict, legend, arms side by side, paired differences, how to read it."""
+"""Prints a report: verdict, legend, arms side by side, comparisons, how to read it."""
 
 from collections.abc import Callable, Iterator
+from textwrap import fill
 from typing import Any
 
 from fleet.report import units
 from fleet.report.figures import Figures
 from fleet.report.show import print_table, print_text
 from fleet.report.verdict import verdict
+from fleet.report.versus import WIDTH, print_comparisons
 
 Row = dict[str, Any]
 Line = tuple[str, list[str]]
@@ -37,10 +39,10 @@ def print_report(figures: Figures) -> None:
         rows.append([label, *(texts or [""] * width)])
     strong = {i for i, row in enumerate(rows) if row[0] and not row[0].startswith(" ")}
     print_table(["", *letters.values()], rows, [False] + [True] * width, strong=strong)
-    _print_pairs(figures, letters)
+    print_comparisons(figures, letters)
     print()
     for note in _notes(figures):
-        print_text(note, style="dim")
+        print_text(fill(note, WIDTH, subsequent_indent="  "), style="dim")
 
 
 def letter(index: int) -> str:
@@ -169,65 +171,11 @@ def _application_lines(figures: Figures) -> Iterator[Line]:
     yield _column("flow-seconds lost", rows, "flow_seconds_lost", units.digits)
 
 
-def _print_pairs(figures: Figures, letters: dict[str, str]) -> None:
-    """Print the paired differences: per probe, and per replication of removals."""
-    rows = figures["paired_probes"]
-    if rows:
-        heads = ["pair", "probes", "hosts", "both", "first", "second",
-                 "points", "95 % interval", "exact p"]  # fmt: skip
-        print()
-        print_table(
-            heads, [_pair_texts(row, letters) for row in rows], [False] + [True] * 8,
-            title="Same probes under two arms: which hung, hang rate of the second minus the first",
-        )  # fmt: skip
-    rows = figures["paired_removals"]
-    if rows:
-        heads = ["pair", "points", "95 % interval", "replications", "mean", "95 % interval"]
-        print()
-        print_table(
-            heads, [_removal_texts(row, letters) for row in rows], [False] + [True] * 5,
-            title="Removals: hang rate of the second minus the first",
-        )  # fmt: skip
-
-
-def _removal_texts(row: Row, letters: dict[str, str]) -> list[str]:
-    return [
-        f"{letters[row['arm_a']]} -> {letters[row['arm_b']]}",
-        units.points(row["difference"]),
-        units.interval(row["low"], row["high"], signed=True),
-        units.count(row["replications"]),
-        units.points(row["mean"]),
-        units.interval(row["mean_low"], row["mean_high"], signed=True),
-    ]
-
-
-def _pair_texts(row: Row, letters: dict[str, str]) -> list[str]:
-    counts = ("pairs", "hosts", "both_hung", "only_a", "only_b")
-    p = row["p_value"]
-    return [
-        f"{letters[row['arm_a']]} -> {letters[row['arm_b']]}",
-        *(units.count(row[key]) for key in counts),
-        units.points(row["difference"]),
-        units.interval(row["low"], row["high"], signed=True),
-        "<0.0001" if p < 0.0001 else f"{p:.4f}",
-    ]
-
-
 def _notes(figures: Figures) -> Iterator[str]:
     if figures["kinds"]:
         yield "hung: stuck at the deadline, or host reset by a watchdog; their intervals: Wilson."
         yield (
             "time to offline: over all requests with a known end; refused and hung ones count as "
             "later than the deadline."
-        )
-    if figures["paired_probes"]:
-        yield (
-            "paired differences: Student's t on errors clustered by host; exact p: McNemar, takes "
-            "probes as independent; no discordant probe: bound 3/n."
-        )
-    if figures["paired_removals"]:
-        yield (
-            "removals: first interval Newcombe's, takes requests as independent; second Student's "
-            "t over replications."
         )
     yield "Every number: fleet query (blocked_by, hang_rate, outcomes, migration_cost, ...)."

@@ -68,3 +68,42 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
     if signed:
         return f"{points(low)} to {points(high)}"
     return f"{digits(low * 100)} to {digits(high * 100)} %"
+
+
+def _scaled(unit: str, values: list[float]) -> tuple[float, str, float]:
+    """Return factor, divisor's name and divisor that suit the largest of ``values``."""
+    largest = max(map(abs, values), default=0.0)
+    if unit == "share":
+        return 100.0, "pt", 1.0
+    if unit in ("bytes", "pages"):
+        factor, step = (PAGE if unit == "pages" else 1), 0
+        while largest * factor / 1024**step >= 1024 and step < len(_BYTES) - 1:
+            step += 1
+        return float(factor), _BYTES[step], 1024.0**step
+    if unit in ("ns", "page-ns"):
+        scale, name = next((t for t in _TIMES if largest >= t[0]), (1, "ns"))
+        return 1.0, name, float(scale)
+    return 1.0, "", 1.0
+
+
+def value(unit: str, amount: float | None) -> str:
+    """A value of a comparison, by the name of its unit."""
+    if amount is None:
+        return NONE
+    if unit == "share":
+        return percent(amount)
+    factor, name, scale = _scaled(unit, [amount])
+    return f"{digits(amount * factor / scale)} {name}".rstrip()
+
+
+def change(unit: str, difference: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """A difference and its interval, signed, in one unit that both share."""
+    known = [v for v in (difference, low, high) if v is not None]
+    factor, name, scale = _scaled(unit, known)
+
+    def signed(amount: float) -> str:
+        shown = digits(amount * factor / scale)
+        return f"+{shown}" if amount > 0 else shown
+
+    told = f"{signed(difference)} {name}".rstrip()
+    return told, NONE if low is None or high is None else f"{signed(low)} to {signed(high)}"

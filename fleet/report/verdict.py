@@ -13,7 +13,7 @@ def verdict(figures: Figures) -> str:
     """Return the verdict.
 
     Probes decide when there are any (they are paired), removals otherwise. An arm is called
-    better than the baseline only when the interval of the difference excludes zero.
+    better than the baseline only when the comparison of their hang rates says so.
     """
     if not figures["kinds"]:
         return "Nothing was asked of the hosts: the run has neither probes nor removals."
@@ -27,12 +27,16 @@ def verdict(figures: Figures) -> str:
         bound = units.percent(min(3 / n, 1.0)) if n else "100 %"
         return f"No {NOUNS[kind][0]} hung under any arm: each rate is below {bound}."
     changes = {arm: _change(figures, kind, arm) for arm in rates}
-    better = [row for row in rates.values() if (changes[row["arm"]] or {"high": 0})["high"] < 0]
+    better = [row for row in rates.values() if _is_better(changes[row["arm"]])]
     if better:
         best = _best(figures, kind, better)
         return _winner(figures, kind, base, best, changes[best["arm"]] or {})
     best = _best(figures, kind, [row for row in rates.values() if row["requests"]])
     return _no_winner(base, best, changes[best["arm"]], kind)
+
+
+def _is_better(change: Row | None) -> bool:
+    return change is not None and change["verdict"] == "better"
 
 
 def _best(figures: Figures, kind: str, rows: list[Row]) -> Row:
@@ -58,27 +62,28 @@ def _best(figures: Figures, kind: str, rows: list[Row]) -> Row:
 
 
 def _change(figures: Figures, kind: str, arm: str) -> Row | None:
-    """Return the comparison of ``arm`` with the baseline when it has an interval.
-
-    Removals are compared by replication when there are at least three that differ.
-    """
-    for row in figures["paired_probes" if kind == "probe" else "paired_removals"]:
-        if row["arm_a"] == figures["baseline"] and row["arm_b"] == arm:
-            if kind == "removal" and row["replications"] >= 3 and row["mean_low"] is not None:
-                means = {"difference": "mean", "low": "mean_low", "high": "mean_high"}
-                return {name: row[source] for name, source in means.items()}
-            return dict(row) if row["low"] is not None else None
+    """Return the comparison of the arm's hang rate with the baseline's."""
+    for row in figures["comparisons"]:
+        if row["metric"] == "hang_rate" and (row["kind"], row["arm_b"]) == (kind, arm):
+            return dict(row)
     return None
 
 
 def _no_winner(base: Row, best: Row, change: Row | None, kind: str) -> str:
-    if best is base:
+    if best is base or change is None:
         return f"No arm hangs less than {base['arm']}: {_hung(base, kind)} ({_sure(base)})."
-    seen = f"{best['arm']} has fewest, {_hung(best, kind)} against {base['hung']:,}"
-    if change is None:
-        return f"Not decided: {seen} under {base['arm']}, but all are on one host."
+    against = f"{_hung(best, kind)} against {base['hung']:,} under {base['arm']}"
+    if change["low"] is None:
+        return f"Not decided: {best['arm']} has fewest, {against}, but {change['note']}."
     told = units.interval(change["low"], change["high"], signed=True)
-    return f"Not decided: {seen} under {base['arm']}, 95 % interval {told} points."
+    if change["verdict"] == "equivalent":
+        margin = units.points(change["margin"]).lstrip("+")
+        return (
+            f"No difference that matters: {best['arm']} has fewest, {against}, 95 % interval "
+            f"{told} points, margin {margin}."
+        )
+    note = f", {change['note']}" if change["note"] else ""
+    return f"Not decided: {best['arm']} has fewest, {against}, 95 % interval {told} points{note}."
 
 
 def _winner(figures: Figures, kind: str, base: Row, best: Row, change: Row) -> str:

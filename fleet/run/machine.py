@@ -156,6 +156,7 @@ class Machine:
             return self._after_panic(commands, index, starts, panic[0], panic[1] - first)
         if cut:
             self._cut(commands[at])
+            self._paused = True  # the rest of the window is still to be run
             return at + 1
         if limit_ns == self._watch_ns:
             self._bite(limit_ns)

@@ -431,6 +431,52 @@ class Age(Model):
     pressure: Pressure | None = Field(None, description="Memory pressure; default none.")
 
 
+class Margins(Model):
+    """Differences between arms that do not matter; verdicts of a report are against these.
+
+    An arm is `equivalent` when the whole interval of the difference lies within the margin.
+    """
+
+    hang_rate_millionths: Share = Field(
+        10_000, alias="hang_rate", description="Of the hang rate, in points."
+    )
+    migration_millionths: Share = Field(
+        100_000, alias="migration",
+        description="Of bytes and time of migration, at pin and at offline, share of the "
+        "baseline's.",
+    )  # fmt: skip
+    pin_failures_millionths: Share = Field(
+        1_000, alias="pin_failures", description="Of failed pins per workload, in points."
+    )
+    oom_kills_millionths: Share = Field(
+        1_000, alias="oom_kills", description="Of OOM kills per workload, in points."
+    )
+    pin_latency_millionths: Share = Field(
+        100_000, alias="pin_latency",
+        description="Of the 99 % quantile of pin latency, share of the baseline's.",
+    )  # fmt: skip
+    unavailable_millionths: Share = Field(
+        100_000, alias="unavailable",
+        description="Of the time that pages were not mapped, share of the baseline's.",
+    )  # fmt: skip
+    removal_time_millionths: Share = Field(
+        100_000, alias="removal_time",
+        description="Of the time to offline (mean and tail), share of the baseline's.",
+    )  # fmt: skip
+    headroom_millionths: Share = Field(
+        100_000, alias="headroom",
+        description="Of the smallest kernel-zone head-room, share of the baseline's.",
+    )  # fmt: skip
+    flow_seconds_millionths: Share = Field(
+        100_000, alias="flow_seconds", description="Of flow-seconds lost, share of the baseline's."
+    )
+
+    def shares(self) -> dict[str, float]:
+        """Return the margins as shares by their short names."""
+        names = type(self).model_fields
+        return {name.removesuffix("_millionths"): getattr(self, name) / 10**6 for name in names}
+
+
 class Executor(Model):
     """How to compute; never changes a result and is not part of the run's hash."""
 
@@ -494,6 +540,10 @@ class Scenario(Model):
     )
     samples_ns: Duration | None = Field(
         None, alias="samples", gt=0, description="Interval of host samples; default none."
+    )
+    margins: Margins = Field(
+        default_factory=lambda: Margins.model_validate({}),
+        description="Differences that do not matter (verdicts of `fleet report`).",
     )
     executor: Executor = Field(
         default_factory=lambda: Executor.model_validate({}), description="How to compute."

@@ -31,7 +31,9 @@ ARMS = [
     "kernel+unbounded", "pin-in-place+unbounded", "fault-aware+bounded-4.13",
     "migrate-on-pin+unbounded", "linux-5.13+unbounded", "linux-5.13+timeout",
     "madvise-hint+pin-aware", "deny+unbounded", "pin-in-place+bounded-4.13",
-    "pin-in-place+same-node-fallback",
+    "pin-in-place+same-node-fallback", "move-before-pin+unbounded",
+    "linux-5.13-bounded+unbounded", "linux-5.13-leaky+unbounded", "linux-5.13-patient+unbounded",
+    "linux-5.13-soft+pin-aware", "isolate-aware+unbounded", "linux-5.13-loses-thp-file+unbounded",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
@@ -42,6 +44,8 @@ CELLS: list[dict[str, int]] = [
     {"PCP_THP": 0, "SPLIT_TAILS_LAST": 0},
     {"ISOLATED_UNPINNABLE": 1, "PCP_HIGH_PAGES": 7},
     {"HINT_HONOURED": 1, "VFIO_CALL_PAGES": 3},
+    {"PIN_ISOLATION": 1, "PIN_RETRIES": 3, "PIN_WAIT_NS": 500_000, "VFIO_CALL_PAGES": 9},
+    {"PIN_ISOLATION": 2, "PIN_MIGRATES": 2, "PIN_FAILURE": 0},
     {"MOVABLE_MARK_CAPPED": 1, "PCP_RULE": 2},
     {"OFFLINE_MAX_ERRORS": 2, "OFFLINE_BOUND_NS": 9_000_000, "HUGETLB_PIN_MIGRATES": 1},
     {"FILE_PIN": 2, "FAULT_FLAG_SHMEM": 1},

@@ -50,6 +50,7 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         Cell.HUGETLB_PIN_MIGRATES,
         Cell.PCP_THP,
         Cell.SPLIT_TAILS_LAST,
+        Cell.PIN_ISOLATION,
     }
     assert (old[Cell.VFIO_CALL_PAGES].value, new[Cell.VFIO_CALL_PAGES].value) == (1, 512)
     assert (old[Cell.THP_FAIL_PAGES].value, new[Cell.THP_FAIL_PAGES].value) == (1, 512)
@@ -64,6 +65,8 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         ("fault-aware", 1, 0, PinFailure.PIN_IN_PLACE, 0, 0),
         ("migrate-on-pin", 0, 1, PinFailure.ENOMEM, 0, 0),
         ("linux-5.13", 1, 1, PinFailure.ENOMEM, 0, 0),
+        ("move-before-pin", 0, 2, PinFailure.PIN_IN_PLACE, 0, 0),
+        ("linux-5.13-soft", 1, 1, PinFailure.PIN_IN_PLACE, 0, 0),
         ("madvise-hint", 1, 1, PinFailure.ENOMEM, 0, 1),
         ("deny", 0, 0, PinFailure.PIN_IN_PLACE, 1, 0),
     ],
@@ -138,6 +141,11 @@ def test_arm_names_and_sizing() -> None:
         ("kernel+unbounded+timeout", "want PIN+OFFLINE[@SIZING]"),
         ("kernel+unbounded@", "want PIN+OFFLINE[@SIZING]"),
         ("linux-5.31+unbounded", "did you mean 'linux-5.13'?"),
+        ("linux-5.13-loses-disk+unbounded", "no fault path 'disk' (known: anon, thp"),
+        ("linux-5.13-loses-thp-thp+unbounded", "want each fault path once"),
+        ("linux-5.13-loses-+unbounded", "want each fault path once"),
+        ("deny-loses-thp+unbounded", "deny does not honour the flag on 'thp'"),
+        ("linux-5.31-loses-thp+unbounded", "did you mean 'linux-5.13'?"),
         ("zzz+unbounded", "known: kernel, pin-in-place"),
         ("kernel+bounded", "did you mean 'unbounded'?"),
         ("kernel+timeout-0s", "want a duration"),

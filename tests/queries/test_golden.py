@@ -481,6 +481,90 @@ def paired_row(a: str, b: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def paired_outcomes(kind: str) -> Answer:
+    out: Answer = []
+    for i, a in enumerate(ARMS):
+        for b in ARMS[i + 1 :]:
+            hung: dict[Any, dict[str, int]] = defaultdict(dict)
+            for arm, rep, row in rows_of(UNITS, "requests"):
+                if kind in ("all", row["kind"]):
+                    hung[rep, row["request"]][arm] = int(is_hung(row))
+            counts = Counter((p[a], p[b]) for p in hung.values())
+            out.append({"arm_a": a, "arm_b": b, "pairs": len(hung), "both_hung": counts[1, 1],
+                        "only_a": counts[1, 0], "only_b": counts[0, 1],
+                        "neither": counts[0, 0]})  # fmt: skip
+    return out
+
+
+def requests_of(rep: int, kind: str) -> dict[int, dict[str, Row]]:
+    """Return the requests of a replication, each under every arm."""
+    found: dict[int, dict[str, Row]] = defaultdict(dict)
+    for arm, number, row in rows_of(UNITS, "requests"):
+        if (number, row["kind"]) == (rep, kind):
+            found[row["request"]][arm] = row
+    return found
+
+
+def request_sums(arm: str, rep: int, kind: str, host: int | None = None) -> dict[str, Any]:
+    """Return what the requests of one unit come to."""
+    pairs = [p for p in requests_of(rep, kind).values() if host in (None, p[arm]["host"])]
+    unit, mine = UNITS[arm, rep], {p[arm]["request"] for p in pairs}
+    tries = [row for row in unit["attempts"] if row["request"] in mine]
+    ids = {row["attempt"] for row in tries}
+    moves = [m for m in unit["migrations"]
+             if m["reason"] == "memory_hotplug" and m["cause"] in ids]  # fmt: skip
+    timed = [p[arm] for p in pairs if all(r["outcome"] != "censored" for r in p.values())]
+    return {
+        "requests": len(pairs), "hung": sum(is_hung(p[arm]) for p in pairs),
+        "offline_bytes": sum(m["bytes"] for m in moves),
+        "offline_ns": sum(m["latency_ns"] for m in moves),
+        "unavailable_ns": sum(row["unavailable_ns"] for row in tries),
+        "timed": len(timed),
+        "time_ns": sum(
+            (row["ended_ns"] if row["outcome"] == "offlined" else row["deadline_ns"])
+            - row["issued_ns"]
+            for row in timed
+        ),
+    }  # fmt: skip
+
+
+def probe_clusters() -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        for rep in (0, 1):
+            hosts = sorted({p[arm]["host"] for p in requests_of(rep, "probe").values()})
+            out += [{"arm": arm, "rep": rep, "host": host,
+                     **request_sums(arm, rep, "probe", host)} for host in hosts]  # fmt: skip
+    return out
+
+
+def replication_totals() -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        for rep in (0, 1):
+            unit = UNITS[arm, rep]
+            waits: Counter[int] = Counter()
+            for row in unit["pins"]:
+                waits[row["pin"]] += row["latency_ns"]
+            moves = [m for m in unit["migrations"] if m["reason"] == "longterm_pin"]
+            happened = Counter(row["kind"] for row in unit["incidents"])
+            rooms = [
+                max(sum(r["free_pages"] + r["file_pages"] - r["min_pages"] for r in rows), 0)
+                for key, rows in samples(arm, movable=False).items() if key[0] == rep
+            ]  # fmt: skip
+            out.append({
+                "arm": arm, "rep": rep, **request_sums(arm, rep, "removal"),
+                "pin_bytes": sum(m["bytes"] for m in moves),
+                "pin_ns": sum(m["latency_ns"] for m in moves),
+                "pins": len(waits), "pin_p99_ns": nearest_rank(list(waits.values()), 99),
+                "pin_failures": happened["pin_failed"], "oom_kills": happened["oom_kill"],
+                "workloads": len(unit["workloads"]),
+                "flow_us_lost": sum(row["flow_us_lost"] for row in unit["workloads"]),
+                "headroom_pages": min(rooms),
+            })  # fmt: skip
+    return out
+
+
 def slowest_requests(kind: str) -> Answer:
     out: Answer = []
     for arm in ARMS:
@@ -512,6 +596,7 @@ BY_KIND: dict[str, Callable[[str], Answer]] = {
     for f in (
         hang_rate, hang_rate_by_class, hang_rate_by_replication, outcomes, request_reasons,
         offline_time, offline_work, migration_cost, blocked_by, slowest_requests, node_crossings,
+        paired_outcomes,
     )
 }  # fmt: skip
 PLAIN: dict[str, Callable[[], Answer]] = {
@@ -519,6 +604,7 @@ PLAIN: dict[str, Callable[[], Answer]] = {
     for f in (
         pin_outcomes, pin_latency, pin_cost_by_kind, kernel_zone_headroom, pinned_blocks,
         workload_impact, guardrails, fleet_timeline, paired_probes,
+        probe_clusters, replication_totals,
     )
 }  # fmt: skip
 

@@ -31,12 +31,7 @@ def test_every_number_is_a_shipped_querys(figures: dict[str, Any]) -> None:
             assert figures[name][kind] == find(name).run(catalog, {"kind": kind}).to_pylist()
     for name in PLAIN:
         assert figures[name] == find(name).run(catalog).to_pylist()
-    for row, whole in zip(
-        find("paired_probes").run(catalog).to_pylist(), figures["paired_probes"], strict=True
-    ):
-        assert row.items() <= whole.items()
-        assert set(whole) - set(row) == {"low", "high", "p_value"}
-    fields = {"runs", "arms", "baseline", "kinds", "paired_removals"}
+    fields = {"runs", "arms", "baseline", "kinds", "comparisons"}
     assert set(figures) - fields <= set(shipped())
 
 
@@ -45,7 +40,8 @@ def test_every_number_on_screen_is_in_the_figures(
 ) -> None:
     print_report(figures)
     told = capsys.readouterr().out
-    rows = {line.strip().split("  ")[0]: line for line in told.splitlines()}
+    sides = told.split(" against A: ")[0]
+    rows = {line.strip().split("  ")[0]: line for line in sides.splitlines()}
     for kind in ("probe", "removal"):
         for row in figures["hang_rate"][kind]:
             assert f"{row['requests']:,}" in told
@@ -85,9 +81,11 @@ def test_runs_of_the_same_demands_are(tmp_path: Path) -> None:
     folders = [write_run(tmp_path), write_run(tmp_path, name="other")]
     figures = collect(Catalog.open(folders))
     assert len(figures["arms"]) == 6
-    same = figures["paired_probes"][2]
-    assert (same["arm_a"], same["arm_b"]) == (figures["arms"][0], figures["arms"][3])
-    assert (same["only_a"], same["only_b"], same["difference"]) == (0, 0, 0.0)
+    pair = (figures["arms"][0], figures["arms"][3])
+    same = [row for row in figures["comparisons"] if (row["arm_a"], row["arm_b"]) == pair]
+    assert len(same) > 10
+    assert {row["difference"] for row in same} == {0.0}
+    assert {tuple(row["discordant"].values()) for row in same if row["discordant"]} == {(0, 0)}
 
 
 def outcome(units: Units, decide: Callable[[int, int, str], str]) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def test_verdict_when_an_arm_stops_the_hangs() -> None:
     told = verdict(outcome(make_units(), lambda arm, _, __: ("stuck", "offlined", "refused")[arm]))
     assert told.startswith(
         f"{ARMS[1]} hangs least: 0 of 60 probes (below 5.00 %) against 60 (100 %) under {ARMS[0]}, "
-        "-100 points (95 % -100 to -100); 60 went offline instead of 0; price: "
+        "-100 points (95 % -100 to -85.1); 60 went offline instead of 0; price: "
     )
     price = "22.8 MiB more migrated at pin, 2 fewer failed pins, 1 fewer OOM kill, "
     assert told.endswith(price + "304 fewer flow-seconds lost.")
@@ -131,23 +129,30 @@ def test_verdict_when_it_is_not_decided() -> None:
 def test_verdict_without_probes_goes_by_replications() -> None:
     units = removals_only()
     told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
-    assert told.startswith(f"{ARMS[1]} hangs least: 0 of 20 removals (below 15.0 %) against 20 ")
+    assert told == (
+        f"Not decided: {ARMS[1]} has fewest, 0 of 20 removals against 20 under {ARMS[0]}, 95 % "
+        "interval -100 to +78.0 points."
+    ), "two replications are too few for anything"
     for unit in units.values():
         unit["requests"] = []
     assert verdict(collect(memory_catalog(units))).startswith("Nothing was asked of the hosts")
 
 
-def test_verdict_by_replications_needs_three_that_differ() -> None:
-    def figures(mean_low: float | None, replications: int) -> dict[str, Any]:
-        found = outcome(removals_only(), lambda arm, *_: ("stuck", "offlined", "stuck")[arm])
-        found["paired_removals"][0] |= {
-            "replications": replications, "mean": -0.5, "mean_low": mean_low, "mean_high": 0.1,
-        }  # fmt: skip
-        return found
+def test_verdict_of_one_replication_of_removals_is_open() -> None:
+    units = {key: unit for key, unit in removals_only().items() if key[1] == 0}
+    told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
+    assert told.startswith(f"Not decided: {ARMS[1]} has fewest, 0 of 10 removals against 10 under ")
+    assert "one replication" in told
+    assert "--replications" in told
 
-    assert verdict(figures(-0.9, 3)).startswith("Not decided: ")
-    for found in (figures(-0.9, 2), figures(None, 3)):
-        assert verdict(found).startswith(f"{ARMS[1]} hangs least: ")
+
+def test_verdict_within_the_margin() -> None:
+    figures = outcome(make_units(), lambda arm, *_: ("stuck", "offlined", "stuck")[arm])
+    for row in figures["comparisons"]:
+        row.update(verdict="equivalent", low=-0.004, high=0.006)
+    told = verdict(figures)
+    assert told.startswith(f"No difference that matters: {ARMS[1]} has fewest, 0 of 60 probes ")
+    assert told.endswith("95 % interval -0.4 to +0.6 points, margin 1.00.")
 
 
 def removals_only() -> Units:
@@ -158,13 +163,14 @@ def removals_only() -> Units:
 
 
 def test_verdict_of_probes_on_one_host() -> None:
-    units = make_units()
+    units = {key: unit for key, unit in make_units().items() if key[1] == 0}
     for unit in units.values():
         for row in unit["requests"]:
             row["host"] = 2
     told = verdict(outcome(units, lambda arm, *_: ("stuck", "offlined", "stuck")[arm]))
     assert told.endswith(
-        "0 of 60 probes against 60 under " + ARMS[0] + ", but all are on one host."
+        f"0 of 30 probes against 30 under {ARMS[0]}, but all probes are on one host, so there is "
+        "no interval."
     )
 
 

@@ -41,7 +41,7 @@ class FakeEngine:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.commands, self.offlines = 0, 0
+        self.commands, self.offlines, self.now_ns = 0, 0, 0
         self.running: dict[str, int] | None = None
         self.killed: set[int] = set()
         self.panicked = False
@@ -62,10 +62,13 @@ class FakeEngine:
     def execute(self, commands: Any, until_ns: int) -> Any:
         self.rows: list[list[int]] = []
         for time_ns, op, *args in commands.tolist():
+            if time_ns < self.now_ns:  # as the real one does
+                raise ValueError(f"command at {time_ns} ns, host is at {self.now_ns} ns")
             self._advance(time_ns)
             self._command(time_ns, op, args)
             self.commands += 1
         self._advance(until_ns)
+        self.now_ns = until_ns
         out = np.zeros((len(self.rows), NR_COLUMNS), np.int64)
         for row, values in zip(out, self.rows, strict=True):
             row[: len(values)] = values

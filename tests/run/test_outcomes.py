@@ -229,6 +229,19 @@ def test_probes_end_like_requests_and_touch_nothing() -> None:
         assert coordinator.ledger.capacity_pages[0] == coordinator.ledger._whole[0]
 
 
+def test_what_happens_after_a_probe_is_heard_in_its_own_window() -> None:
+    """A removal returns 50 ms after a probe, and the next in line reacts to that in time.
+
+    Probes are due when the next window begins and inside it, so nobody waits for reports.
+    """
+    probe = {"probe": 1, "first_block": 9, "time_ns": 14 * S + S // 20, "deadline_ns": 40 * S}
+    asked = [ASK, ASK | {"time_ns": 12 * S}, probe, probe | {"time_ns": 15 * S, "host": 1}]
+    asked += [probe | {"time_ns": 15 * S + S // 4}]
+    script = Script([(3 * S + S // 10, 0, 0), (S, 0, 0)])
+    first, second, *_ = play(asked, script, Script(), hosts=2).campaign.of.values()
+    assert (first.ended_ns, second.started_ns) == (14 * S + S // 10, 15 * S + S // 10)
+
+
 def test_a_probe_that_outlives_the_run_is_censored() -> None:
     probe = {"probe": 1, "first_block": 9, "time_ns": 290 * S, "deadline_ns": 310 * S}
     assert only(play([probe], Script([(NEVER, 0, 0)]))).outcome == Outcome.CENSORED

@@ -1,0 +1,187 @@
+"""95 % intervals and exact tests of paired differences between two arms, unit by unit.
+
+A *unit* is what is taken as independent: a host of a replication (probes) or a whole replication
+(everything with feedback). Per unit each arm has a sum ``x`` over ``n`` things; what is compared is
+sum(x) / sum(n). ``docs/statistics.md`` says how the methods were chosen and how they do on what
+the engine does.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum, sqrt
+
+CONFIDENCE = 0.95
+HALVINGS = 60
+"""Halvings of a score interval's bounds: down to the last bit of a share."""
+
+Integers = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """One arm's sums, unit by unit, in the same order for both arms of a pair."""
+
+    x: Integers
+    n: Integers
+
+    @property
+    def ratio(self) -> float | None:
+        """sum(x) / sum(n); None without anything counted."""
+        return sum(self.x) / sum(self.n) if sum(self.n) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Bounds of a difference (None: unknown, ``note`` says why) and the method's name."""
+
+    low: float | None
+    high: float | None
+    method: str
+    note: str | None = None
+
+
+def t_quantile(units: int) -> float:
+    """Return the two-sided 95 % quantile of Student's t with ``units - 1`` degrees of freedom."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, units - 1))
+
+
+def standard_error(a: Units, b: Units) -> float:
+    """Return the standard error of the difference of two ratios, robust to what units share.
+
+    Linearised: with residuals e = (x_b - r_b n_b) / N_b - (x_a - r_a n_a) / N_a per unit,
+    var = G / (G - 1) * sum(e^2) over G units (Cameron and Miller, "A Practitioner's Guide to
+    Cluster-Robust Inference", J. Human Resources 50 (2015)). Needs two units.
+    """
+    size_a, size_b = sum(a.n), sum(b.n)
+    ratio_a, ratio_b = sum(a.x) / size_a, sum(b.x) / size_b
+    rows = zip(a.x, a.n, b.x, b.n, strict=True)
+    squares = fsum(
+        ((xb - ratio_b * nb) / size_b - (xa - ratio_a * na) / size_a) ** 2
+        for xa, na, xb, nb in rows
+    )
+    count = len(a.x)
+    return sqrt(count / (count - 1) * squares)
+
+
+def student(a: Units, b: Units) -> Interval:
+    """Return Student's t interval on the robust standard error."""
+    method = "Student's t over units"
+    if len(a.x) < 2:
+        return Interval(None, None, method, "a single unit says nothing about scatter")
+    if list(a.x) == list(b.x) and list(a.n) == list(b.n):
+        return Interval(0.0, 0.0, "identical in every unit", "the same in both arms, unit by unit")
+    error = standard_error(a, b)
+    if error == 0.0:
+        return Interval(None, None, method, "all units differ by the same amount")
+    difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
+    half = t_quantile(len(a.x)) * error
+    return Interval(difference - half, difference + half, method)
+
+
+def score(a: Units, b: Units, only_a: int, only_b: int) -> Interval:
+    """Return the score interval of a difference of paired shares, for what units share.
+
+    Tango's score interval (Statistics in Medicine 17 (1998), pp. 891-908) with the number of pairs
+    divided by the design effect, the ratio of the unit-robust variance to that of independent
+    pairs (Rao and Scott, Biometrics 48 (1992), pp. 577-585), and Student's quantile for the number
+    of units. Without a discordant pair it is the bound that the number of pairs gives.
+
+    Parameters
+    ----------
+    a, b : Units
+        Per unit the things counted (hung) ``x`` of the same ``n`` things in both arms.
+    only_a, only_b : int
+        Discordant pairs.
+    """
+    method = "score (Tango), design effect of units"
+    if len(a.x) < 2:
+        return Interval(None, None, method, "a single unit says nothing about scatter")
+    pairs = sum(a.n)
+    difference = (only_b - only_a) / pairs
+    plain = ((only_a + only_b) / pairs - difference**2) / pairs
+    robust = standard_error(a, b) ** 2
+    effect = robust / plain if plain > 0 and robust > 0 else 1.0
+    low, high = tango(only_a / effect, only_b / effect, pairs / effect, t_quantile(len(a.x)))
+    return Interval(low, high, method)
+
+
+def tango(only_a: float, only_b: float, pairs: float, quantile: float) -> tuple[float, float]:
+    """Return Tango's score interval of (only_b - only_a) / pairs.
+
+    Counts may be fractions (effective numbers). The bounds are found by halving, from the
+    estimate outwards.
+    """
+    difference = (only_b - only_a) / pairs
+
+    def bound(end: float) -> float:
+        near, far = difference, end
+        for _ in range(HALVINGS):
+            middle = (near + far) / 2
+            if _score(only_a, only_b, pairs, middle) <= quantile:
+                near = middle
+            else:
+                far = middle
+        return near
+
+    return bound(-1.0), bound(1.0)
+
+
+def _score(only_a: float, only_b: float, pairs: float, delta: float) -> float:
+    """Return |score statistic| under a true difference ``delta`` (Tango, equations 7 to 9)."""
+    linear = -only_a - only_b + (2 * pairs - only_b + only_a) * delta
+    constant = -only_a * delta * (1 - delta)
+    root = sqrt(max(linear**2 - 8 * pairs * constant, 0.0))
+    share = (root - linear) / (4 * pairs)
+    variance = pairs * (2 * share + delta * (1 - delta))
+    distance = abs(only_b - only_a - pairs * delta)
+    if variance <= 0:
+        return 0.0 if distance == 0 else float("inf")
+    return distance / sqrt(variance)
+
+
+def sign_flip(differences: Integers) -> float:
+    """Return the exact two-sided p-value of "which arm is which does not matter" in every unit.
+
+    Every unit's difference may as well have had the other sign; the p-value is the share of all
+    2^G assignments whose sum is at least as far from zero as the one seen (Fisher's randomisation
+    test). With one pair per unit it is McNemar's exact test (Psychometrika 12 (1947)).
+    """
+    import numpy as np
+    from scipy.signal import convolve
+    from scipy.stats import binom
+
+    sizes = Counter(abs(d) for d in differences if d)
+    chance = np.ones(1)
+    for size, count in sorted(sizes.items()):
+        spread = np.zeros(2 * size * count + 1)
+        spread[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chance = convolve(chance, spread)
+    seen, reach = abs(sum(differences)), sum(size * count for size, count in sizes.items())
+    far = np.abs(np.arange(-reach, reach + 1)) >= seen
+    return float(np.clip(np.sum(chance[far]), 0.0, 1.0))
+
+
+def student_p(a: Units, b: Units) -> float | None:
+    """Return the two-sided p-value of Student's t on the robust standard error."""
+    from scipy.stats import t
+
+    if len(a.x) < 2:
+        return None
+    difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
+    error = standard_error(a, b)
+    if error == 0.0:
+        return 1.0 if difference == 0 else None
+    return float(2 * t.sf(abs(difference) / error, len(a.x) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values (Scandinavian J. of Statistics 6 (1979)), in order."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min((len(p_values) - rank) * p_values[index], 1.0))
+        adjusted[index] = largest
+    return adjusted

@@ -1,0 +1,86 @@
+"""Prints the comparisons of a report: each arm against the baseline, metric by metric."""
+
+from collections.abc import Iterator
+from textwrap import fill
+from typing import Any
+
+from fleet.report import units
+from fleet.report.show import print_table, print_text
+
+Row = dict[str, Any]
+HEADS = ["", "change", "95 % interval", "margin", "verdict"]
+WIDTH = 98
+SECTIONS = {"primary": "What it is about", "guardrail": "Guardrails"}
+
+
+def print_comparisons(figures: dict[str, Any], letters: dict[str, str]) -> None:
+    """Print one table per compared pair of arms, and what must be known to read them."""
+    rows: list[Row] = figures["comparisons"]
+    pairs = list(dict.fromkeys((row["arm_a"], row["arm_b"]) for row in rows))
+    for pair in pairs:
+        mine = [row for row in rows if (row["arm_a"], row["arm_b"]) == pair]
+        _print_pair(mine, letters[pair[0]], letters[pair[1]])
+    if rows:
+        print()
+        for note in _notes(rows):
+            print_text(fill(note, WIDTH, subsequent_indent="  "), style="dim")
+
+
+def _print_pair(rows: list[Row], a: str, b: str) -> None:
+    heads = [HEADS[0], a, b, *HEADS[1:]]
+    cells: list[list[str]] = []
+    strong: set[int] = set()
+    for role, title in SECTIONS.items():
+        mine = [row for row in rows if row["role"] == role]
+        if mine:
+            strong.add(len(cells))
+            cells.append([title, *[""] * (len(heads) - 1)])
+            cells += [line for row in mine for line in _lines(row)]
+    print()
+    right = [False] + [True] * (len(heads) - 2) + [False]
+    title = f"{b} against {a}: {rows[0]['arm_b']}"
+    print_table(heads, cells, right, title=title, strong=strong, tight=True)
+
+
+def _lines(row: Row) -> Iterator[list[str]]:
+    change, interval = units.change(row["unit"], row["difference"], row["low"], row["high"])
+    yield [
+        f"  {row['label']}",
+        units.value(row["unit"], row["a"]),
+        units.value(row["unit"], row["b"]),
+        change,
+        interval,
+        units.change(row["unit"], row["margin"], None, None)[0].lstrip("+"),
+        str(row["verdict"]) if row["low"] is not None else "",
+    ]
+    counts = row["discordant"]
+    if counts is not None:
+        alone = [units.count(counts["only_a"]), units.count(counts["only_b"])]
+        yield ["    under this arm alone", *alone, "", f"exact p {_p(row)}", "", ""]
+
+
+def _p(row: Row) -> str:
+    p = row["p_holm"]
+    return units.NONE if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def _notes(rows: list[Row]) -> Iterator[str]:
+    for note in dict.fromkeys(row["note"] for row in rows if row["low"] is None and row["note"]):
+        yield f"no interval: {note}."
+    sizes = {(row["n"], row["n_unit"]) for row in rows if row["low"] is not None}
+    if sizes:
+        told = " and ".join(f"{n:,} {unit}" for n, unit in sorted(sizes))
+        yield (
+            f"intervals over {told}: Tango's score interval for hang rates, Student's t for the "
+            "rest; none at all in n: 3/n."
+        )
+        yield (
+            "equivalent: all of the interval within the margin; better, worse: zero outside it, "
+            "for the first section also after Holm's correction."
+        )
+    if any(row["discordant"] for row in rows):
+        yield (
+            "under this arm alone: the same request did not hang under the other; p of the exact "
+            "sign-flip test, after Holm."
+        )
+    yield "docs/statistics.md says how the methods do on what the engine does."

@@ -1,0 +1,147 @@
+"""Comparisons: every figure recomputed from the shipped queries, verdicts by rule."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.errors import RunError
+from fleet.report.comparisons import ONE_REPLICATION, compare
+from fleet.report.figures import collect
+from fleet.report.margins import margins_of
+from fleet.report.metrics import METRICS, RELATIVE
+from fleet.report.terminal import print_report
+from fleet.scenario.models import Margins
+from queries.shipped import find
+from tests.log.example import ARMS, make_units, memory_catalog
+
+Row = dict[str, Any]
+KEYS = {
+    "metric", "label", "role", "unit", "kind", "estimand", "arm_a", "arm_b", "a", "b",
+    "difference", "relative", "low", "high", "method", "n", "n_unit", "margin", "more_is_better",
+    "verdict", "p_value", "p_holm", "discordant", "note", "query",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def figures() -> Row:
+    return collect(memory_catalog(make_units()))
+
+
+def test_every_metric_is_compared_with_every_arm(figures: Row) -> None:
+    found = [(r["metric"], r["estimand"], r["arm_b"]) for r in figures["comparisons"]]
+    assert found == [(m.name, m.estimand, arm) for m in METRICS for arm in ARMS[1:]]
+    for row in figures["comparisons"]:
+        assert set(row) == KEYS
+        assert row["arm_a"] == ARMS[0]
+
+
+def test_figures_are_recomputed_from_the_shipped_queries(figures: Row) -> None:
+    catalog = memory_catalog(make_units())
+    metrics = {(m.name, m.estimand): m for m in METRICS}
+    for row in figures["comparisons"]:
+        metric = metrics[row["metric"], row["estimand"]]
+        rows = find(row["query"]).run(catalog).to_pylist()
+        for side in ("a", "b"):
+            mine = [r for r in rows if r["arm"] == row[f"arm_{side}"]]
+            per = sum(r[metric.per] for r in mine) if metric.per else len(mine)
+            value = sum(r[metric.over] for r in mine) / per / metric.scale
+            assert row[side] == pytest.approx(value, rel=1e-12), row["label"]
+            assert row["n"] == len(mine)
+        assert row["difference"] == pytest.approx(row["b"] - row["a"], rel=1e-12)
+        share = margins_of(None)[metric.margin]
+        relative = metric.margin in RELATIVE
+        assert row["margin"] == pytest.approx(share * abs(row["a"]) if relative else share)
+        if row["discordant"]:
+            pairs = find("paired_outcomes").run(catalog, {"kind": row["kind"]}).to_pylist()
+            (pair,) = [p for p in pairs if (p["arm_a"], p["arm_b"]) == (ARMS[0], row["arm_b"])]
+            assert row["discordant"] == {"only_a": pair["only_a"], "only_b": pair["only_b"]}
+
+
+def test_one_replication_has_no_interval_and_says_why() -> None:
+    units = {key: unit for key, unit in make_units().items() if key[1] == 0}
+    for row in collect(memory_catalog(units))["comparisons"]:
+        if row["estimand"] == "probe":
+            assert row["low"] is not None
+        else:
+            assert (row["low"], row["high"], row["p_value"], row["p_holm"]) == (None,) * 4
+            assert (row["note"], row["verdict"]) == (ONE_REPLICATION, "undecided")
+
+
+def totals(arm: str, values: list[int], column: str = "pin_bytes") -> list[Row]:
+    """Rows of ``replication_totals`` in which only one column is of interest."""
+    zero = {
+        name: 0
+        for metric in METRICS if metric.estimand != "probe"
+        for name in (metric.over, metric.per) if name
+    }  # fmt: skip
+    common = {**zero, "pin_p99_ns": None, "headroom_pages": None, "workloads": 1000}
+    return [{"arm": arm, "rep": i, **common, column: v} for i, v in enumerate(values)]
+
+
+def judged(a: list[int], b: list[int], column: str, metric: str, **margins: float) -> Row:
+    rows = totals("a", a, column) + totals("b", b, column)
+    units = {"probe_clusters": [], "replication_totals": rows}
+    none: dict[str, list[Row]] = {"probe": [], "removal": []}
+    found = compare([("a", "b")], units, none, {**margins_of(None), **margins})
+    (row,) = [r for r in found if r["metric"] == metric]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("b", "verdict"),
+    [
+        ([100, 101, 102, 103, 104], "equivalent"),
+        ([60, 63, 61, 64, 60], "better"),
+        ([160, 163, 161, 164, 160], "worse"),
+        ([60, 163, 91, 114, 120], "undecided"),
+    ],
+)
+def test_verdicts(b: list[int], verdict: str) -> None:
+    a = [100, 100, 103, 104, 101]
+    assert judged(a, b, "pin_p99_ns", "pin_latency")["verdict"] == verdict
+    turned = {"better": "worse", "worse": "better"}
+    assert judged(a, b, "headroom_pages", "headroom")["verdict"] == turned.get(verdict, verdict)
+
+
+def test_nothing_at_all_shows_the_bound() -> None:
+    row = judged([0] * 4, [0] * 4, "oom_kills", "oom_kills")
+    assert (row["low"], row["high"]) == (-3 / 4000, 3 / 4000)
+    assert (row["verdict"], row["method"], row["note"]) == ("equivalent", "3/n", "none in 4,000")
+    assert judged([0] * 4, [0] * 4, "oom_kills", "oom_kills", oom_kills=1e-4)["verdict"] == (
+        "undecided"
+    )
+
+
+def test_a_primary_verdict_has_to_survive_holm() -> None:
+    rows = []
+    for arm, values in {"a": [100, 140, 90, 120], "b": [160, 175, 135, 200],
+                        "c": [100, 150, 80, 120], "d": [150, 101, 120, 90]}.items():  # fmt: skip
+        rows += totals(arm, values)
+    units = {"probe_clusters": [], "replication_totals": rows}
+    none: dict[str, list[Row]] = {"probe": [], "removal": []}
+    alone = compare([("a", "b")], units, none, margins_of(None))
+    many = compare([("a", "b"), ("a", "c"), ("a", "d")], units, none, margins_of(None))
+    first = [next(r for r in found if r["metric"] == "pin_bytes") for found in (alone, many)]
+    assert [r["low"] > 0 for r in first] == [True, True]
+    assert [r["verdict"] for r in first] == ["worse", "undecided"]
+    assert "Holm" in first[1]["note"]
+
+
+def test_margins_are_the_scenarios(tmp_path: Path) -> None:
+    assert margins_of(tmp_path) == margins_of(None) == Margins.model_validate({}).shares()
+    (tmp_path / "scenario.resolved.yaml").write_text("margins: {hang_rate: 2.5%}\n")
+    assert margins_of(tmp_path) == {**margins_of(None), "hang_rate": 0.025}
+    (tmp_path / "scenario.resolved.yaml").write_text("margins: {hang_rate: 3}\n")
+    with pytest.raises(RunError, match="margins cannot be read"):
+        margins_of(tmp_path)
+
+
+def test_the_terminal_fits_and_says_all(figures: Row, capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(figures)
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index(f"B against A: {ARMS[1]}")
+    assert max(map(len, lines[start:])) <= 100
+    shown = "\n".join(lines[start:])
+    for metric in METRICS:
+        assert shown.count(f"  {metric.label}  ") == len(ARMS) - 1, metric.label

@@ -1,0 +1,147 @@
+"""Intervals and exact tests against published examples and other ways of computing them."""
+
+from itertools import product
+from math import comb, sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import false_discovery_control, ttest_rel, wilcoxon
+
+from fleet.report.intervals import (
+    Units,
+    holm,
+    score,
+    sign_flip,
+    standard_error,
+    student,
+    student_p,
+    tango,
+)
+
+Z = 1.959963984540054
+
+
+def test_tangos_published_example() -> None:
+    """21 children, 7 and 1 discordant: -0.517 to -0.026.
+
+    Bentur et al.'s airway data in Fagerland, Lydersen and Laake, "Recommended tests and confidence
+    intervals for paired binomial proportions", Statistics in Medicine 33 (2014), table VI.
+    """
+    low, high = tango(7, 1, 21, Z)
+    assert (round(low, 3), round(high, 3)) == (-0.517, -0.026)
+
+
+def test_tango_without_discordant_pairs_is_the_score_bound() -> None:
+    """z^2 / (n + z^2), the Wilson bound of 0 in n."""
+    low, high = tango(0, 0, 100, Z)
+    assert high == pytest.approx(Z * Z / (100 + Z * Z), rel=1e-9)
+    assert low == pytest.approx(-high)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 60))
+def test_tango_mirrors_and_holds_the_estimate(a: int, b: int, rest: int) -> None:
+    pairs = a + b + rest + 1
+    low, high = tango(a, b, pairs, Z)
+    mirrored = tango(b, a, pairs, Z)
+    assert mirrored == pytest.approx((-high, -low), abs=1e-9)
+    assert -1 <= low <= (b - a) / pairs <= high <= 1
+
+
+def exact_mcnemar(b: int, c: int) -> float:
+    """Sum the probabilities of all splits of b + c that are no likelier than the one seen."""
+    n = b + c
+    seen = comb(n, b)
+    return float(sum(comb(n, k) for k in range(n + 1) if comb(n, k) <= seen) / 2**n)
+
+
+@pytest.mark.parametrize(("b", "c"), [(1, 0), (5, 5), (10, 2), (0, 12), (31, 17), (1, 30)])
+def test_sign_flip_of_single_pairs_is_mcnemar(b: int, c: int) -> None:
+    assert sign_flip([1] * b + [-1] * c + [0] * 9) == pytest.approx(exact_mcnemar(b, c), rel=1e-9)
+
+
+@given(st.lists(st.integers(-5, 5), max_size=9))
+def test_sign_flip_counts_all_assignments(differences: list[int]) -> None:
+    seen = abs(sum(differences))
+    sums = [
+        abs(sum(sign * d for sign, d in zip(signs, differences, strict=True)))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
+    expected = sum(s >= seen for s in sums) / len(sums)
+    assert sign_flip(differences) == pytest.approx(expected, rel=1e-9)
+
+
+def test_sign_flip_of_ranks_is_wilcoxon() -> None:
+    values = [1, -2, 3, 4, 5, -6, 7, 8, 9, 10]
+    expected = wilcoxon(values, method="exact").pvalue
+    assert sign_flip(values) == pytest.approx(expected, rel=1e-12)
+
+
+def test_sign_flip_of_thousands_of_hosts_is_normal() -> None:
+    differences = [3] * 2000 + [-3] * 1800
+    z = (200 - 1) / sqrt(3800)
+    assert sign_flip(differences) == pytest.approx(2 * (1 - 0.5 * (1 + erf(z))), rel=0.02)
+
+
+def erf(z: float) -> float:
+    from math import erf as of
+
+    return of(z / sqrt(2))
+
+
+def test_student_is_scipys_paired_t() -> None:
+    x, y = [5, 9, 2, 7, 7, 3], [6, 14, 1, 9, 13, 5]
+    a, b = Units(x, [1] * 6), Units(y, [1] * 6)
+    known = ttest_rel(y, x)
+    bounds = known.confidence_interval(0.95)
+    found = student(a, b)
+    assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high), rel=1e-9)
+    assert student_p(a, b) == pytest.approx(known.pvalue, rel=1e-9)
+
+
+def test_one_unit_or_no_scatter_is_no_interval() -> None:
+    one, same = Units([3], [10]), Units([3, 3], [10, 10])
+    for found in (student(one, one), score(one, one, 1, 0)):
+        assert (found.low, found.high) == (None, None)
+        assert "single unit" in str(found.note)
+    assert student(same, Units([5, 5], [10, 10])).low is None
+    assert (student(same, same).low, student(same, same).high) == (0.0, 0.0)
+
+
+def test_independent_pairs_have_design_effect_one() -> None:
+    """One pair per unit: the robust variance is that of independent pairs, up to G / (G - 1)."""
+    x, y = [1] * 12 + [0] * 88, [0] * 9 + [1] * 3 + [0] * 83 + [1] * 5
+    a, b = Units(x, [1] * 100), Units(y, [1] * 100)
+    d = (5 - 9) / 100
+    assert standard_error(a, b) ** 2 == pytest.approx((14 / 100 - d * d) / 99, rel=1e-12)
+    found = score(a, b, 9, 5)
+    expected = tango(9 * 0.99, 5 * 0.99, 99, 1.9842169515)
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-6)
+
+
+def test_pairs_that_go_together_widen_the_interval() -> None:
+    spread = score(Units([1] * 20, [5] * 20), Units([0] * 10 + [1] * 10, [5] * 20), 10, 0)
+    lumped = score(Units([5] * 4 + [0] * 16, [5] * 20), Units([5] * 2 + [0] * 18, [5] * 20), 10, 0)
+    assert lumped.high - lumped.low > 1.5 * (spread.high - spread.low)  # type: ignore[operator]
+
+
+def test_ratios_with_unequal_units() -> None:
+    """The linearised variance by its definition, unit by unit."""
+    a, b = Units([2, 0, 5], [10, 4, 30]), Units([1, 1, 9], [10, 4, 30])
+    ra, rb = 7 / 44, 11 / 44
+    e = [((y - rb * n) - (x - ra * n)) / 44 for x, y, n in zip(a.x, b.x, a.n, strict=True)]
+    assert standard_error(a, b) == pytest.approx(sqrt(3 / 2 * sum(v * v for v in e)), rel=1e-12)
+
+
+def test_holms_published_example() -> None:
+    """0.01, 0.04, 0.03, 0.005: 0.03, 0.06, 0.06, 0.02 (p.adjust of R, its manual's method)."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_the_false_discovery_rate_and_bonferroni(values: list[float]) -> None:
+    adjusted = holm(values)
+    for p, q, fdr in zip(values, adjusted, false_discovery_control(values), strict=True):
+        assert fdr - 1e-12 <= q <= min(len(values) * p, 1.0) + 1e-12
