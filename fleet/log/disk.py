@@ -32,10 +32,10 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
     Raises
     ------
     RunError
-        One line naming the file, when any step fails (disk full, I/O error); nothing is left
+        One line naming the file, when any step fails (disk full, I/O error); nothing new is left
         under the final name, and the temp file is removed where that is still possible.
     """
-    temp = path.with_name(TEMP_PREFIX + path.name)
+    temp, renamed = path.with_name(TEMP_PREFIX + path.name), False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temp.open("wb") as file:
@@ -43,10 +43,12 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temp.rename(path)
+        renamed = True
         _sync_folder(path.parent)
     except OSError as error:
         _remove_quietly(temp)
-        _remove_quietly(path)  # renamed, but the folder that says so may not be on the disk
+        if renamed:  # but the folder that says so may not be on the disk
+            _remove_quietly(path)
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
 
 

@@ -17,6 +17,7 @@ from fleet.report.figures import collect
 from fleet.report.html import forms
 from fleet.report.html.arms import arms_of
 from fleet.report.html.charts.damage import classes
+from fleet.report.html.comparisons import p_value
 from fleet.report.html.page import page
 from fleet.report.html.render import FOLDER
 from fleet.report.html.scale import clock, counts, shares, short, sizes, times
@@ -24,17 +25,20 @@ from fleet.report.verdict import verdict
 from queries.catalog import Catalog
 from queries.shipped import find
 from tests.log.example import ARMS, Unit, make_units, memory_catalog, write_run
+from tests.report.compared import comparisons
 from tests.report.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 Units = dict[tuple[str, int], Unit]
+SPELLED = {unit: (forms.signed(unit), forms.width(unit)) for unit in forms.FORMS}
 FORMS: dict[str, Callable[[Any], str]] = {
     **{name: getattr(units, name) for name in ("count", "size", "pages", "time", "percent",
                                                "points", "digits")},
-    **{name: getattr(forms, name) for name in ("later", "bound")},
+    **{form.__name__: form for pair in SPELLED.values() for form in pair},
+    **{form.__name__: form for form in (forms.later, forms.bound, p_value)},
 }  # fmt: skip
 SPELLED_ELSEWHERE = {"tick", "name", "chip", "code", "pre", "title", "dl", "costs", "runs", "style",
-                     "script", "h1", "legend"}  # fmt: skip
+                     "script", "h1", "legend", "method"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,33 @@ CASES: dict[str, Callable[[Units], None]] = {
 }
 
 
+def test_comparisons_are_shown_as_they_are() -> None:
+    catalog = memory_catalog(make_units())
+    figures = collect(catalog) | {"comparisons": comparisons()}
+    data = page(catalog, figures)
+    read = Page.parse(data)
+    compared = comparisons()
+    shown: dict[int, set[str]] = {}
+    for number in read.numbers:
+        if number.origin.startswith("comparisons#"):
+            row, _, column = number.origin.partition("#")[2].partition(".")
+            value: Any = compared[int(row)]
+            for key in column.split("."):
+                value = value[key]
+            shown.setdefault(int(row), set()).add(column)
+            assert number.value == json.dumps(value), number
+            assert number.text == FORMS[number.attributes["data-as"]](value), number
+    for i, made_up in enumerate(compared):
+        known = {"low", "high"} if made_up["low"] is not None else set()
+        wanted = {"b", "difference"} | known
+        assert wanted <= shown[i]
+    verdicts = re.findall(r'class="verdict is-([\w-]+)"', data.decode())
+    assert {word: verdicts.count(word) for word in set(verdicts)} == {
+        "better": 1, "undecided": 1, "worse": 6, "no-interval": 6
+    }  # fmt: skip
+    assert "there is no interval" in read.text("method")
+
+
 def ask_again(catalog: Catalog, asked: set[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the answers of shipped queries, ``hang_rate?kind=probe`` and the like."""
     answers = {}
@@ -102,8 +133,9 @@ def test_every_number_is_a_shipped_querys(case: str) -> None:
     CASES[case](units)
     catalog = memory_catalog(units)
     read = Page.parse(made(catalog))
-    answers = ask_again(catalog, {number.origin.split("#")[0] for number in read.numbers})
-    for number in read.numbers:
+    asked_for = [n for n in read.numbers if not n.origin.startswith("comparisons#")]
+    answers = ask_again(catalog, {number.origin.split("#")[0] for number in asked_for})
+    for number in asked_for:
         asked, row, column = re.split("[#.]", number.origin)
         value = answers[asked][int(row)][column]
         told = "" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -2,15 +2,19 @@
 scripts, in both themes, on a laptop, on a phone, in print."""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
+from math import sqrt
 from pathlib import Path
 
 import pytest
 
 from fleet.report.figures import collect
+from fleet.report.html.arms import STYLES
 from fleet.report.html.page import page
 from tests.log.example import make_units, memory_catalog
 from tests.report import browser
 from tests.report.browser import Browser
+from tests.report.compared import comparisons
 from tests.report.test_html import CASES
 
 pytestmark = pytest.mark.skipif(not browser.BINARY, reason=browser.MISSING)
@@ -50,7 +54,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             units = make_units()
             CASES[case](units)
             catalog = memory_catalog(units)
-            file.write_bytes(page(catalog, collect(catalog)))
+            compared = {"comparisons": comparisons()} if case == "as it is" else {}
+            file.write_bytes(page(catalog, collect(catalog) | compared))
         return file
 
     return write
@@ -83,6 +88,53 @@ def test_both_themes(
     assert abs(brightness(ink) - brightness(ground)) > 150
     picture = chromium.screenshot(tmp_path / "page.png")
     assert len(picture) > 50_000
+
+
+def test_arms_differ_for_every_eye(chromium: Browser, report: Callable[[str], Path]) -> None:
+    """Colours of two arms stay apart as people without red or green cones see them."""
+    for dark in (False, True):
+        chromium.open(report("as it is"), dark=dark)
+        style = "getComputedStyle(document.documentElement).getPropertyValue('--a{}')"
+        colors = [chromium.run(style.format(i)) for i in range(STYLES)]
+        card = channels(chromium.run("getComputedStyle(document.documentElement)"
+                                     ".getPropertyValue('--card')"))  # fmt: skip
+        for a, b in combinations([channels(color) for color in colors[:5]], 2):
+            for matrix in EYES.values():
+                assert distance(seen(a, matrix), seen(b, matrix)) > 0.1, (a, b)
+        assert all(contrast(channels(color), card) > 4.5 for color in colors)
+
+
+Color = tuple[float, ...]
+EYES = {
+    "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "no red": ((0.1121, 0.8853, -0.0005), (0.1127, 0.8897, -0.0001), (0.0045, 0.0085, 0.9923)),
+    "no green": ((0.2928, 0.7054, -0.0005), (0.2934, 0.7089, 0.0), (-0.0210, 0.0256, 0.9921)),
+}  # fmt: skip
+"""Linear RGB as it is seen: Vienot, Brettel, Mollon, Color Research and Application 24 (1999)."""
+
+
+def channels(color: str) -> Color:
+    """Return linear red, green and blue of ``#rrggbb`` or ``#rgb``."""
+    code = color.strip().lstrip("#")
+    code = "".join(c * 2 for c in code) if len(code) == 3 else code
+    shares = [int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    return tuple(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares)
+
+
+def seen(color: Color, matrix: tuple[Color, ...]) -> Color:
+    return tuple(sum(x * y for x, y in zip(row, color, strict=True)) for row in matrix)
+
+
+def distance(a: Color, b: Color) -> float:
+    """Return how far apart two colours are, on a scale that is even to the eye (cube roots)."""
+    roots = [[max(c, 0.0) ** (1 / 3) for c in color] for color in (a, b)]
+    return sqrt(sum((x - y) ** 2 for x, y in zip(*roots, strict=True)))
+
+
+def contrast(a: Color, b: Color) -> float:
+    """Return the contrast ratio of WCAG 2."""
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in (a, b))
+    return (high + 0.05) / (low + 0.05)
 
 
 def brightness(color: str) -> float:

@@ -18,7 +18,7 @@ APART = 15
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a line, what is said about it, and which value it stands for."""
+    """One point of a line, what is said about it (may be nothing), which value it stands for."""
 
     x: float
     y: float
@@ -102,7 +102,7 @@ def _stroke(plot: Plot, line: Line) -> Markup:
 def _marks(plot: Plot, line: Line) -> Markup:
     """Return a spot to hover over for each point, and a bar where something was censored."""
     parts = []
-    for point in line.points:
+    for point in (point for point in line.points if point.title):
         x, y = _at(plot, point)
         parts.append(
             shape("circle", titled(point.title), data=point.data, cx=percent(x), cy=HEIGHT * y,

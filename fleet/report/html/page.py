@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from fleet.report.figures import Figures
-from fleet.report.html import guardrails, simulated
+from fleet.report.html import certainty, comparisons, guardrails, simulated
 from fleet.report.html.answers import Answers
 from fleet.report.html.arms import arms_of
 from fleet.report.html.chart import Chart, Paper
@@ -65,9 +65,10 @@ def page(catalog: Catalog, figures: Figures) -> bytes:
             runs=figures["runs"],
             arms=paper.arms,
             sections=sections,
+            comparisons=comparisons.section(paper),
             guardrails=guardrails.section(paper),
-            simulated=simulated.section(catalog, paper),
-            figures=figures,
+            simulated=simulated.section(catalog),
+            certainty=certainty.section(catalog, paper),
         )
     return str(text).encode()
 

@@ -7,6 +7,11 @@ from math import ceil, floor, inf, log10
 
 from fleet.report import units
 
+_ROUND_NS = (
+    *(10**k for k in range(11)), *(60 * 10**9 * m for m in (1, 10, 60, 600, 6000, 60_000)),
+)  # fmt: skip
+"""Times people count in: decades up to 10 s, then 1 and 10 minutes, 1, 10, 100 and 1,000 hours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -58,14 +63,20 @@ def sizes(high: float) -> Scale:
 def times(low: float, high: float) -> Scale:
     """Return a logarithmic axis of nanoseconds that begins and ends near ``low`` and ``high``."""
     low, high = max(low, 1) / 1.3, max(high, low, 1) * 1.1
-    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
     many = log10(high / low) > 2.5
-    values = [m * 10**k for k in decades for m in ((1,) if many else (1, 2, 5))]
+    values = [m * base for base in _ROUND_NS for m in ((1,) if many else (1, 2, 5))]
     inside = [value for value in values if low <= value <= high]
-    ticks = inside[:: ceil(len(inside) / 6)]
-    return Scale(
-        low, high, tuple((value, short(units.time(round(value)))) for value in ticks), True
-    )
+    ticks = _apart(inside[:: ceil(len(inside) / 6)], 0.17 * log10(high / low))
+    return Scale(low, high, tuple((value, short(units.time(value))) for value in ticks), True)
+
+
+def _apart(values: list[int], decades: float) -> list[int]:
+    """Leave out what is followed too closely by the next."""
+    kept: list[int] = []
+    for value in reversed(values):
+        if not kept or log10(kept[-1] / value) >= decades:
+            kept.append(value)
+    return kept[::-1]
 
 
 def clock(high: float) -> Scale:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
+from fleet.report.html.answers import Row
 from fleet.report.html.arms import Arm
 
 NOUNS = {"probe": ("probe", "probes"), "removal": ("removal", "removals"),
@@ -31,6 +32,11 @@ def named(arms: Sequence[Arm], of: Sequence[Arm]) -> Markup:
     if len(arms) == len(of):
         return Markup("both arms" if len(of) == 2 else "every arm")
     return listed([arm.letter for arm in arms])
+
+
+def alike(pairs: Sequence[tuple[Arm, Row]], key: str, row: Row) -> list[Arm]:
+    """Return the arms whose ``key`` is that of ``row``."""
+    return [arm for arm, other in pairs if other[key] == row[key]]
 
 
 def capital(sentence: Markup) -> Markup:

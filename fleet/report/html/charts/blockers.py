@@ -34,7 +34,8 @@ def chart(paper: Paper, kind: str) -> Chart:
 
 
 def _body(paper: Paper, rows: Sequence[Row], scale: Scale, kind: str) -> Markup:
-    kinds = sorted({_kind(row) for row in rows}, key=lambda k: (list(CLASSES).index(k[0]), k[1]))
+    order = {name: i for i, name in enumerate(CLASSES)}
+    kinds = sorted({_kind(row) for row in rows}, key=lambda k: (order.get(k[0], 99), *k))
     groups = [
         bars.Group([_bar(paper, row, scale) for row in rows if _kind(row) == found], _word(found))
         for found in kinds
@@ -49,7 +50,7 @@ def _kind(row: Row) -> tuple[str, str]:
 
 
 def _word(kind: tuple[str, str]) -> str:
-    name = CLASSES[kind[0]]
+    name = CLASSES.get(kind[0], kind[0].replace("_", " "))
     return f"{name}, {kind[1]}" if kind[1] else name
 
 
@@ -71,9 +72,11 @@ def _finding(paper: Paper, rows: Sequence[Row], kind: str) -> Markup:
     top = max(rows, key=lambda row: int(row["requests"]))
     met = {row["arm"] for row in rows}
     free = [arm for arm in paper.arms if arm.name not in met]
+    equals = [paper.arm(row["arm"]) for row in rows
+              if _kind(row) == _kind(top) and row["requests"] == top["requests"]]  # fmt: skip
     rest = say(", under {} nothing", named(free, paper.arms)) if free else ""
     return say(
         "Most in the way: {}, of {} {} under {}{}",
         _word(_kind(top)), top.show("requests", units.count),
-        NOUNS[kind][top["requests"] != 1], named([paper.arm(top["arm"])], paper.arms), rest,
+        NOUNS[kind][top["requests"] != 1], named(equals, paper.arms), rest,
     )  # fmt: skip

@@ -131,9 +131,10 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
     worst = max(pairs, key=lambda pair: int(pair[1]["damage"]))
     if not worst[1]["damage"]:
         return say("No host is damaged under {}", "any arm" if len(arms) > 1 else arms[0].short)
-    row = worst[1]
+    row, same = worst[1], ("hosts_half", "hosts_hit", "damage")
+    equals = [arm for arm, other in pairs if all(other[key] == row[key] for key in same)]
     return say(
         "Half of the damage under {} sits on {} of {} hosts; {} are hit at all",
-        named([worst[0]], arms), row.show("hosts_half", units.count),
+        named(equals, arms), row.show("hosts_half", units.count),
         row.show("hosts", units.count), row.show("hosts_hit", units.count),
     )  # fmt: skip

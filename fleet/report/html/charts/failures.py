@@ -55,11 +55,12 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row], shown: Sequence[str]) -> 
         for key in shown
         if worst[1][key]
     ]
-    told = say("{} under {}", listed(parts), named([worst[0]], arms))
+    equals = [arm for arm, row in pairs if all(row[key] == worst[1][key] for key in shown)]
+    told = say("{} under {}", listed(parts), named(equals, arms))
     free = [arm for arm, row in pairs if (arm, row) not in hit]
     if free:
         return told + say(", none under {}", named(free, arms))
-    return told if len(arms) == 1 else told + Markup(", the most of all arms")
+    return told if len(arms) == len(equals) else told + Markup(", more than elsewhere")
 
 
 def _any(arms: Sequence[Arm]) -> Markup:

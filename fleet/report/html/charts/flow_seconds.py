@@ -11,7 +11,7 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Paper, source
 from fleet.report.html.scale import Scale, counts
 from fleet.report.html.svg import titled
-from fleet.report.html.words import named, say
+from fleet.report.html.words import alike, named, say
 
 LOSSES = {
     "rejected": "rejected for want of room", "pin_failed": "ended by a failed pin",
@@ -66,7 +66,7 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
         return say("Applications lose nothing under {}", "any arm" if len(arms) > 1 else "this arm")
     told = say("Applications lose {} flow-seconds under {}",
                worst[1].show("flow_seconds_lost", units.digits),
-               named([worst[0]], arms))  # fmt: skip
+               named(alike(pairs, "flow_seconds_lost", worst[1]), arms))  # fmt: skip
     free = [arm for arm, row in pairs if not row["flow_seconds_lost"]]
     if free:
         return told + say(", nothing under {}", named(free, arms))
@@ -74,4 +74,6 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
         return told
     best = min(pairs, key=lambda pair: float(pair[1]["flow_seconds_lost"]))
     least = best[1].show("flow_seconds_lost", units.digits)
-    return told + say(", {} under {}", least, named([best[0]], arms))
+    return told + say(
+        ", {} under {}", least, named(alike(pairs, "flow_seconds_lost", best[1]), arms)
+    )

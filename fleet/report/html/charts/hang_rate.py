@@ -11,7 +11,7 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Paper, source
 from fleet.report.html.scale import Scale, shares
 from fleet.report.html.svg import percent, shape, titled
-from fleet.report.html.words import NOUNS, capital, named, say
+from fleet.report.html.words import NOUNS, alike, capital, named, say
 
 
 def chart(paper: Paper, kind: str) -> Chart:
@@ -86,13 +86,14 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row], kind: str) -> Markup:
         none = [arm for arm, row in asked if not row["hung"]]
         return say(
             "{} of the {} hang under {}, none under {}",
-            rate, many, named([worst[0]], arms), named(none, arms),
+            rate, many, named(alike(asked, "hang_rate", worst[1]), arms), named(none, arms),
         )  # fmt: skip
     unsure = ", but their intervals overlap" if best[1]["high"] >= worst[1]["low"] else ""
     return capital(
         say(
-            "{} hangs least, {} of the {}; {} most, {}{}",
-            named([best[0]], arms), best[1].show("hang_rate", units.percent), many,
-            named([worst[0]], arms), rate, unsure,
+            "Fewest hang under {}, {} of the {}; most under {}, {}{}",
+            named(alike(asked, "hang_rate", best[1]), arms),
+            best[1].show("hang_rate", units.percent), many,
+            named(alike(asked, "hang_rate", worst[1]), arms), rate, unsure,
         )
     )  # fmt: skip

@@ -10,7 +10,7 @@ from fleet.report.html.answers import Row
 from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Column, Paper, source, table_of
 from fleet.report.html.scale import clock, shares
-from fleet.report.html.words import named, say
+from fleet.report.html.words import alike, named, say
 
 COLUMNS = (
     Column("time_ns", "time", units.time),
@@ -81,9 +81,11 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
     low = worst[1].show("minimum_share", units.percent)
     room = worst[1].show("minimum_pages", units.pages)
     told = say("The worst host keeps {} of its kernel zones under {} (least room {})",
-               low, named([worst[0]], arms), room)  # fmt: skip
+               low, named(alike(known, "minimum_share", worst[1]), arms), room)  # fmt: skip
     if units.percent(worst[1]["minimum_share"]) == units.percent(best[1]["minimum_share"]):
         everywhere = named([arm for arm, _ in known], arms)
         return say("The worst host keeps {} of its kernel zones under {}", low, everywhere)
     best_share = best[1].show("minimum_share", units.percent)
-    return told + say(", {} under {}", best_share, named([best[0]], arms))
+    return told + say(
+        ", {} under {}", best_share, named(alike(known, "minimum_share", best[1]), arms)
+    )

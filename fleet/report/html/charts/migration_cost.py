@@ -11,7 +11,7 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Paper, source
 from fleet.report.html.scale import Scale, sizes
 from fleet.report.html.svg import titled
-from fleet.report.html.words import named, say
+from fleet.report.html.words import alike, named, say
 
 
 def chart(paper: Paper) -> Chart:
@@ -68,7 +68,7 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
         moved = top[1].show("offline_bytes", units.size)
         return say("No pin migrates anything; offlining moves up to {}", moved)
     told = most[1].show("pin_bytes", units.size)
-    where = named([most[0]], arms)
+    where = named(alike(pairs, "pin_bytes", most[1]), arms)
     none = [arm for arm, row in pairs if not row["pin_bytes"]]
     if none:
         return say("Pins migrate {} under {}, nothing under {}", told, where, named(none, arms))
@@ -77,4 +77,7 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
         return say("Pins migrate {}, offlining {}", told, moved)
     least = min(pairs, key=lambda pair: int(pair[1]["pin_bytes"]))
     less = least[1].show("pin_bytes", units.size)
-    return say("Pins migrate {} under {}, {} under {}", told, where, less, named([least[0]], arms))
+    if least[1]["pin_bytes"] == most[1]["pin_bytes"]:
+        return say("Pins migrate {} under {}", told, where)
+    few = named(alike(pairs, "pin_bytes", least[1]), arms)
+    return say("Pins migrate {} under {}, {} under {}", told, where, less, few)

@@ -10,7 +10,7 @@ from fleet.report.html.answers import Row
 from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Column, Paper, source, table_of
 from fleet.report.html.scale import Scale, shares, times
-from fleet.report.html.words import NOUNS, named, say
+from fleet.report.html.words import NOUNS, alike, named, say
 
 COLUMNS = (
     Column("time_ns", "time since issue, at most", units.time),
@@ -50,6 +50,8 @@ def _line(arm: Arm, rows: Sequence[Row], scale: Scale) -> lines.Line:
     ticks = [point for point, row in zip(points, rows, strict=True) if row["censored"]]
     if points:
         points.insert(0, lines.Point(scale.low, 0.0, "", Markup("")))
+        if rows[-1]["offline_share"] == 1:
+            points.append(lines.Point(scale.high, 1.0, "", Markup("")))
     return lines.Line(arm, points, steps=True, ticks=ticks)
 
 
@@ -89,9 +91,13 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
     rest = say("; under {} not by the deadline", named(never, arms)) if never else Markup("")
     if units.time(quick[1]["p50_ns"]) == units.time(slow[1]["p50_ns"]):
         return say("Half are offline after {} under {}", first, _all(timed, arms)) + rest
-    last = say("{} under {}", slow[1].show("p50_ns", units.time), named([slow[0]], arms))
+    last = say(
+        "{} under {}",
+        slow[1].show("p50_ns", units.time),
+        named(alike(timed, "p50_ns", slow[1]), arms),
+    )
     return say("Half are offline after {} under {}, {}{}",
-               first, named([quick[0]], arms), last, rest)  # fmt: skip
+               first, named(alike(timed, "p50_ns", quick[1]), arms), last, rest)  # fmt: skip
 
 
 def _all(pairs: Sequence[tuple[Arm, Row]], arms: Sequence[Arm]) -> Markup:

@@ -11,7 +11,7 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Paper, source
 from fleet.report.html.scale import shares
 from fleet.report.html.svg import percent, shape, titled
-from fleet.report.html.words import NOUNS, named, say
+from fleet.report.html.words import NOUNS, alike, named, say
 
 ENDS = {
     "offlined": "offline", "refused": "refused", "gave_up": "gave up", "host_down": "host down",
@@ -81,9 +81,8 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row], kind: str) -> Markup:
     if len(known) == 1 or most[1]["offlined"] == least[1]["offlined"]:
         under = named([most[0]] if len(known) == 1 else arms, arms)
         return say("{} of the {} take memory offline under {}", top, many, under)
-    equals = [arm for arm, row in known if row["offlined"] == most[1]["offlined"]]
     return say(
         "{} of the {} take memory offline under {}, {} under {}",
-        top, many, named(equals, arms), least[1].show("offlined", units.percent),
-        named([least[0]], arms),
+        top, many, named(alike(known, "offlined", most[1]), arms),
+        least[1].show("offlined", units.percent), named(alike(known, "offlined", least[1]), arms),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Chart, Column, Paper, source, table_of
 from fleet.report.html.scale import Scale, times
 from fleet.report.html.svg import percent, shape, titled
-from fleet.report.html.words import named, say
+from fleet.report.html.words import alike, named, say
 
 HEIGHT = 46
 COLUMNS = (
@@ -98,8 +98,8 @@ def _finding(arms: Sequence[Arm], rows: Sequence[Row]) -> Markup:
         who = named([arm for arm, _ in known], arms)
         return say("Half of the pins take {} under {}; one in a hundred up to {} or more",
                    first, who, worst)  # fmt: skip
-    alike = [arm for arm, row in known if row["p50_ns"] == quick[1]["p50_ns"]]
     return say(
         "A pin takes {} in the median under {}, {} under {}",
-        first, named(alike, arms), slow[1].show("p50_ns", units.time), named([slow[0]], arms),
+        first, named(alike(known, "p50_ns", quick[1]), arms),
+        slow[1].show("p50_ns", units.time), named(alike(known, "p50_ns", slow[1]), arms),
     )  # fmt: skip

@@ -1,0 +1,127 @@
+"""Every arm against the baseline, metric by metric: value, change with interval, verdict."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from fleet.report import units
+from fleet.report.html.answers import Row
+from fleet.report.html.arms import Arm
+from fleet.report.html.chart import Paper
+from fleet.report.html.forms import FORMS, signed, width
+from fleet.report.html.render import render
+from fleet.report.html.words import say
+
+ROLES = {
+    "primary": "What it is about",
+    "guardrail": "Guardrails: must not get worse by more than their margin",
+}
+BADGES = {"better": "\u2713", "worse": "\u2717", "equivalent": "=", "undecided": "?"}
+"""A sign per verdict, so that colour is not alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One arm's part of a line: value, change, verdict and what else is known."""
+
+    arm: Arm
+    value: Markup
+    change: Markup
+    verdict: str
+    badge: str
+    more: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One metric: its name, the margin, the baseline's value, the other arms."""
+
+    label: str
+    margin: Markup
+    base: Markup
+    cells: Sequence[Cell]
+
+
+def section(paper: Paper) -> Markup:
+    """Return the table; nothing when there is nothing to compare."""
+    rows = [
+        Row(row, f"comparisons#{i}") for i, row in enumerate(paper.figures.get("comparisons", ()))
+    ]
+    if not rows:
+        return Markup("")
+    parts = [
+        (title, [_line(paper, mine) for mine in _by_metric(rows, role)])
+        for role, title in ROLES.items()
+    ]
+    return render(
+        "comparisons.html",
+        arms=[arm for arm in paper.arms if not arm.baseline],
+        base=next(arm for arm in paper.arms if arm.baseline),
+        parts=[part for part in parts if part[1]],
+        notes=list(_notes(rows)),
+        queries=sorted({row["query"] for row in rows}),
+    )
+
+
+def _by_metric(rows: Sequence[Row], role: str) -> Iterator[list[Row]]:
+    """Yield the rows of each metric (of one kind of requests), arm by arm."""
+    keys = dict.fromkeys((row["metric"], row["kind"]) for row in rows if row["role"] == role)
+    for key in keys:
+        yield [row for row in rows if (row["metric"], row["kind"]) == key and row["role"] == role]
+
+
+def _line(paper: Paper, rows: Sequence[Row]) -> Line:
+    first = rows[0]
+    form = FORMS[first["unit"]]
+    margin = Markup("")
+    if first["margin"] is not None:
+        margin = say("margin {}", first.show("margin", width(first["unit"])))
+    found = {row["arm_b"]: row for row in rows}
+    cells = [
+        _cell(arm, found[arm.name], form)
+        for arm in paper.arms
+        if not arm.baseline and arm.name in found
+    ]
+    return Line(first["label"], margin, first.show("a", form), cells)
+
+
+def _cell(arm: Arm, row: Row, form: Callable[[Any], str]) -> Cell:
+    change = signed(row["unit"])
+    told = row.show("difference", change)
+    known = row["low"] is not None
+    if known:
+        told += say(" <small>({} to {})</small>", row.show("low", change), row.show("high", change))
+    return Cell(
+        arm, row.show("b", form), told, row["verdict"] if known else "no interval",
+        BADGES[row["verdict"]] if known else "", Markup(", ").join(_more(row)),
+    )  # fmt: skip
+
+
+def _more(row: Row) -> Iterator[Markup]:
+    counts = row["discordant"]
+    if counts:
+        alone = Row(counts, f"{row.origin}.discordant")
+        yield say("alone {} against {}", alone.show("only_b", units.count),
+                  alone.show("only_a", units.count))  # fmt: skip
+    if row["p_holm"] is not None:
+        yield say("p {}", row.show("p_holm", p_value))
+
+
+def p_value(value: float) -> str:
+    """A p-value, four decimals."""
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what must be known: methods and their units, why an interval is missing."""
+    methods: dict[tuple[str, int, str], list[str]] = {}
+    for row in rows:
+        if row["low"] is not None:
+            key = row["method"], row["n"], row.get("n_unit", "pairs")
+            methods.setdefault(key, []).append(row["label"])
+    for (method, n, unit), labels in methods.items():
+        yield f"{method}, over {n:,} {unit}: {', '.join(dict.fromkeys(labels))}."
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        yield f"{note[0].upper()}{note[1:]}."
