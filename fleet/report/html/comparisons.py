@@ -31,7 +31,7 @@ class Cell:
     change: Markup
     verdict: str
     badge: str
-    more: Markup
+    more: Sequence[Markup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _cell(arm: Arm, row: Row, form: Callable[[Any], str]) -> Cell:
         told += say(" <small>({} to {})</small>", row.show("low", change), row.show("high", change))
     return Cell(
         arm, row.show("b", form), told, row["verdict"] if known else "no interval",
-        BADGES[row["verdict"]] if known else "", Markup(", ").join(_more(row)),
+        BADGES[row["verdict"]] if known else "", list(_more(row)),
     )  # fmt: skip
 
 
