@@ -19,12 +19,8 @@ from engine.enums import Cost, Counter, Incident, Row
 from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
 from engine.memory import ANON, SHMEM, THP, block_of, count_used, exit_process, free_pages_of
-from engine.percpu import (
-    pcp_list,
-    pcp_refill,
-    pcp_take,
-    take_huge_by_cpu,
-)
+from engine.percpu import take_huge_by_cpu
+from engine.stacks import pcp_list, pcp_refill, pcp_take
 from engine.state import (
     AR_ASKED,
     AR_DIRTY,
@@ -41,6 +37,7 @@ from engine.state import (
     COSTS,
     COUNTERS,
     D_LEFT,
+    D_MORE,
     FL_COUNT,
     G_BUSY,
     G_KILLED,
@@ -62,8 +59,10 @@ from engine.state import (
     RQ_PROC,
     RQ_START,
     RQ_WAKES,
+    RS_LEN,
     T_LATENCY,
     T_RECLAIMED,
+    Z_BELOW,
     Z_FILE,
     Z_FREE,
     Z_HIGH,
@@ -73,6 +72,7 @@ from engine.state import (
     Z_PCPOFF,
     ZONELIST,
 )
+from engine.tuning import refill_pages, self_tuned, took
 from engine.watermark import pcp_batch, reserve
 
 MOVABLE_KIND, NORMAL_KIND = 2, 1
@@ -175,6 +175,25 @@ def pick_zone(h, mark):
 
 
 @kernel
+def look_below(h):
+    """Note the zones that a request for a base page finds below their high marks."""
+    n = ZONELIST
+    while h.g[n] != NIL:
+        z = h.g[n]
+        n += 1
+        note_below(h, z, 0)
+        if spare(h, z, Z_LOW) > 0:
+            return
+
+
+@kernel
+def note_below(h, z, order):
+    """Note whether a request finds a zone below its high mark (get_page_from_freelist, 6.12)."""
+    if self_tuned(h) and not h.zone[z, Z_BELOW] and not watermark_ok(h, z, order, Z_HIGH):
+        h.zone[z, Z_BELOW] = 1
+
+
+@kernel
 def find_zone(h):
     """Zone for the next base page; wakes kswapd, reclaims, OOM-kills as needed.
 
@@ -182,6 +201,8 @@ def find_zone(h):
     """
     while True:
         h.g[RQ_WAKES] = 0
+        if self_tuned(h):
+            look_below(h)
         z = pick_zone(h, Z_LOW)
         if z >= 0:
             h.g[RQ_MARK] = Z_LOW
@@ -212,11 +233,13 @@ def take_piece(h, z, n):
         n = 1  # only the page that woke kswapd is taken at the min mark
     if h.zone[z, Z_PCPOFF] or mt > MOVABLE:
         return woken(h, take_pages(h, z, mt, min(n, over)))
+    i = pcp_list(h, h.g[RQ_CPU], z, mt)
+    if self_tuned(h):
+        return woken(h, take_tuned(h, z, i, n, over))
     if h.g[D_LEFT] > 0:
         ref = take_pages(h, z, mt, min(n, h.g[D_LEFT]))
         h.g[D_LEFT] -= length(h, ref)
         return woken(h, ref)
-    i = pcp_list(h, h.g[RQ_CPU], z, mt)
     if h.fl[i, FL_COUNT] > 0:
         return woken(h, -2 - pcp_take(h, z, i, n))
     batch = pcp_batch(h, z)
@@ -229,6 +252,33 @@ def take_piece(h, z, n):
     if h.fl[i, FL_COUNT] == 0:
         return NIL
     return woken(h, -2 - pcp_take(h, z, i, 1))
+
+
+@kernel
+def take_tuned(h, z, i, n, over):
+    """Up to n base pages through list i, which tunes itself; ``over``: pages above the mark.
+
+    A refill that is wanted whole and leaves the zone above its mark passes straight through.
+    """
+    mt, cpu = h.g[RQ_MT], h.g[RQ_CPU]
+    if h.g[D_LEFT] == 0 and h.fl[i, FL_COUNT] > 0:
+        r = pcp_take(h, z, i, n)
+        took(h, z, cpu, h.runs[r, RS_LEN])
+        return -2 - r
+    if h.g[D_LEFT] == 0:
+        batch = refill_pages(h, z, cpu, 0)
+        if n < batch or over <= batch:
+            pcp_refill(h, z, i, mt, batch)
+            took(h, z, cpu, 1)
+            return -2 - pcp_take(h, z, i, 1) if h.fl[i, FL_COUNT] else NIL
+        h.g[D_LEFT] = batch
+        h.g[D_MORE] = batch > 1
+    ref = take_pages(h, z, mt, min(n, h.g[D_LEFT]))
+    h.g[D_LEFT] -= length(h, ref)
+    took(h, z, cpu, length(h, ref))
+    if h.g[D_LEFT] == 0 and h.g[D_MORE]:
+        note_below(h, z, 0)  # as the second page of the refill found it
+    return ref
 
 
 @kernel
@@ -258,6 +308,8 @@ def huge_above(h, order, mark):
     while h.g[n] != NIL:
         z = h.g[n]
         n += 1
+        if mark == Z_LOW:
+            note_below(h, z, order)
         if watermark_ok(h, z, order, mark):
             pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
             if pb != NIL:
@@ -272,7 +324,8 @@ def alloc_huge_again(h, order, z, least):
     The zones before z have not changed since they were refused, so z is the first to be asked as
     long as it has ``least`` free pages and a chunk at hand.
     """
-    if z >= 0 and h.zone[z, Z_FREE] >= least and smallest(h, z, h.g[RQ_MT], order) >= 0:
+    at_hand = z >= 0 and h.zone[z, Z_FREE] >= least and not self_tuned(h)
+    if at_hand and smallest(h, z, h.g[RQ_MT], order) >= 0:
         return take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
     return alloc_huge(h, order)
 

@@ -11,8 +11,8 @@ from engine.enums import Cell, Cost
 from engine.freelist import fl, note_range, set_max_chunk, take_huge
 from engine.kernel import kernel
 from engine.memory import count_used
-from engine.percpu import HUGE, pcp_list, put_huge
 from engine.pinrow import FAULTED, note_pin
+from engine.stacks import HUGE, pcp_list, put_huge
 from engine.state import (
     AR_HEAD,
     COSTS,
@@ -40,6 +40,7 @@ from engine.state import (
     Z_FREE,
     Z_PCPOFF,
 )
+from engine.tuning import self_tuned
 from engine.watermark import pcp_batch
 
 PCP_THP, FAULT_2M = int(Cell.PCP_THP), int(Cost.FAULT_2M)
@@ -69,6 +70,8 @@ def follow(h, a, before, pb):
 def folios_at_hand(h, z, least):
     """How many requests to zone z in a row are served by its free lists (an even number)."""
     pbo = h.g[G_PBO]
+    if self_tuned(h):
+        return 0  # each refill and each look at the high mark counts
     if by_cpu_list(h, z):
         if h.fl[pcp_list(h, h.g[RQ_CPU], z, HUGE), FL_COUNT] or pcp_batch(h, z) >> pbo > 2:
             return 0

@@ -232,6 +232,8 @@ class Cell(IntEnum):
         20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
     )
     OFFLINE_TARGET = 21  # OfflineTarget
+    GATHER_IN_ORDER = 22  # 1: unmapped base pages are freed first to last (6.12), 0: batch by batch
+    IOU_FOLIO_PINS = 23  # 1: an io_uring buffer of huge folios keeps one pin of each (6.12)
     PIN_ISOLATION = 32  # PinIsolation
     PIN_RETRIES = 33  # migrate_pages calls of one GUP call before it fails (1)
     PIN_WAIT_NS = 34  # wait per page for its references to drop, before migrate_pages (0)
@@ -247,7 +249,7 @@ class PcpRule(IntEnum):
 
     BATCH_TIMES_6 = 0  # 5.10: 6 x batch
     LOW_MARK = 1  # 5.14+: low watermark / local CPUs, at least 4 x batch
-    ZONE_EIGHTH = 2  # 6.7+: auto-tuned up to managed/8 / CPUs
+    ZONE_EIGHTH = 2  # 6.7+: tunes itself between LOW_MARK and managed/8 / CPUs
 
 
 class Counter(IntEnum):

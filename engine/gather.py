@@ -17,12 +17,11 @@ from engine.elements import (
 from engine.enums import AreaKind, Cell
 from engine.freelist import fl, free_loose, free_pb, mt_of, set_max_chunk, zone_of_pb
 from engine.kernel import kernel
-from engine.percpu import (
+from engine.percpu import free_base, free_huge
+from engine.stacks import (
     HUGE,
     MOVABLE,
     drain_huge,
-    free_base,
-    free_huge,
     keep_base,
     pcp_drain,
     pcp_list,
@@ -73,11 +72,12 @@ from engine.state import (
     Z_PCPOFF,
     Z_THROUGH,
 )
+from engine.tuning import self_tuned
 
 STACK_BATCH, PAGE_BATCH, BUNDLE = 8, 510, 20
 """Pages of the batch on the stack and of the others, batches of a bundle (mm/mmu_gather.c)."""
 HUGETLB = int(AreaKind.HUGETLB)
-PCP_THP = int(Cell.PCP_THP)
+PCP_THP, IN_ORDER = int(Cell.PCP_THP), int(Cell.GATHER_IN_ORDER)
 WORTH_IT = 2
 """Pageblocks from which on it pays to look ahead."""
 
@@ -101,7 +101,7 @@ def look_ahead(h, a, first, end, cpu):
     Only for zones in which all of it goes through one list: between two lists of a zone the order
     in which pageblocks become free could change.
     """
-    if end - first < WORTH_IT * h.g[G_PBP]:
+    if end - first < WORTH_IT * h.g[G_PBP] or self_tuned(h) or h.g[TABLE + IN_ORDER]:
         return
     for z in range(h.g[G_NZONES]):
         for c in range(Z_FREED, Z_HUGE + 1):
@@ -254,6 +254,9 @@ def leave(held, pages, high, batch):
 @kernel
 def gather(h, ref, cpu):
     """Put a loose base element into mmu_gather's batches; a full batch is freed."""
+    if h.g[TABLE + IN_ORDER]:
+        free_in_order(h, ref, cpu)
+        return
     if ref >= 0:
         z = zone_of_pb(h, ref)
         # its last page leaves at most two batches behind its first
@@ -285,6 +288,19 @@ def gather(h, ref, cpu):
         h.g[GA_TOP] = -2 - part
         left -= k
         add_pages(h, k, cpu)
+
+
+@kernel
+def free_in_order(h, ref, cpu):
+    """Free a loose base element at once, its first page first: batches change nothing then."""
+    if ref >= 0 and h.zone[zone_of_pb(h, ref), Z_PCPOFF]:
+        h.pbs[ref, PS_STATE] = UNUSED
+        h.pbs[ref, PS_FLAG] = 0
+        free_pb(h, ref)
+        return
+    r = whole_run(h, ref) if ref >= 0 else -2 - ref
+    h.runb[r, RS_STATE] = R_LOOSE
+    free_base(h, r, cpu, not h.runb[r, RS_FLAG] & DESC)
 
 
 @kernel

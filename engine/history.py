@@ -6,6 +6,8 @@ might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
 
 from engine.allocate import (
     find_zone,
+    look_below,
+    note_below,
     pick_zone,
     request,
     spare,
@@ -101,6 +103,7 @@ from engine.state import (
     Z_MIN,
     ZONELIST,
 )
+from engine.tuning import self_tuned
 from engine.watermark import reserve
 
 NR_SIZES, WEIGHT_BITS, MAX_PAGES = 6, 8, 1 << 30
@@ -276,7 +279,10 @@ def quiet_zone(h, zone):
     h.g[RQ_MARK] = Z_LOW
     h.g[RQ_WAKES] = 0
     if zone >= 0:
+        note_below(h, zone, 0)
         return zone if spare(h, zone, Z_LOW) > 0 else NIL
+    if self_tuned(h):
+        look_below(h)
     return pick_zone(h, Z_LOW)
 
 
@@ -290,7 +296,11 @@ def whole_pageblock(h, file, zone):
         while h.g[n] != NIL:
             z = h.g[n]
             n += 1
-            if (zone < 0 or z == zone) and watermark_ok(h, z, h.g[G_PBO], mark):
+            if zone >= 0 and z != zone:
+                continue
+            if mark == Z_LOW:
+                note_below(h, z, h.g[G_PBO])
+            if watermark_ok(h, z, h.g[G_PBO], mark):
                 pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
                 if pb != NIL:
                     return pb

@@ -58,6 +58,7 @@ from engine.state import (
     O_ON,
     PB_AUX,
     PB_NEXT,
+    PCP_ROWS,
     PIN_BITS,
     PIN_MASK,
     PS_FLAG,
@@ -325,7 +326,7 @@ class Host:
         """int64[k]: pages of a CPU's lists (UNMOVABLE, MOVABLE, huge), next taken first."""
         h, out = self._h, []
         for t in range(3):
-            i = int(h.g[G_PCP]) + (cpu * int(h.g[G_NZONES]) + zid) * 3 + t
+            i = int(h.g[G_PCP]) + (cpu * int(h.g[G_NZONES]) + zid) * PCP_ROWS + t
             ref = int(h.fl[i, FL_HEAD])
             while ref != NIL:
                 first, pages, step = self._extent(ref)

@@ -34,10 +34,8 @@ from engine.gather import (
     look_ahead,
 )
 from engine.kernel import kernel
-from engine.percpu import (
-    free_base,
-    whole_run,
-)
+from engine.percpu import free_base
+from engine.stacks import whole_run
 from engine.state import (
     AR_ASKED,
     AR_DIRTY,
@@ -114,6 +112,10 @@ FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
 UNPIN_4K, UNPIN_2M = int(Cost.UNPIN_4K), int(Cost.UNPIN_2M)
 ISOLATED_UNPINNABLE = int(Cell.ISOLATED_UNPINNABLE)
 KINDS = len(AreaKind)
+
+
+BY_FOLIO = 2
+"""Of PN_LONG: the pin holds each huge folio once (1: each page)."""
 
 
 @kernel
@@ -442,9 +444,11 @@ def unpin(h, q):
     h.slot[q, PN_AREA] = NIL
     if not count:  # a hold of the zero page outlives the unmapping of its area
         return OK
-    change_range(h, a, first, count, longterm, -1)
-    if longterm:
-        h.g[COUNTERS + RELEASED] += count
+    if longterm == BY_FOLIO:
+        h.g[COUNTERS + RELEASED] += unpin_folios(h, a, first, count)
+    else:
+        change_range(h, a, first, count, longterm, -1)
+        h.g[COUNTERS + RELEASED] += count if longterm else 0
     h.g[T_PAGES] += count
     return OK
 
@@ -472,6 +476,20 @@ def change_range(h, a, first, count, longterm, sign):
                 if ref < NIL:
                     whole_again(h, a, ref)
         index = stop
+
+
+@kernel
+def unpin_folios(h, a, first, count):
+    """Take one pin of each huge folio of a range that has nothing else; returns the folios."""
+    folios = 0
+    index = first
+    while index < first + count:
+        ref = locate(h, a, index)
+        index = h.g[G_LPOS] + length(h, ref)
+        change_count(h, ref, count_of(h, ref) - 1)
+        folios += 1
+    h.g[T_LATENCY] += folios * h.g[COSTS + UNPIN_2M]
+    return folios
 
 
 # -- hugetlb pool ---------------------------------------------------------------------------------

@@ -49,12 +49,9 @@ from engine.memory import (
     replace_folio,
     split_folio,
 )
-from engine.percpu import (
-    free_base,
-    free_huge,
-    whole_run,
-)
+from engine.percpu import free_base, free_huge
 from engine.pinrow import MIGRATED, note_pin
+from engine.stacks import whole_run
 from engine.state import (
     AR_KIND,
     AR_PAGES,

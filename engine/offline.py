@@ -26,7 +26,7 @@ from engine.freelist import add_row, free_pb, link, relist, unlist
 from engine.kernel import kernel
 from engine.memory import HUGETLB, pool_remove
 from engine.migrate import OFFLINE, begin_call, end_call, try_element
-from engine.percpu import drain_zone
+from engine.percpu import disable_lists
 from engine.state import (
     AR_KIND,
     BK_ISO,
@@ -267,8 +267,7 @@ def step_begin(h):
         end(h, EBUSY, UNMOVABLE)
         return
     h.g[O_ZONE] = z
-    drain_zone(h, z)
-    h.zone[z, Z_PCPOFF] = 1
+    disable_lists(h, z)
     relist(h, b, True)
     h.blk[b, BK_ISO] = 1
     h.g[O_PHASE] = SCAN

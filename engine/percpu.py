@@ -1,209 +1,49 @@
-"""Per-CPU page lists: a stack of runs in front of a zone, newest first.
+"""Per-CPU page lists: what is taken and what is given. Rules: ``engine.reference.percpu``.
 
-``rmqueue_bulk`` fills an empty list by a batch that is then taken in order; freed pages go on
-top; a full list gives its oldest batch to the buddy (mm/page_alloc.c). A run on a list knows its
-direction: without DESC the page nearest the top is its lowest pfn.
+Lists of a fixed capacity give back a batch when they are full; ``engine.tuning`` has those that
+tune themselves.
 """
 
-from engine.elements import add_run_after, new_run
+from engine.elements import add_run_after
 from engine.enums import Cell
-from engine.freelist import (
-    fl,
-    free_loose,
-    free_pb,
-    mt_of,
-    pop_max_chunk,
-    smallest,
-    take_huge,
-    take_pages,
-)
+from engine.freelist import fl, free_loose, free_pb, mt_of, pop_max_chunk, smallest, take_huge
 from engine.kernel import kernel
+from engine.stacks import (
+    HUGE,
+    MOVABLE,
+    TUNING,
+    drain_huge,
+    drop_huge,
+    keep_base,
+    pcp_drain,
+    pcp_list,
+    put_huge,
+)
 from engine.state import (
     BK_ISO,
     BK_ZONE,
-    DESC,
     FL_COUNT,
     FL_HEAD,
-    FL_TAIL,
     G_BLOCK_SHIFT,
     G_MAXO,
     G_NCPUS,
-    G_NZONES,
     G_PBO,
     G_PBP,
-    G_PCP,
     NIL,
-    PB_AUX,
-    PB_NEXT,
-    PB_PREV,
-    PCP_HUGE,
     PS_FLAG,
     PS_STATE,
-    R_LOOSE,
-    R_PCP,
-    RN_CNT,
-    RN_NEXT,
-    RN_OWN,
     RN_PB,
-    RN_PREV,
-    RS_FLAG,
     RS_LEN,
     RS_START,
-    RS_STATE,
-    SPLIT,
     TABLE,
     UNUSED,
     Z_FREE,
-    Z_PCP,
     Z_PCPOFF,
 )
+from engine.tuning import after_free, full_at, refill_pages, self_tuned, took
 from engine.watermark import pcp_batch, pcp_high
 
-UNMOVABLE, MOVABLE, HUGE = 0, 1, 2
 PCP_THP = int(Cell.PCP_THP)
-
-
-@kernel
-def pcp_list(h, cpu, z, t):
-    """Index of a per-CPU list; t is UNMOVABLE, MOVABLE or HUGE."""
-    return h.g[G_PCP] + (cpu * h.g[G_NZONES] + z) * 3 + t
-
-
-@kernel
-def push_top(h, i, r):
-    """Put a run on top of list i."""
-    first = h.fl[i, FL_HEAD]
-    h.run[r, RN_OWN] = i
-    h.runb[r, RS_STATE] = R_PCP
-    h.run[r, RN_PREV] = NIL
-    h.run[r, RN_NEXT] = first
-    if first == NIL:
-        h.fl[i, FL_TAIL] = -2 - r
-    else:
-        h.run[-2 - first, RN_PREV] = -2 - r
-    h.fl[i, FL_HEAD] = -2 - r
-
-
-@kernel
-def push_bottom(h, i, r):
-    """Put a run under list i."""
-    last = h.fl[i, FL_TAIL]
-    h.run[r, RN_OWN] = i
-    h.runb[r, RS_STATE] = R_PCP
-    h.run[r, RN_NEXT] = NIL
-    h.run[r, RN_PREV] = last
-    if last == NIL:
-        h.fl[i, FL_HEAD] = -2 - r
-    else:
-        h.run[-2 - last, RN_NEXT] = -2 - r
-    h.fl[i, FL_TAIL] = -2 - r
-
-
-@kernel
-def pop_run(h, i, r):
-    """Take a run off list i."""
-    p, n = h.run[r, RN_PREV], h.run[r, RN_NEXT]
-    if p == NIL:
-        h.fl[i, FL_HEAD] = n
-    else:
-        h.run[-2 - p, RN_NEXT] = n
-    if n == NIL:
-        h.fl[i, FL_TAIL] = p
-    else:
-        h.run[-2 - n, RN_PREV] = p
-    h.runb[r, RS_STATE] = R_LOOSE
-
-
-@kernel
-def cut_loose(h, i, r, k, low):
-    """Take ``k`` pages from the low or high end of run r on list i; returns them as a loose run."""
-    if k == h.runs[r, RS_LEN]:
-        pop_run(h, i, r)
-        return r
-    flag = h.runb[r, RS_FLAG]
-    if low:
-        # the record in front keeps the low pages, so the list must carry on with the new one
-        q = add_run_after(h, r, h.runs[r, RS_START] + k, h.runs[r, RS_LEN] - k)
-        h.runb[q, RS_FLAG] = flag
-        h.run[q, RN_OWN] = i
-        h.runb[q, RS_STATE] = R_PCP
-        p, n = h.run[r, RN_PREV], h.run[r, RN_NEXT]
-        h.run[q, RN_PREV] = p
-        h.run[q, RN_NEXT] = n
-        if p == NIL:
-            h.fl[i, FL_HEAD] = -2 - q
-        else:
-            h.run[-2 - p, RN_NEXT] = -2 - q
-        if n == NIL:
-            h.fl[i, FL_TAIL] = -2 - q
-        else:
-            h.run[-2 - n, RN_PREV] = -2 - q
-        h.runs[r, RS_LEN] = k
-        h.runb[r, RS_STATE] = R_LOOSE
-        return r
-    q = add_run_after(h, r, h.runs[r, RS_START] + h.runs[r, RS_LEN] - k, k)
-    h.runb[q, RS_FLAG] = flag
-    h.runb[q, RS_STATE] = R_LOOSE
-    h.runs[r, RS_LEN] -= k
-    return q
-
-
-@kernel
-def pcp_take(h, z, i, n):
-    """Take up to n neighbouring pages from the top of list i; a loose run (DESC as taken)."""
-    r = -2 - h.fl[i, FL_HEAD]
-    k = min(n, h.runs[r, RS_LEN])
-    h.fl[i, FL_COUNT] -= k
-    h.zone[z, Z_PCP] -= k
-    q = cut_loose(h, i, r, k, not h.runb[r, RS_FLAG] & DESC)
-    h.run[q, RN_CNT] = 0
-    return q
-
-
-@kernel
-def pcp_refill(h, z, i, mt, batch):
-    """rmqueue_bulk: put up to a batch under list i."""
-    while batch > 0:
-        ref = take_pages(h, z, mt, batch)
-        if ref == NIL:
-            return
-        if ref >= 0:
-            r = whole_run(h, ref)
-        else:
-            r = -2 - ref
-        k = h.runs[r, RS_LEN]
-        push_bottom(h, i, r)
-        h.fl[i, FL_COUNT] += k
-        h.zone[z, Z_PCP] += k
-        batch -= k
-
-
-@kernel
-def whole_run(h, pb):
-    """A pageblock that is on no list, as a loose run."""
-    r = new_run(h)
-    h.run[r, RN_PB] = pb
-    h.runs[r, RS_START] = 0
-    h.runs[r, RS_LEN] = h.g[G_PBP]
-    h.runb[r, RS_STATE] = R_LOOSE
-    h.pbs[pb, PS_STATE] = SPLIT
-    h.pbs[pb, PS_FLAG] = 0
-    h.pb[pb, PB_AUX] = r
-    return r
-
-
-@kernel
-def pcp_drain(h, z, i, pages):
-    """Give the oldest pages of list i to the buddy, one by one."""
-    while pages > 0 and h.fl[i, FL_TAIL] != NIL:
-        r = -2 - h.fl[i, FL_TAIL]
-        k = min(pages, h.runs[r, RS_LEN])
-        down = not h.runb[r, RS_FLAG] & DESC  # the bottom of an ascending run is its highest pfn
-        q = cut_loose(h, i, r, k, not down)
-        h.fl[i, FL_COUNT] -= k
-        h.zone[z, Z_PCP] -= k
-        free_loose(h, q, not down)
-        pages -= k
 
 
 @kernel
@@ -212,8 +52,10 @@ def take_huge_by_cpu(h, z, cpu, mt):
     if h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
         return take_huge(h, z, mt)
     i = pcp_list(h, cpu, z, HUGE)
+    if self_tuned(h):
+        took(h, z, cpu, 1)
     if h.fl[i, FL_COUNT] == 0:
-        batch = max(pcp_batch(h, z) >> h.g[G_PBO], 2)
+        batch = huge_batch(h, z, cpu)
         if batch == 2 and smallest(h, z, mt, h.g[G_PBO]) == h.g[G_MAXO]:
             return take_pair(h, z, i, mt)
         for _ in range(batch):
@@ -229,6 +71,14 @@ def take_huge_by_cpu(h, z, cpu, mt):
 
 
 @kernel
+def huge_batch(h, z, cpu):
+    """Huge folios that an empty list takes at once."""
+    if self_tuned(h):
+        return refill_pages(h, z, cpu, h.g[G_PBO])
+    return max(pcp_batch(h, z) >> h.g[G_PBO], 2)
+
+
+@kernel
 def take_pair(h, z, i, mt):
     """A refill of two from one maximal chunk: the low half is taken, the other one stays."""
     pb = h.fl[fl(h, z, mt, h.g[G_MAXO]), FL_HEAD]
@@ -236,52 +86,6 @@ def take_pair(h, z, i, mt):
     h.zone[z, Z_FREE] -= 2 * h.g[G_PBP]
     put_huge(h, z, i, pb + 1, True)
     return pb
-
-
-@kernel
-def put_huge(h, z, i, pb, bottom):
-    """Put a huge folio on top of list i, or under it."""
-    h.pbs[pb, PS_STATE] = PCP_HUGE
-    h.pbs[pb, PS_FLAG] = 0
-    first, last = h.fl[i, FL_HEAD], h.fl[i, FL_TAIL]
-    h.pb[pb, PB_PREV] = last if bottom else NIL
-    h.pb[pb, PB_NEXT] = NIL if bottom else first
-    if first == NIL:
-        h.fl[i, FL_HEAD] = pb
-        h.fl[i, FL_TAIL] = pb
-    elif bottom:
-        h.pb[last, PB_NEXT] = pb
-        h.fl[i, FL_TAIL] = pb
-    else:
-        h.pb[first, PB_PREV] = pb
-        h.fl[i, FL_HEAD] = pb
-    h.fl[i, FL_COUNT] += 1
-    h.zone[z, Z_PCP] += h.g[G_PBP]
-
-
-@kernel
-def drop_huge(h, z, i, pb):
-    """Take the first or last huge folio off list i."""
-    p, n = h.pb[pb, PB_PREV], h.pb[pb, PB_NEXT]
-    if p == NIL:
-        h.fl[i, FL_HEAD] = n
-    else:
-        h.pb[p, PB_NEXT] = n
-    if n == NIL:
-        h.fl[i, FL_TAIL] = p
-    else:
-        h.pb[n, PB_PREV] = p
-    h.fl[i, FL_COUNT] -= 1
-    h.zone[z, Z_PCP] -= h.g[G_PBP]
-
-
-@kernel
-def drain_huge(h, z, i):
-    """Give the oldest huge folio of list i to the buddy."""
-    pb = h.fl[i, FL_TAIL]
-    drop_huge(h, z, i, pb)
-    h.pbs[pb, PS_STATE] = UNUSED
-    free_pb(h, pb)
 
 
 @kernel
@@ -296,7 +100,9 @@ def free_huge(h, pb, cpu):
         return
     i = pcp_list(h, cpu, z, HUGE)
     put_huge(h, z, i, pb, False)
-    if h.fl[i, FL_COUNT] * h.g[G_PBP] >= pcp_high(h, z):
+    if self_tuned(h):
+        after_free(h, z, cpu, HUGE, 1, h.g[G_PBP])
+    elif h.fl[i, FL_COUNT] * h.g[G_PBP] >= pcp_high(h, z):
         drain_huge(h, z, i)
 
 
@@ -313,6 +119,15 @@ def drain_zone(h, z):
 
 
 @kernel
+def disable_lists(h, z):
+    """zone_pcp_disable: no lists, their grown capacity is forgotten."""
+    drain_zone(h, z)
+    h.zone[z, Z_PCPOFF] = 1
+    for cpu in range(h.g[G_NCPUS]):
+        h.fl[pcp_list(h, cpu, z, TUNING), FL_HEAD] = 0
+
+
+@kernel
 def free_base(h, r, cpu, ascending):
     """Free a loose run page by page: by the CPU's list where it applies, else directly."""
     pb = h.run[r, RN_PB]
@@ -323,10 +138,11 @@ def free_base(h, r, cpu, ascending):
         free_loose(h, r, ascending)
         return
     i = pcp_list(h, cpu, z, mt)
-    high, batch = pcp_high(h, z), pcp_batch(h, z)
+    high, batch, tuned = pcp_high(h, z), pcp_batch(h, z), self_tuned(h)
     left = h.runs[r, RS_LEN]
     while left > 0:
-        k = min(left, max(high - h.fl[i, FL_COUNT], 1))
+        room = full_at(h, z, cpu) if tuned else high - h.fl[i, FL_COUNT]
+        k = min(left, max(room, 1))
         part = r
         if k < left:
             if ascending:
@@ -337,15 +153,7 @@ def free_base(h, r, cpu, ascending):
                 h.runs[r, RS_LEN] = left - k
         keep_base(h, z, i, part, ascending)
         left -= k
-        if h.fl[i, FL_COUNT] >= high:
+        if tuned:
+            after_free(h, z, cpu, mt, k, 1)
+        elif h.fl[i, FL_COUNT] >= high:
             pcp_drain(h, z, i, min(batch, h.fl[i, FL_COUNT]))
-
-
-@kernel
-def keep_base(h, z, i, r, ascending):
-    """Put a loose run on top of list i, as its pages come one by one."""
-    h.runb[r, RS_FLAG] = DESC if ascending else 0
-    h.run[r, RN_CNT] = 0
-    push_top(h, i, r)
-    h.fl[i, FL_COUNT] += h.runs[r, RS_LEN]
-    h.zone[z, Z_PCP] += h.runs[r, RS_LEN]

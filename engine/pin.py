@@ -39,6 +39,7 @@ from engine.inflight import epoch_end, flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import (
     ANON,
+    BY_FOLIO,
     FILE,
     HUGETLB,
     KERNEL,
@@ -105,6 +106,7 @@ VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
 FILE_PIN, IO_URING = int(Cell.FILE_PIN), int(Pinner.IO_URING)
 IO_URING_REFUSES, REFUSED = int(FilePin.IO_URING_REFUSES), int(FilePin.REFUSED)
 EOPNOTSUPP = int(Errno.EOPNOTSUPP)
+FOLIO_PINS = int(Cell.IOU_FOLIO_PINS)
 HUGETLB_MIGRATES = int(Cell.HUGETLB_PIN_MIGRATES)
 ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)
 PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
@@ -147,6 +149,8 @@ def pin(h, q, a, first, count, pinner, cpu):
     h.g[G_BUSY] = NIL
     if errno != OK and not stopped(h):
         unpin(h, q)
+    elif errno == OK and pinner == IO_URING and h.g[TABLE + FOLIO_PINS]:
+        keep_folio_pins(h, q, a, first, count)
     h.g[T_PAGES] = 0 if errno != OK else count
     if h.g[G_PANIC]:
         drop_pin(h)
@@ -378,6 +382,26 @@ def take_pins(h, a, first, count):
         note_pin(h, a, pb, huge, PINNED, pages, cost)
         index = stop
     h.g[COUNTERS + ACQUIRED] += count
+
+
+@kernel
+def keep_folio_pins(h, q, a, first, count):
+    """io_coalesce_buffer: a buffer that is all huge folios keeps one pin of each."""
+    index, end, folios = first, first + count, 0
+    while index < end:
+        ref = locate(h, a, index)
+        if not is_folio(h, ref):
+            return
+        folios += 1
+        index = h.g[G_LPOS] + length(h, ref)
+    index = first
+    while index < end:
+        ref = locate(h, a, index)
+        stop = h.g[G_LPOS] + length(h, ref)
+        change_count(h, ref, count_of(h, ref) - (min(end, stop) - index) + 1)
+        index = stop
+    h.slot[q, PN_LONG] = BY_FOLIO
+    h.g[COUNTERS + RELEASED] += count - folios
 
 
 @kernel

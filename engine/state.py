@@ -68,14 +68,17 @@ RING = 8
     Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO, Z_PCPOFF, Z_FILE, Z_POOL,
     Z_RESERVE_1, Z_RESERVE_2, Z_BATCH, Z_PCP_HIGH,
     Z_FREED, _, Z_HUGE, Z_PASSES, Z_AHEAD, Z_THROUGH, Z_HUGE_PASSES, Z_HUGE_THROUGH,
-    NR_ZONE_COLUMNS,
-) = range(24)  # fmt: skip
+    Z_PCP_LOW, Z_BELOW, NR_ZONE_COLUMNS,
+) = range(26)  # fmt: skip
 """Z_POOL of a node's first zone: first free hugetlb folio of the node. Z_RESERVE_1 to
 Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED on are
-``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE)."""
+``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE). Z_PCP_LOW and Z_PCP_HIGH
+differ where per-CPU lists tune themselves; Z_BELOW: a request found it below the high mark."""
 
 # columns of fl: free lists, then per-CPU lists
 FL_HEAD, FL_TAIL, FL_COUNT = range(3)
+PCP_ROWS = 4
+"""Rows of fl that a CPU has for each zone: three lists, and what they remember (engine.tuning)."""
 
 # columns of blk: memory blocks
 (
@@ -123,7 +126,7 @@ ACC_TOUCHED = 5
     G_NCMD, G_NRANGES, G_MUT, G_AREASEQ, G_BUSY, G_NFILES, G_LPOS, G_PINNING,
     T_PAGES, T_LATENCY, T_FAULTED, T_THP, T_FALLBACK, T_RECLAIMED, T_MIGRATED, T_FAILED, T_CALLS,
     RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES,
-    D_LEFT,
+    D_LEFT, D_MORE,
     M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
     M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAINT,
     O_ON, O_ATTEMPT, O_FIRST, O_COUNT, O_START, O_BOUND, O_CAUSE, O_ZONE, O_STEP, O_BLOCK, O_PHASE,
@@ -131,7 +134,7 @@ ACC_TOUCHED = 5
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER, SAVED,
-) = range(108)  # fmt: skip
+) = range(109)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -206,8 +209,9 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
-    fl = np.zeros((nr_lists + nr_cpus * nz * 3, 3), np.int32)
+    fl = np.zeros((nr_lists + nr_cpus * nz * PCP_ROWS, 3), np.int32)
     fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL
+    fl[nr_lists + PCP_ROWS - 1 :: PCP_ROWS] = 0
     zone = np.zeros((nz, NR_ZONE_COLUMNS), np.int64)
     zone[:, Z_POOL] = NIL
     small = np.zeros(RANGES + nr_cpus, np.int32)

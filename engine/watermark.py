@@ -19,6 +19,7 @@ from engine.state import (
     Z_MANAGED,
     Z_MIN,
     Z_PCP_HIGH,
+    Z_PCP_LOW,
     Z_RESERVE_1,
     Z_RESERVE_2,
 )
@@ -30,7 +31,7 @@ CAPPED = int(Cell.MOVABLE_MARK_CAPPED)
 PCP_HIGH = int(Cell.PCP_HIGH_PAGES)
 PCP_RULE = int(Cell.PCP_RULE)
 BATCH_TIMES_6 = int(PcpRule.BATCH_TIMES_6)
-LOW_MARK = int(PcpRule.LOW_MARK)
+ZONE_EIGHTH = int(PcpRule.ZONE_EIGHTH)
 
 
 @kernel
@@ -83,7 +84,8 @@ def keep_derived(h):
         h.zone[z, Z_RESERVE_2] = reserve_of(h, z, 2)
         batch = batch_of(h, z)
         h.zone[z, Z_BATCH] = batch
-        h.zone[z, Z_PCP_HIGH] = high_of(h, z, batch)
+        h.zone[z, Z_PCP_LOW] = least_high(h, z, batch)
+        h.zone[z, Z_PCP_HIGH] = most_high(h, z, h.zone[z, Z_PCP_LOW])
 
 
 @kernel
@@ -118,7 +120,7 @@ def pcp_batch(h, z):
 
 @kernel
 def pcp_high(h, z):
-    """Capacity of one per-CPU list of a zone."""
+    """Capacity of one per-CPU list of a zone, where it is fixed."""
     return h.zone[z, Z_PCP_HIGH]
 
 
@@ -149,18 +151,28 @@ def batch_of(h, z):
 
 
 @kernel
-def high_of(h, z, batch):
-    """Capacity of one per-CPU list by the profile's rule."""
-    if h.g[TABLE + PCP_HIGH]:
-        return h.g[TABLE + PCP_HIGH]
+def local_cpus(h, z):
+    """CPUs on a zone's node; at least one."""
     cpus = 0
     for cpu in range(h.g[G_NCPUS]):
         if h.small[CPUS + cpu] == z // KINDS:
             cpus += 1
-    cpus = max(cpus, 1)
-    rule = h.g[TABLE + PCP_RULE]
-    if rule == BATCH_TIMES_6:
+    return max(cpus, 1)
+
+
+@kernel
+def least_high(h, z, batch):
+    """Least capacity of a CPU's lists by the profile's rule."""
+    if h.g[TABLE + PCP_HIGH]:
+        return h.g[TABLE + PCP_HIGH]
+    if h.g[TABLE + PCP_RULE] == BATCH_TIMES_6:
         return 6 * batch
-    if rule == LOW_MARK:
-        return max(h.zone[z, Z_LOW] // cpus, 4 * batch)
-    return max(h.zone[z, Z_MANAGED] // 8 // cpus, 4 * batch)
+    return max(h.zone[z, Z_LOW] // local_cpus(h, z), 4 * batch)
+
+
+@kernel
+def most_high(h, z, least):
+    """Capacity up to which a CPU's lists may grow by themselves."""
+    if h.g[TABLE + PCP_HIGH] or h.g[TABLE + PCP_RULE] != ZONE_EIGHTH:
+        return least
+    return max(h.zone[z, Z_MANAGED] // 8 // local_cpus(h, z), least)

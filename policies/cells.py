@@ -134,5 +134,12 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         2,
         FilePin,
     ),
+    Cell.GATHER_IN_ORDER: _flag(
+        "base pages that are unmapped together are freed first to last, not each batch last to"
+        " first"
+    ),
+    Cell.IOU_FOLIO_PINS: _flag(
+        "an io_uring buffer that consists of huge folios keeps one pin of each, not one per page"
+    ),
 }
 """Complete: one entry per ``Cell``."""

@@ -1,7 +1,7 @@
 """Kernel profiles: what plain kernels do, cell by cell.
 
 Kernel versions in sources are the trees that were read; behaviour marked "observed" was
-recorded on Debian's unmodified 5.10.223 and 6.1.176 kernels.
+recorded on Debian's unmodified 5.10.223, 6.1.176 and 6.12.117 kernels.
 """
 
 from engine.enums import (
@@ -17,6 +17,7 @@ from policies.models import Profile, Setting
 
 _MOVABLE_MASK_510 = "mm/gup.c __gup_longterm_locked, 5.10.35: only PF_MEMALLOC_NOCMA is set"
 _PIN_MASK_61 = "include/linux/sched/mm.h current_gfp_context, 6.1: PF_MEMALLOC_PIN clears MOVABLE"
+_PIN_MASK_612 = "include/linux/sched/mm.h current_gfp_context, 6.12: PF_MEMALLOC_PIN clears MOVABLE"
 _RETRY_510 = "mm/migrate.c migrate_pages, 5.10.35: ten passes, forced from the fourth"
 _RETRY_61 = "mm/migrate.c migrate_pages, 6.1: ten passes, forced from the fourth"
 _NO_BOUND = "mm/memory_hotplug.c offline_pages: no retry counter, no timeout, only signals"
@@ -93,6 +94,14 @@ LINUX_5_10 = Profile(
             FilePin.IO_URING_REFUSES,
             "fs/io_uring.c io_sqe_buffer_register, 5.10.223: mappings with a file but shmem's and"
             " hugetlbfs's; observed on 5.10.223 (EOPNOTSUPP with all pages pinned and released)",
+        ),
+        Cell.GATHER_IN_ORDER: Setting(
+            0,
+            "mm/swap.c release_pages, 5.10.35: a list that is filled at its head",
+        ),
+        Cell.IOU_FOLIO_PINS: Setting(
+            0,
+            "fs/io_uring.c io_sqe_buffer_register, 5.10.35: every page stays pinned",
         ),
     },
 )
@@ -181,8 +190,114 @@ LINUX_6_1 = Profile(
             "io_uring/rsrc.c io_pin_pages, 6.1: mappings with a file but shmem's and hugetlbfs's;"
             " observed on 6.1.176 (EOPNOTSUPP after the pages were moved out of MOVABLE)",
         ),
+        Cell.GATHER_IN_ORDER: Setting(
+            0,
+            "mm/swap.c release_pages, 6.1: a list that is filled at its head",
+        ),
+        Cell.IOU_FOLIO_PINS: Setting(
+            0,
+            "io_uring/rsrc.c io_sqe_buffer_register, 6.1: every page stays pinned; observed on "
+            "6.1.176",
+        ),
     },
 )
 
-PROFILES: tuple[Profile, ...] = (LINUX_5_10, LINUX_6_1)
+LINUX_6_12 = Profile(
+    "linux-6.12",
+    "as 6.1, with per-CPU lists that grow by themselves and hugetlb pages that move at a pin",
+    {
+        Cell.FAULT_FLAG_ANON: Setting(1, _PIN_MASK_612),
+        Cell.FAULT_FLAG_THP: Setting(1, _PIN_MASK_612),
+        Cell.FAULT_FLAG_FILE: Setting(1, _PIN_MASK_612),
+        Cell.FAULT_FLAG_HUGETLB: Setting(
+            1,
+            "mm/hugetlb.c dequeue_hugetlb_folio_node_exact, 6.12: unpinnable pool pages are"
+            " skipped",
+        ),
+        Cell.PIN_MIGRATES: Setting(
+            1, "mm/gup.c check_and_migrate_movable_folios, 6.12; observed on 6.12.117"
+        ),
+        Cell.PIN_FAILURE: Setting(
+            PinFailure.ENOMEM,
+            "mm/gup.c migrate_longterm_unpinnable_folios, 6.12: all pins dropped, -ENOMEM;"
+            " observed on 6.12.117 (one foreign reference among 8192 pages)",
+        ),
+        Cell.PIN_DENIED: Setting(
+            0, "mm/gup.c, 6.12: no zone test refuses a pin of anonymous pages"
+        ),
+        Cell.HINT_HONOURED: Setting(0, _NO_MADVISE + ", 6.12"),
+        Cell.ISOLATED_UNPINNABLE: Setting(
+            1,
+            "include/linux/mm.h folio_is_longterm_pinnable, 6.12, CONFIG_CMA: MIGRATE_ISOLATE is"
+            " not pinnable",
+        ),
+        Cell.MIGRATE_TRIES: Setting(
+            10,
+            "mm/migrate.c, 6.12: NR_MAX_MIGRATE_ASYNC_RETRY 3 over the batch, then"
+            " NR_MAX_MIGRATE_SYNC_RETRY 7 over each folio that is left",
+        ),
+        Cell.VFIO_CALL_PAGES: Setting(
+            512,
+            "drivers/vfio/vfio_iommu_type1.c vfio_pin_pages_remote, commit 4d83de6da265: one page"
+            " of page pointers per call",
+        ),
+        Cell.OFFLINE_RULE: Setting(OfflineRule.UNBOUNDED, _NO_BOUND + ", 6.12.15"),
+        Cell.OFFLINE_BOUND_NS: Setting(0, _NO_BOUND + ", 6.12.15"),
+        Cell.OFFLINE_MAX_ERRORS: Setting(0, _NO_BOUND + ", 6.12.15"),
+        Cell.PCP_HIGH_PAGES: Setting(0, "vm.percpu_pagelist_high_fraction is 0 by default, 6.12"),
+        Cell.PCP_RULE: Setting(
+            PcpRule.ZONE_EIGHTH,
+            "mm/page_alloc.c zone_set_pageset_high_and_batch, 6.12 (commit 90b41691b988, 6.7):"
+            " between low watermark / local CPUs and managed / 8 / local CPUs, tuned by"
+            " nr_pcp_alloc and nr_pcp_high; sizes observed on 6.12.117",
+        ),
+        Cell.MOVABLE_MARK_CAPPED: Setting(
+            1,
+            "mm/page_alloc.c __setup_per_zone_wmarks, 6.12:"
+            " ZONE_MOVABLE as highmem; observed 64 pages for 256 MiB (6.12.117)",
+        ),
+        Cell.THP_FAIL_PAGES: Setting(
+            512,
+            "mm/migrate.c migrate_pages_batch, 6.12: nr_failed_pages counts the base pages",
+        ),
+        Cell.HUGETLB_PIN_MIGRATES: Setting(
+            1,
+            "mm/gup.c collect_longterm_unpinnable_folios, 6.12: isolates hugetlb folios like"
+            " others; observed on 6.12.117",
+        ),
+        Cell.PCP_THP: Setting(
+            1,
+            "mm/page_alloc.c pcp_allowed_order, 6.12 (since commit 44042b449872, 5.14); 18 THPs"
+            " observed on 6.12.117",
+        ),
+        Cell.SPLIT_TAILS_LAST: Setting(
+            0,
+            "mm/migrate.c migrate_pages_batch, 6.12: split folios go to a list of their own, tried"
+            " once after the batch",
+        ),
+        Cell.OFFLINE_TARGET: Setting(
+            OfflineTarget.OTHER_NODES,
+            "mm/memory_hotplug.c do_migrate_range, 6.12.15: all memory nodes but the source, unless"
+            " it is the sole one; observed on 6.12.117 (loops beside empty blocks of its own node)",
+        ),
+        Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_612),
+        Cell.FILE_PIN: Setting(
+            FilePin.REFUSED,
+            "mm/gup.c check_vma_flags and writable_file_mapping_allowed, 6.12 (since 6.5): -EFAULT"
+            " before anything is pinned",
+        ),
+        Cell.GATHER_IN_ORDER: Setting(
+            1,
+            "mm/swap.c folios_put_refs and mm/page_alloc.c free_unref_folios, 6.12: a batch is "
+            "walked from its first folio; order observed on 6.12.117",
+        ),
+        Cell.IOU_FOLIO_PINS: Setting(
+            1,
+            "io_uring/rsrc.c io_coalesce_buffer, 6.12; observed on 6.12.117 (511 of 512 pins "
+            "released per THP)",
+        ),
+    },
+)
+
+PROFILES: tuple[Profile, ...] = (LINUX_5_10, LINUX_6_1, LINUX_6_12)
 """All shipped profiles, oldest first."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.enums import AreaKind, Cost, Counter, Incident, Migratetype, Row, ZoneKind
+from engine.reference.percpu import PerCpu
 from engine.reference.state import ABSENT, Zone
-from engine.reference.zone import Buddy
 
 SWAP_CLUSTER_MAX = 32
 NOBODY = -1
@@ -37,7 +37,7 @@ class Request:
     may_oom: bool
 
 
-class Allocator(Buddy):
+class Allocator(PerCpu):
     """The layer that finds pages for a request."""
 
     def _request(
@@ -72,6 +72,8 @@ class Allocator(Buddy):
     def _from_freelists(self, request: Request, order: int, *, low: bool) -> int:
         """get_page_from_freelist: first zone above its mark; -1 if none."""
         for zone in request.zones:
+            if low and self._self_tuned() and not zone.below_high:
+                zone.below_high = not self._watermark_ok(zone, order, zone.high, request.highest)
             mark = zone.low if low else zone.min
             if not self._watermark_ok(zone, order, mark, request.highest):
                 continue

@@ -228,7 +228,8 @@ class Memory(Allocator):
         """Unmap and free present pages of a range; nothing in it is held.
 
         Base pages are gathered and each batch is freed last to first (mm/mmu_gather.c, mm/swap.c
-        ``release_pages``); huge folios are freed at once.
+        ``release_pages``), or first to last (``folios_put_refs``, 6.12); huge folios are freed at
+        once, and then they keep their turn.
         """
         area = self.area_of[slot]
         index, end = first, first + count
@@ -247,6 +248,9 @@ class Memory(Allocator):
                 continue
             index = folio.index + folio.pages
             if folio.order:
+                self._free_folio(folio, cpu)
+                continue
+            if self.table[Cell.GATHER_IN_ORDER]:
                 self._free_folio(folio, cpu)
                 continue
             batch.append(folio)

@@ -151,8 +151,7 @@ class Offlining(Pinning):
             self._end(off, Errno.EBUSY, OfflineReason.UNMOVABLE)
             return
         off.zone = zid
-        self._drain_pcp(self.zone[zid])
-        self.zone[zid].pcp_disabled = True
+        self._disable_pcp(self.zone[zid])
         self._isolate_block(off.block)
         off.phase, off.cursor = Phase.SCAN, self._span(off)[0]
         off.step_ns += self.costs[Cost.OFFLINE_FIXED]

@@ -65,6 +65,8 @@ class Pinning(Migration):
             self.pin_rows, self.busy_area = None, -1
         if errno != Errno.OK and pin in self.pin_of:
             self._unpin(pin)
+        elif errno == Errno.OK and pinner == Pinner.IO_URING:
+            self._keep_folio_pins(taken)
         self.tally.pages = count if errno == Errno.OK else 0
         self._emit_pin(pin, slot, errno, rows)
         self._emit_moves(MigrateReason.LONGTERM_PIN, pin, self.moves)
@@ -181,6 +183,19 @@ class Pinning(Migration):
             rows.add(self._block(pfn), self._path(folio), PinRows.PINNED, pages, cost)
         self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
 
+    def _keep_folio_pins(self, taken: Pin) -> None:
+        """io_coalesce_buffer: a buffer that is all huge folios keeps one pin of each."""
+        pages = self.area_of[taken.area].pages[taken.first : taken.first + taken.count]
+        if not self.table[Cell.IOU_FOLIO_PINS] or not all(self.owner[p].order for p in pages):
+            return
+        folios = self._folios(taken.area, taken.first, taken.count)
+        for pfn in pages:
+            self.owner[pfn].pins -= 1
+        for folio in folios:
+            folio.pins += 1
+        taken.by_folio = True
+        self.counters[Counter.NR_FOLL_PIN_RELEASED] += taken.count - len(folios)
+
     def _emit_pin(self, pin: int, slot: int, errno: Errno, rows: PinRows) -> None:
         """One PIN row per (block, path), ascending; an incident when it failed."""
         for (block, path), (pinned, faulted, migrated, failed, ns) in sorted(rows.cells.items()):
@@ -201,21 +216,22 @@ class Pinning(Migration):
         if not taken.count:  # a hold of the zero page outlives the unmapping of its area
             return Errno.OK
         pages = self.area_of[taken.area].pages
-        seen: set[int] = set()
+        seen, released = set[int](), 0
         for i in range(taken.first, taken.first + taken.count):
             if pages[i] < 0:
                 continue
             folio = self.owner[pages[i]]
             if taken.longterm:
-                folio.pins -= 1
-                if folio.pfn not in seen:
+                first = folio.pfn not in seen
+                folio.pins -= first or not taken.by_folio
+                released += first or not taken.by_folio
+                if first:
                     seen.add(folio.pfn)
                     cost = Cost.UNPIN_2M if folio.order else Cost.UNPIN_4K
                     self.tally.latency_ns += self.costs[cost]
             else:
                 folio.references -= 1
-        if taken.longterm:
-            self.counters[Counter.NR_FOLL_PIN_RELEASED] += taken.count
+        self.counters[Counter.NR_FOLL_PIN_RELEASED] += released
         self.tally.pages += taken.count
         return Errno.OK
 

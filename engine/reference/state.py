@@ -14,6 +14,18 @@ PCP_TYPES = (Migratetype.UNMOVABLE, Migratetype.MOVABLE)
 """Migratetypes that have a per-CPU list."""
 
 
+@dataclass(slots=True)
+class Tuning:
+    """What a CPU's lists of a zone remember to tune themselves (struct per_cpu_pages, 6.12)."""
+
+    high: int = 0
+    """Capacity, pages; below the least one it counts as that."""
+    alloc_factor: int = 0
+    """How often the next refill doubles the batch."""
+    free_count: int = 0
+    """Pages freed in a row, halved by each allocation."""
+
+
 class Zone:
     """Free pages of one zone, and the marks that guard them."""
 
@@ -32,6 +44,13 @@ class Zone:
         self.pcp: list[list[deque[int]]] = [[deque() for _ in PCP_TYPES] for _ in range(nr_cpus)]
         self.pcp_huge: list[deque[int]] = [deque() for _ in range(nr_cpus)]
         self.pcp_disabled = False
+        self.tuning = [Tuning() for _ in range(nr_cpus)]
+        self.below_high = False
+        """ZONE_BELOW_HIGH: a request found the zone below its high mark."""
+
+    def pages_of(self, cpu: int, huge_pages: int) -> int:
+        """Pages on the lists of one CPU; a huge folio has ``huge_pages``."""
+        return sum(len(stack) for stack in self.pcp[cpu]) + len(self.pcp_huge[cpu]) * huge_pages
 
     def pcp_pages(self, huge_pages: int) -> int:
         """Pages that sit in per-CPU lists; a huge folio has ``huge_pages``."""
@@ -110,6 +129,8 @@ class Pin:
     first: int
     count: int
     longterm: bool
+    by_folio: bool = False
+    """Each huge folio is pinned once, not once per page."""
 
 
 @dataclass(slots=True)

@@ -1,17 +1,16 @@
-"""Zones: free lists with the buddy's order semantics, watermarks, per-CPU lists.
+"""Zones: free lists with the buddy's order semantics, watermarks, isolation.
 
-Source of the rules: mm/page_alloc.c of Linux 5.10 and 6.1 (``__free_one_page``,
+Source of the rules: mm/page_alloc.c of Linux 5.10, 6.1 and 6.12 (``__free_one_page``,
 ``buddy_merge_likely``, ``__rmqueue_smallest``, ``__rmqueue_fallback``,
-``steal_suitable_fallback``, ``__setup_per_zone_wmarks``, ``rmqueue_bulk``,
-``free_unref_page_commit``).
+``steal_suitable_fallback``, ``__setup_per_zone_wmarks``).
 """
 
 from collections import OrderedDict
 from math import isqrt
 
 from engine.draws import below
-from engine.enums import ZONES_PER_NODE, AreaKind, Cell, Counter, Migratetype, PcpRule, ZoneKind
-from engine.reference.state import PCP_TYPES, State, Zone
+from engine.enums import ZONES_PER_NODE, AreaKind, Cell, Counter, Migratetype, ZoneKind
+from engine.reference.state import State, Zone
 
 FALLBACKS = {
     Migratetype.UNMOVABLE: (Migratetype.RECLAIMABLE, Migratetype.MOVABLE),
@@ -237,93 +236,6 @@ class Buddy(State):
                 return pfn
             if not self._fallback(zone, order, mt):
                 return -1
-
-    # -- per-CPU lists ------------------------------------------------------------------------
-
-    def _pcp_batch(self, zone: Zone) -> int:
-        """zone_batchsize."""
-        batch = min(zone.managed // 1024, 256) // 4
-        batch = max(batch, 1)
-        batch += batch // 2
-        return max((1 << (batch.bit_length() - 1)) - 1, 1)
-
-    def _pcp_high(self, zone: Zone) -> int:
-        """Capacity of one per-CPU list by the profile's rule (zone_highsize)."""
-        fixed = int(self.table[Cell.PCP_HIGH_PAGES])
-        if fixed:
-            return fixed
-        batch = self._pcp_batch(zone)
-        cpus = max(sum(1 for n in self.shape.cpu_node if n == zone.node), 1)
-        rule = self.table[Cell.PCP_RULE]
-        if rule == PcpRule.BATCH_TIMES_6:
-            return 6 * batch
-        if rule == PcpRule.LOW_MARK:
-            return max(zone.low // cpus, 4 * batch)
-        return max(zone.managed // 8 // cpus, 4 * batch)
-
-    def _pcp_take(self, zone: Zone, cpu: int, mt: Migratetype) -> int:
-        """One base page through the CPU's list, refilled by a batch when empty; -1 if none."""
-        if zone.pcp_disabled or mt not in PCP_TYPES:
-            return self._rmqueue(zone, 0, mt)
-        stack = zone.pcp[cpu][PCP_TYPES.index(mt)]
-        if not stack:
-            for _ in range(self._pcp_batch(zone)):
-                pfn = self._rmqueue(zone, 0, mt)
-                if pfn < 0:
-                    break
-                stack.append(pfn)  # left end is taken first
-        return stack.popleft() if stack else -1
-
-    def _free_base_page(self, pfn: int, cpu: int) -> None:
-        """free_unref_page: to the CPU's list, its oldest batch to the buddy when full."""
-        zone = self._zone_at(pfn)
-        mt = self.pb_mt[pfn >> self.pbo]
-        isolated = self.block_isolated[pfn // self.shape.block_pages]
-        if cpu < 0 or isolated or zone.pcp_disabled or mt not in PCP_TYPES:
-            self._free_chunk(pfn, 0)
-            return
-        stack = zone.pcp[cpu][PCP_TYPES.index(mt)]
-        stack.appendleft(pfn)
-        if len(stack) >= self._pcp_high(zone):
-            for _ in range(min(self._pcp_batch(zone), len(stack))):
-                self._free_chunk(stack.pop(), 0)
-
-    def _pcp_take_huge(self, zone: Zone, cpu: int, mt: Migratetype) -> int:
-        """One huge folio, through the CPU's list where the profile has one; -1 if none.
-
-        An empty list is filled by ``max(batch >> order, 2)`` (rmqueue_pcplist, 5.14+).
-        """
-        if zone.pcp_disabled or not self.table[Cell.PCP_THP]:
-            return self._rmqueue(zone, self.pbo, mt)
-        stack = zone.pcp_huge[cpu]
-        if not stack:
-            for _ in range(max(self._pcp_batch(zone) >> self.pbo, 2)):
-                pfn = self._rmqueue(zone, self.pbo, mt)
-                if pfn < 0:
-                    break
-                stack.append(pfn)
-        return stack.popleft() if stack else -1
-
-    def _free_huge(self, pfn: int, cpu: int) -> None:
-        """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
-        zone = self._zone_at(pfn)
-        isolated = self.block_isolated[pfn // self.shape.block_pages]
-        if cpu < 0 or isolated or zone.pcp_disabled or not self.table[Cell.PCP_THP]:
-            self._free_chunk(pfn, self.pbo)
-            return
-        stack = zone.pcp_huge[cpu]
-        stack.appendleft(pfn)
-        if len(stack) * self.pb_pages >= self._pcp_high(zone):
-            self._free_chunk(stack.pop(), self.pbo)
-
-    def _drain_pcp(self, zone: Zone) -> None:
-        """drain_all_pages of a zone: every list, oldest page first."""
-        for cpu, huge in zip(zone.pcp, zone.pcp_huge, strict=True):
-            for stack in cpu:
-                while stack:
-                    self._free_chunk(stack.pop(), 0)
-            while huge:
-                self._free_chunk(huge.pop(), self.pbo)
 
     # -- isolation ----------------------------------------------------------------------------
 

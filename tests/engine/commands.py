@@ -81,7 +81,7 @@ class Draws:
 def make_bench(d: Draws, engines: tuple[Engine, ...], full_every: int) -> Bench:
     """Return a bench of a random shape and table, with costs that make passes longer at times."""
     shape = d.of(LARGE_SHAPES if d.below(16) == 0 else SHAPES)
-    table = make_table(d.of(ARMS), d.of(("linux-5.10", "linux-6.1")), **d.of(CELLS))
+    table = make_table(d.of(ARMS), d.of(("linux-5.10", "linux-6.1", "linux-6.12")), **d.of(CELLS))
     costs, scale = CostModel().vector(), d.of((1, 4, 10))
     costs[Cost.PASS_FIXED] *= scale
     costs[Cost.OFFLINE_FIXED] //= scale

@@ -1,0 +1,189 @@
+"""Per-CPU page lists: a stack per list in front of each zone.
+
+Sources: mm/page_alloc.c of Linux 5.10 and 6.1 (``rmqueue_bulk``, ``free_unref_page_commit``,
+``zone_highsize``) and 6.12 (``nr_pcp_alloc``, ``nr_pcp_high``, ``nr_pcp_free``,
+``free_pcppages_bulk``). What time does to a list (``decay_pcp_high`` and the drain of remote lists
+from the vmstat work, once a second) is left out: its pages stay in their zone either way.
+"""
+
+from collections import deque
+
+from engine.enums import Cell, Migratetype, PcpRule, ZoneKind
+from engine.reference.state import PCP_TYPES, Tuning, Zone
+from engine.reference.zone import Buddy
+
+BATCH_SCALE_MAX = 5
+"""CONFIG_PCP_BATCH_SCALE_MAX: how often a batch may double."""
+
+
+class PerCpu(Buddy):
+    """The layer of the per-CPU lists."""
+
+    # -- sizes --------------------------------------------------------------------------------
+
+    def _pcp_batch(self, zone: Zone) -> int:
+        """zone_batchsize."""
+        batch = min(zone.managed // 1024, 256) // 4
+        batch = max(batch, 1)
+        batch += batch // 2
+        return max((1 << (batch.bit_length() - 1)) - 1, 1)
+
+    def _self_tuned(self) -> bool:
+        """Whether lists grow and shrink by themselves (6.7+)."""
+        return self.table[Cell.PCP_RULE] == PcpRule.ZONE_EIGHTH
+
+    def _pcp_range(self, zone: Zone) -> tuple[int, int]:
+        """Least and greatest capacity of a CPU's lists by the profile's rule (zone_highsize)."""
+        fixed = int(self.table[Cell.PCP_HIGH_PAGES])
+        if fixed:
+            return fixed, fixed
+        batch = self._pcp_batch(zone)
+        if self.table[Cell.PCP_RULE] == PcpRule.BATCH_TIMES_6:
+            return 6 * batch, 6 * batch
+        cpus = max(sum(1 for n in self.shape.cpu_node if n == zone.node), 1)
+        least = max(zone.low // cpus, 4 * batch)
+        if self._self_tuned():
+            return least, max(zone.managed // 8 // cpus, least)
+        return least, least
+
+    def _refill_pages(self, zone: Zone, cpu: int, order: int) -> int:
+        """Folios that an empty list takes at once (nr_pcp_alloc; before it, a batch)."""
+        batch = self._pcp_batch(zone)
+        if not self._self_tuned():
+            return max(batch >> order, 2) if order else batch
+        tuning, (least, most) = zone.tuning[cpu], self._pcp_range(zone)
+        high = min(max(tuning.high, least), most)
+        pages = batch if order else batch << tuning.alloc_factor
+        if least != most and not zone.below_high:
+            high = min(high + pages, most)
+        tuning.high = high
+        if order:
+            return max(batch >> order, 2)
+        room = max(high - zone.pages_of(cpu, self.pb_pages) - batch, batch)
+        if pages <= room and tuning.alloc_factor < BATCH_SCALE_MAX:
+            tuning.alloc_factor += 1
+        return min(pages, room)
+
+    # -- taking -------------------------------------------------------------------------------
+
+    def _pcp_take(self, zone: Zone, cpu: int, mt: Migratetype) -> int:
+        """One base page through the CPU's list, refilled by a batch when empty; -1 if none."""
+        if zone.pcp_disabled or mt not in PCP_TYPES:
+            return self._rmqueue(zone, 0, mt)
+        return self._take_from(zone, cpu, zone.pcp[cpu][PCP_TYPES.index(mt)], 0, mt)
+
+    def _pcp_take_huge(self, zone: Zone, cpu: int, mt: Migratetype) -> int:
+        """One huge folio, through the CPU's list where the profile has one; -1 if none.
+
+        An empty list is filled by ``max(batch >> order, 2)`` (rmqueue_pcplist, 5.14+).
+        """
+        if zone.pcp_disabled or not self.table[Cell.PCP_THP]:
+            return self._rmqueue(zone, self.pbo, mt)
+        return self._take_from(zone, cpu, zone.pcp_huge[cpu], self.pbo, mt)
+
+    def _take_from(
+        self, zone: Zone, cpu: int, stack: deque[int], order: int, mt: Migratetype
+    ) -> int:
+        """One folio from a list, refilled when it is empty; -1 if the zone has none."""
+        zone.tuning[cpu].free_count >>= 1
+        if not stack:
+            for _ in range(self._refill_pages(zone, cpu, order)):
+                pfn = self._rmqueue(zone, order, mt)
+                if pfn < 0:
+                    break
+                stack.append(pfn)  # left end is taken first
+        return stack.popleft() if stack else -1
+
+    # -- freeing ------------------------------------------------------------------------------
+
+    def _free_base_page(self, pfn: int, cpu: int) -> None:
+        """free_unref_page: to the CPU's list, its oldest batch to the buddy when full."""
+        zone = self._zone_at(pfn)
+        mt = self.pb_mt[pfn >> self.pbo]
+        isolated = self.block_isolated[pfn // self.shape.block_pages]
+        if cpu < 0 or isolated or zone.pcp_disabled or mt not in PCP_TYPES:
+            self._free_chunk(pfn, 0)
+            return
+        which = PCP_TYPES.index(mt)
+        stack = zone.pcp[cpu][which]
+        stack.appendleft(pfn)
+        if self._self_tuned():
+            self._tune_after_free(zone, cpu, which, 1)
+        elif len(stack) >= self._pcp_range(zone)[0]:
+            for _ in range(min(self._pcp_batch(zone), len(stack))):
+                self._free_chunk(stack.pop(), 0)
+
+    def _free_huge(self, pfn: int, cpu: int) -> None:
+        """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
+        zone = self._zone_at(pfn)
+        isolated = self.block_isolated[pfn // self.shape.block_pages]
+        if cpu < 0 or isolated or zone.pcp_disabled or not self.table[Cell.PCP_THP]:
+            self._free_chunk(pfn, self.pbo)
+            return
+        stack = zone.pcp_huge[cpu]
+        stack.appendleft(pfn)
+        if self._self_tuned():
+            self._tune_after_free(zone, cpu, len(PCP_TYPES), self.pb_pages)
+        elif len(stack) * self.pb_pages >= self._pcp_range(zone)[0]:
+            self._free_chunk(stack.pop(), self.pbo)
+
+    def _tune_after_free(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
+        """free_unref_page_commit of 6.12 after the page was put on list ``which`` of a CPU.
+
+        A burst of frees gives back as many pages at once as were freed in a row; a list that is
+        full of a shorter burst may grow instead.
+        """
+        tuning, batch = zone.tuning[cpu], self._pcp_batch(zone)
+        tuning.alloc_factor >>= 1
+        if tuning.free_count < batch << BATCH_SCALE_MAX:
+            tuning.free_count += pages
+        count = zone.pages_of(cpu, self.pb_pages)
+        high = self._high_after_free(zone, tuning, count, batch)
+        if count < high:
+            return
+        self._free_bulk(zone, cpu, which, min(max(tuning.free_count, batch), high - batch))
+        if zone.below_high and self._above_high(zone):
+            zone.below_high = False
+
+    def _high_after_free(self, zone: Zone, tuning: Tuning, count: int, batch: int) -> int:
+        """nr_pcp_high: the capacity that counts now; the next one goes to ``tuning.high``."""
+        least, most = self._pcp_range(zone)
+        high = tuning.high = min(max(tuning.high, least), most)
+        if least == most:
+            return high
+        if zone.below_high:
+            tuning.high = max(high - max(tuning.free_count, batch), least)
+            return max(count, least)
+        if count >= high and tuning.high < tuning.free_count + batch:
+            tuning.high = min(max(tuning.free_count + batch, least), most)
+        return high
+
+    def _free_bulk(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
+        """free_pcppages_bulk: oldest first from list ``which``, then from the next ones."""
+        lists = [*zone.pcp[cpu], zone.pcp_huge[cpu]]
+        for i in range(len(lists)):
+            k = (which + i) % len(lists)
+            order = self.pbo if k == len(PCP_TYPES) else 0
+            while lists[k] and pages > 0:
+                self._free_chunk(lists[k].pop(), order)
+                pages -= 1 << order
+
+    def _above_high(self, zone: Zone) -> bool:
+        """zone_watermark_ok of the high mark for a base page of any zone."""
+        return zone.free_pages > zone.high + self._reserve(zone, ZoneKind.MOVABLE)
+
+    def _drain_pcp(self, zone: Zone) -> None:
+        """drain_all_pages of a zone: every list, oldest page first."""
+        for cpu, huge in zip(zone.pcp, zone.pcp_huge, strict=True):
+            for stack in cpu:
+                while stack:
+                    self._free_chunk(stack.pop(), 0)
+            while huge:
+                self._free_chunk(huge.pop(), self.pbo)
+
+    def _disable_pcp(self, zone: Zone) -> None:
+        """zone_pcp_disable: no lists, their grown capacity is forgotten."""
+        self._drain_pcp(zone)
+        zone.pcp_disabled = True
+        for tuning in zone.tuning:
+            tuning.high = 0

@@ -1,0 +1,148 @@
+"""Per-CPU lists that grow and shrink by themselves. Rules: ``engine.reference.percpu``.
+
+The row TUNING of a CPU's lists in a zone holds their capacity (T_HIGH), how often the next refill
+doubles (T_FACTOR) and the pages freed in a row (T_FREED).
+"""
+
+from engine.enums import Cell, PcpRule
+from engine.kernel import kernel
+from engine.stacks import HUGE, MOVABLE, TUNING, UNMOVABLE, drain_huge, pcp_drain, pcp_list
+from engine.state import (
+    FL_COUNT,
+    FL_HEAD,
+    FL_TAIL,
+    G_PBP,
+    TABLE,
+    Z_BELOW,
+    Z_FREE,
+    Z_HIGH,
+    Z_PCP_HIGH,
+    Z_PCP_LOW,
+    Z_RESERVE_2,
+)
+from engine.watermark import pcp_batch
+
+T_HIGH, T_FACTOR, T_FREED = FL_HEAD, FL_TAIL, FL_COUNT
+PCP_RULE, ZONE_EIGHTH = int(Cell.PCP_RULE), int(PcpRule.ZONE_EIGHTH)
+SCALE_MAX = 5
+"""CONFIG_PCP_BATCH_SCALE_MAX: how often a batch may double."""
+SHIFT_MAX = 31
+"""More halvings than any count has bits."""
+
+
+@kernel
+def self_tuned(h):
+    """Whether the profile's lists tune themselves."""
+    return h.g[TABLE + PCP_RULE] == ZONE_EIGHTH
+
+
+@kernel
+def capacity(h, z, u):
+    """Capacity that row u stands for, within the zone's limits."""
+    return min(max(h.fl[u, T_HIGH], h.zone[z, Z_PCP_LOW]), h.zone[z, Z_PCP_HIGH])
+
+
+@kernel
+def pages_on(h, z, cpu):
+    """Pages on all lists of a CPU in a zone."""
+    i = pcp_list(h, cpu, z, UNMOVABLE)
+    base = h.fl[i, FL_COUNT] + h.fl[i + MOVABLE, FL_COUNT]
+    return base + h.fl[i + HUGE, FL_COUNT] * h.g[G_PBP]
+
+
+@kernel
+def took(h, z, cpu, folios):
+    """Folios were taken from a CPU's lists, one by one."""
+    h.fl[pcp_list(h, cpu, z, TUNING), T_FREED] >>= min(folios, SHIFT_MAX)
+
+
+@kernel
+def refill_pages(h, z, cpu, order):
+    """Folios that an empty list takes at once (nr_pcp_alloc)."""
+    u, batch = pcp_list(h, cpu, z, TUNING), pcp_batch(h, z)
+    high = capacity(h, z, u)
+    pages = batch if order else batch << h.fl[u, T_FACTOR]
+    if h.zone[z, Z_PCP_LOW] != h.zone[z, Z_PCP_HIGH] and not h.zone[z, Z_BELOW]:
+        high = min(high + pages, h.zone[z, Z_PCP_HIGH])
+    h.fl[u, T_HIGH] = high
+    if order:
+        return max(batch >> order, 2)
+    room = max(high - pages_on(h, z, cpu) - batch, batch)
+    if pages <= room and h.fl[u, T_FACTOR] < SCALE_MAX:
+        h.fl[u, T_FACTOR] += 1
+    return min(pages, room)
+
+
+@kernel
+def full_at(h, z, cpu):
+    """Pages that may be freed one by one before a CPU's lists give some back."""
+    full = capacity(h, z, pcp_list(h, cpu, z, TUNING))
+    if h.zone[z, Z_BELOW]:
+        full = h.zone[z, Z_PCP_LOW]
+    return full - pages_on(h, z, cpu)
+
+
+@kernel
+def after_free(h, z, cpu, t, folios, pages):
+    """Account ``folios`` of ``pages`` each that came onto list t; only the last may fill it.
+
+    free_unref_page_commit: a burst gives back as many pages at once as were freed in a row.
+    """
+    u, batch = pcp_list(h, cpu, z, TUNING), pcp_batch(h, z)
+    h.fl[u, T_FACTOR] >>= min(folios, SHIFT_MAX)
+    least, most = h.zone[z, Z_PCP_LOW], h.zone[z, Z_PCP_HIGH]
+    count = pages_on(h, z, cpu)
+    high = capacity(h, z, u)
+    if h.zone[z, Z_BELOW] and least != most:
+        count_freed_below(h, z, u, batch, folios, pages)
+        high = max(count, least)
+    else:
+        count_freed(h, u, batch, folios, pages)
+        h.fl[u, T_HIGH] = high
+        need = h.fl[u, T_FREED] + batch
+        if least != most and count >= high and high < need:
+            h.fl[u, T_HIGH] = min(need, most)
+    if count < high:
+        return
+    free_bulk(h, z, cpu, t, min(max(h.fl[u, T_FREED], batch), high - batch))
+    if h.zone[z, Z_BELOW] and h.zone[z, Z_FREE] > h.zone[z, Z_HIGH] + h.zone[z, Z_RESERVE_2]:
+        h.zone[z, Z_BELOW] = 0
+
+
+@kernel
+def count_freed(h, u, batch, folios, pages):
+    """Count folios freed in a row, up to the most that are given back at once."""
+    most = batch << SCALE_MAX
+    if h.fl[u, T_FREED] < most:
+        freed = h.fl[u, T_FREED] + folios * pages
+        h.fl[u, T_FREED] = freed if folios == 1 else min(freed, most)
+
+
+@kernel
+def count_freed_below(h, z, u, batch, folios, pages):
+    """As ``count_freed`` in a zone below its high mark: each free also lowers the capacity."""
+    least = h.zone[z, Z_PCP_LOW]
+    high = capacity(h, z, u)
+    while folios > 0 and high > least:
+        count_freed(h, u, batch, 1, pages)
+        high = max(high - max(h.fl[u, T_FREED], batch), least)
+        folios -= 1
+    h.fl[u, T_HIGH] = high
+    if folios > 0:
+        count_freed(h, u, batch, folios, pages)
+
+
+@kernel
+def free_bulk(h, z, cpu, t, pages):
+    """free_pcppages_bulk: oldest first from list t, then from the next ones."""
+    for k in range(HUGE + 1):
+        at = (t + k) % (HUGE + 1)
+        i = pcp_list(h, cpu, z, at)
+        if at == HUGE:
+            while pages > 0 and h.fl[i, FL_COUNT] > 0:
+                drain_huge(h, z, i)
+                pages -= h.g[G_PBP]
+        elif pages > 0 and h.fl[i, FL_COUNT] > 0:
+            k_pages = min(pages, h.fl[i, FL_COUNT])
+            pcp_drain(h, z, i, k_pages)
+            pages -= k_pages
