@@ -110,6 +110,13 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         1,
         OfflineTarget,
     ),
+    Cell.GATHER_IN_ORDER: _flag(
+        "base pages that are unmapped together are freed first to last, not each batch last to"
+        " first"
+    ),
+    Cell.IOU_FOLIO_PINS: _flag(
+        "an io_uring buffer that consists of huge folios keeps one pin of each, not one per page"
+    ),
     Cell.PIN_ISOLATION: CellDoc(
         "what a pin does with a page that it cannot isolate because an offline has it on its list",
         0,
@@ -133,13 +140,6 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         0,
         2,
         FilePin,
-    ),
-    Cell.GATHER_IN_ORDER: _flag(
-        "base pages that are unmapped together are freed first to last, not each batch last to"
-        " first"
-    ),
-    Cell.IOU_FOLIO_PINS: _flag(
-        "an io_uring buffer that consists of huge folios keeps one pin of each, not one per page"
     ),
 }
 """Complete: one entry per ``Cell``."""

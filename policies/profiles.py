@@ -280,6 +280,15 @@ LINUX_6_12 = Profile(
             "mm/memory_hotplug.c do_migrate_range, 6.12.15: all memory nodes but the source, unless"
             " it is the sole one; observed on 6.12.117 (loops beside empty blocks of its own node)",
         ),
+        Cell.PIN_ISOLATION: Setting(
+            PinIsolation.WAIT,
+            "mm/gup.c __gup_longterm_locked, 6.12.117: -EAGAIN where a folio was not isolated, and"
+            " the loop has no bound (6.12.15 pinned such folios in place)",
+        ),
+        Cell.PIN_RETRIES: Setting(
+            1, "mm/gup.c migrate_longterm_unpinnable_folios, 6.12: one migrate_pages call"
+        ),
+        Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.12: waits for nothing"),
         Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_612),
         Cell.FILE_PIN: Setting(
             FilePin.REFUSED,

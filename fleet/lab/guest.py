@@ -51,8 +51,8 @@ class Boot:
 
 BOOTS: dict[tuple[str, int], Boot] = {
     # (kernel, nodes); managed and free pages of `zones` at boot: 5.10 197,275 and 187,328;
-    # 6.1 195,464 and 181,515; two nodes by `nodefree`: free 116.9 k + 69.9 k on 5.10,
-    # 111.8 k + 67.8 k on 6.1
+    # 6.1 195,464 and 181,515; 6.12 194,148 and 182,016; two nodes by `nodefree`: free
+    # 116.9 k + 69.9 k on 5.10, 111.8 k + 67.8 k on 6.1, 111.4 k + 69.6 k on 6.12
     ("5.10", 1): Boot(
         (14, 0, 0, 0, 0, 0, 50, 63), (6_820,), (352,), 0, (4, 4, 4, 6, 6, 5, 8, 6, 2, 2)
     ),
@@ -75,6 +75,13 @@ BOOTS: dict[tuple[str, int], Boot] = {
         (1_000, 250),
         480,
         (1, 2, 3, 1, 1, 0, 3, 2, 2, 1),
+    ),
+    ("6.12", 2): Boot(
+        (25, 0, 0, 1, 6, 0, 44, 63),
+        (3_280, 310),
+        (1_000, 250),
+        480,
+        (3, 2, 1, 2, 0, 2, 3, 1, 1, 1),
     ),
 }
 """What each kernel had taken, by number of nodes."""

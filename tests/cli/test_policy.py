@@ -26,7 +26,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "list")
     listing = json.loads(run(capsys, "list", "--format", "json"))
     assert list(listing) == ["profile", "pin_policy", "offline_policy", "sizing_preset"]
-    assert [p["name"] for p in listing["profile"]] == ["linux-5.10", "linux-6.1"]
+    assert [p["name"] for p in listing["profile"]] == ["linux-5.10", "linux-6.1", "linux-6.12"]
     assert [p["name"] for p in listing["pin_policy"]] == [p.name for p in PIN_POLICIES]
     names = [item["name"] for items in listing.values() for item in items]
     assert all(f"  {name}" in text for name in names)

@@ -71,7 +71,7 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         ("deny", 0, 0, PinFailure.PIN_IN_PLACE, 1, 0),
     ],
 )
-@pytest.mark.parametrize("profile", ["linux-5.10", "linux-6.1"])
+@pytest.mark.parametrize("profile", ["linux-5.10", "linux-6.1", "linux-6.12"])
 def test_pin_policy_cells(
     profile: str, pin: str, flags: int, migrates: int, failure: int, denied: int, hint: int
 ) -> None:
