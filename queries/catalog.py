@@ -31,6 +31,8 @@ SCHEMA_VERSION = 2
 
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}
 _PARTITIONS = (("arm", pa.string()), ("rep", pa.int32()), ("shard", pa.int32()))
+_Z = "1.959963984540054::DOUBLE"
+_WILSON_ROOT = f"{_Z} * sqrt(k * (n - k) / n + {_Z} * {_Z} / 4)"
 _MACROS = (
     "zone_name(zone) AS 'node' || (zone // 3) || ' '"
     " || ['DMA32', 'Normal', 'Movable'][(zone % 3 + 1)::BIGINT]",
@@ -38,11 +40,24 @@ _MACROS = (
     "errno_name(errno) AS CASE errno WHEN 0 THEN 'ok' WHEN 4 THEN 'EINTR' WHEN 11 THEN 'EAGAIN'"
     " WHEN 12 THEN 'ENOMEM' WHEN 14 THEN 'EFAULT' WHEN 16 THEN 'EBUSY' WHEN 22 THEN 'EINVAL'"
     " ELSE 'errno ' || errno END",
+    f"wilson_low(k, n) AS CASE WHEN n = 0 THEN NULL WHEN k = 0 THEN 0.0::DOUBLE"
+    f" ELSE (k + {_Z} * {_Z} / 2 - {_WILSON_ROOT}) / (n + {_Z} * {_Z}) END",
+    f"wilson_high(k, n) AS CASE WHEN n = 0 THEN NULL WHEN k = n THEN 1.0::DOUBLE"
+    f" ELSE (k + {_Z} * {_Z} / 2 + {_WILSON_ROOT}) / (n + {_Z} * {_Z}) END",
+    f"mean_low(x) AS avg(x) - {_Z} * stddev_samp(x) / sqrt(count(x))",
+    f"mean_high(x) AS avg(x) + {_Z} * stddev_samp(x) / sqrt(count(x))",
 )
 _QUERIES = ("SELECT", "EXPLAIN", "CALL", "MULTI")
 """DuckDB's names of statements that may be run (PIVOT is MULTI)."""
-MACROS = ("zone_name(zone)", "is_movable(zone)", "errno_name(errno)")
-"""What SQL may call besides DuckDB's own functions."""
+MACROS = (
+    "zone_name(zone)", "is_movable(zone)", "errno_name(errno)", "wilson_low(k, n)",
+    "wilson_high(k, n)", "mean_low(x)", "mean_high(x)",
+)  # fmt: skip
+"""What SQL may call besides DuckDB's own functions.
+
+The last four are ends of 95 % intervals: of a share k / n (Wilson, JASA 22 (1927)), and of a mean
+(normal, so of some tens of independent values; NULL of a single one).
+"""
 
 
 class QueryError(Exception):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest, norm
 
 from queries import reference
 from queries.catalog import MACROS, Catalog, QueryError
@@ -274,7 +275,19 @@ def test_macros_are_the_documented_ones(catalog: Catalog) -> None:
     ]
     errnos = catalog.query("SELECT errno_name(e) AS n FROM (VALUES (0), (16), (99)) AS v(e)")
     assert errnos["n"].to_pylist() == ["ok", "EBUSY", "errno 99"]
-    assert len(MACROS) == 3
+    sql = (
+        "SELECT wilson_low(k, n) AS low, wilson_high(k, n) AS high"
+        " FROM (VALUES (0, 9), (3, 40), (7, 7)) AS v(k, n)"
+    )
+    for row, (k, n) in zip(catalog.query(sql).to_pylist(), [(0, 9), (3, 40), (7, 7)], strict=True):
+        found = binomtest(k, n).proportion_ci(method="wilson")
+        assert (row["low"], row["high"]) == pytest.approx((found.low, found.high), rel=1e-9)
+    sql = "SELECT mean_low(x) AS low, mean_high(x) AS high FROM (VALUES (1), (2), (6)) AS v(x)"
+    (row,) = catalog.query(sql).to_pylist()
+    half = norm.ppf(0.975) * 7**0.5 / 3**0.5
+    assert (row["low"], row["high"]) == pytest.approx((3 - half, 3 + half), rel=1e-12)
+    assert catalog.query("SELECT wilson_low(0, 0) AS n").to_pylist() == [{"n": None}]
+    assert len(MACROS) == 7
 
 
 def test_reference_is_not_stale() -> None:
