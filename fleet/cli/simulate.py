@@ -125,7 +125,10 @@ def _say_size(scenario: "Scenario", settings: "Settings") -> None:
 
 
 def _say_result(scenario: "Scenario", finished: "Finished") -> None:
-    """Print one line per arm, where the run is and what to ask next."""
+    """Print one line per arm, the verdict, where the run is and what to ask next."""
+    from fleet.api import open_run
+    from fleet.report.show import print_text
+
     if finished.was_complete:
         print(f"{finished.path} is complete already", file=sys.stderr)
     width = max(len("arm"), *(len(arm) for arm in scenario.arms))
@@ -144,4 +147,6 @@ def _say_result(scenario: "Scenario", finished: "Finished") -> None:
             f"{sum(t.oom_kills for t in units):,}",
         )
         print(f"{arm:<{width}}  " + "  ".join(f"{cell:>12}" for cell in cells))
+    print()
+    print_text(open_run(finished.path).report()["verdict"], style="bold")
     print(f"\nrun   {finished.path}\nnext  fleet report {finished.path}")
