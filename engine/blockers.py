@@ -6,7 +6,7 @@ from engine.enums import BlockerClass, OfflineReason, Row
 from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
-from engine.pinrow import path_of
+from engine.pinrow import PATH_HUGETLB, path_of
 from engine.state import (
     AR_KIND,
     BK_RESERVED,
@@ -18,6 +18,7 @@ from engine.state import (
     G_BLOCK_PBS,
     G_NROWS,
     G_PBO,
+    G_PBP,
     NIL,
     O_ATTEMPT,
     O_NOROOM,
@@ -46,6 +47,7 @@ LONGTERM_PIN, SHORT_REFERENCE = int(BlockerClass.LONGTERM_PIN), int(BlockerClass
 NO_ROOM, SHUTTLE = int(BlockerClass.NO_ROOM), int(BlockerClass.HUGETLB_SHUTTLE)
 KERNEL_ZONE_PIN = int(BlockerClass.KERNEL_ZONE_PIN)
 UNMOVABLE = int(BlockerClass.UNMOVABLE)
+RESERVED_FOLIO, DISSOLVE = int(BlockerClass.HUGETLB_RESERVED), int(OfflineReason.DISSOLVE)
 
 
 @kernel
@@ -192,7 +194,12 @@ def emit_blockers(h, b, reason):
         return
     for pb in range(first, first + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]
-        if state == UNIFORM or state == FOLIO:
+        if reason == DISSOLVE:
+            if state == FOLIO and h.pb[pb, PB_OWN] == NIL:
+                pfn, path = pb << h.g[G_PBO], PATH_HUGETLB
+                if not add_blocker(h, start, b, RESERVED_FOLIO, pfn, h.g[G_PBP], -1, 0, path, -1):
+                    return
+        elif state == UNIFORM or state == FOLIO:
             if wanted(h, h.pb[pb, PB_OWN], reason) and not add_element(h, start, b, pb, reason):
                 return
         elif state == SPLIT:

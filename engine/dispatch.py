@@ -5,9 +5,10 @@ from engine.draw_kernel import below
 from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
-from engine.fault import grow_pool, mlock, read, touch
+from engine.fault import mlock, read, touch
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
 from engine.history import age, follow, stir
+from engine.hugetlb import grow_pool, set_pool
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
 from engine.landmarks import mark
@@ -88,7 +89,7 @@ FREE, UNMAP, EXIT, PIN = int(Op.FREE), int(Op.UNMAP), int(Op.EXIT), int(Op.PIN)
 UNPIN, HOLD, ONLINE, OFFLINE = int(Op.UNPIN), int(Op.HOLD), int(Op.ONLINE), int(Op.OFFLINE)
 SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
-MIN_FREE, IO = int(Op.MIN_FREE), int(Op.IO)
+MIN_FREE, IO, NR_HUGEPAGES = int(Op.MIN_FREE), int(Op.IO), int(Op.NR_HUGEPAGES)
 MLOCK, DIRTY = int(Op.MLOCK), int(Op.DIRTY)
 BACKWARDS = -2
 RUNS_PER_PAGEBLOCK = 16
@@ -259,6 +260,8 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
         return stir(h, a0, a1, a2)
     if op == POOL:
         return grow_pool(h, a0, a1)
+    if op == NR_HUGEPAGES:
+        return set_pool(h, a0, a1, a2)
     if op == IO:
         return set_io(h, a0, a1, a2, a3, a4)
     if op == MLOCK:

@@ -78,7 +78,7 @@ class Op(IntEnum):
     """Commands of ``Host.execute``: columns ``time_ns, op, a0..a5`` (int64)."""
 
     SPAWN = 1  # proc, cpu, oom_immune
-    MAP = 2  # area, proc, kind, pages, hinted
+    MAP = 2  # area, proc, kind, pages, flags (1: hinted, 2: MAP_NORESERVE)
     TOUCH = 3  # area, first, count, cpu (-1: the process's), node (-1: zonelist of the cpu's node)
     READ = 4  # area, first, count
     FREE = 5  # area, first, count, cpu (-1)
@@ -100,6 +100,7 @@ class Op(IntEnum):
     AGE = 21  # area, key, pages (to free in all), low, high (pages present), mix (of chunk sizes)
     CACHE = 22  # area, key, zone, churn, free (pages left free), mix; see engine.reference.history
     STIR = 23  # key, zone, millionths (permutes the used part of its max-order free lists)
+    NR_HUGEPAGES = 30  # node (-1: all), pages_2m (writes nr_hugepages), cpu
     IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
     MLOCK = 40  # area, on (faults all pages in; reclaim passes over them until it is off)
     DIRTY = 41  # area, on (page cache that is written back before it is dropped)
@@ -148,6 +149,7 @@ class BlockerClass(IntEnum):
     HUGETLB_SHUTTLE = 3
     KERNEL_ZONE_PIN = 4
     UNMOVABLE = 5
+    HUGETLB_RESERVED = 6
 
 
 class Incident(IntEnum):
@@ -239,6 +241,8 @@ class Cell(IntEnum):
     PIN_WAIT_NS = 34  # wait per page for its references to drop, before migrate_pages (0)
     FAULT_FLAG_SHMEM = 40  # 1: a pin's fault of a shmem page avoids ZONE_MOVABLE
     FILE_PIN = 41  # FilePin
+    HUGETLB_COUNTS_PAGES = 30  # 1: pgmigrate_success counts base pages of a hugetlb folio
+    HUGETLB_POOL_BATCHED = 31  # 1: nr_hugepages adds its pages at once, last one first (6.7)
 
 
 NR_CELLS = 64
@@ -273,6 +277,8 @@ class Counter(IntEnum):
     OFFLINE_PASSES = 15
     PAGEBLOCK_STEAL = 16
     HUGETLB_FAULT = 17
+    HTLB_BUDDY_ALLOC_SUCCESS = 22
+    HTLB_BUDDY_ALLOC_FAIL = 23
 
 
 NR_COUNTERS = 24

@@ -5,7 +5,6 @@ Rules as in ``engine.reference.memory``.
 
 from engine.allocate import (
     ALL_NODES,
-    alloc_huge,
     alloc_huge_again,
     find_zone,
     least_free,
@@ -29,6 +28,7 @@ from engine.elements import (
 )
 from engine.enums import Cell, Cost, Counter, Errno
 from engine.freelist import zone_of_pb
+from engine.hugepool import available, pool_take
 from engine.kernel import kernel
 from engine.landmarks import unmark
 from engine.memory import (
@@ -42,8 +42,6 @@ from engine.memory import (
     attach,
     block_of,
     cpu_of,
-    pool_put,
-    pool_take,
     range_ok,
 )
 from engine.pinrow import FAULTED, note_pin
@@ -66,6 +64,7 @@ from engine.state import (
     G_PBO,
     G_PBP,
     G_PINNING,
+    G_RESERVED,
     NIL,
     PS_STATE,
     RN_CNT,
@@ -224,7 +223,7 @@ def populate(h, a, first, count, cpu, node, pinning):
     """Write-fault every page of a range that is not present. Returns an errno."""
     kind = h.slot[a, AR_KIND]
     if kind == HUGETLB:
-        return populate_hugetlb(h, a, first, count, cpu, pinning)
+        return populate_hugetlb(h, a, first, count, cpu, node, pinning)
     hinted = h.slot[a, AR_HINT] and h.g[TABLE + HINTS]
     flag_base = hinted or (pinning and h.g[TABLE + base_flag(kind)])
     flag_huge = hinted or (pinning and h.g[TABLE + FLAG_THP])
@@ -256,16 +255,22 @@ def populate(h, a, first, count, cpu, node, pinning):
 
 
 @kernel
-def populate_hugetlb(h, a, first, count, cpu, pinning):
-    """Take pool folios for absent chunks; EFAULT when the pool has none."""
+def populate_hugetlb(h, a, first, count, cpu, node, pinning):
+    """Take pool folios for absent chunks; EFAULT when the pool has none for them."""
     pbp = h.g[G_PBP]
     flagged = pinning and h.g[TABLE + FLAG_HUGETLB] != 0
+    start = h.small[CPUS + cpu] if node < 0 else node
     chunk = first - first % pbp
     while chunk < first + count:
-        if is_hole(h, locate(h, a, chunk)):
-            pb = pool_take(h, h.small[CPUS + cpu], ALL_NODES, flagged)
+        hole = locate(h, a, chunk)
+        if is_hole(h, hole):
+            reserved = is_zero(h, hole)
+            pb = NIL
+            if reserved or available(h) > 0:
+                pb = pool_take(h, start, ALL_NODES, flagged)
             if pb == NIL:
                 return EFAULT
+            h.g[G_RESERVED] -= reserved
             h.pbs[pb, PS_STATE] = FOLIO
             attach(h, a, chunk, pb)
             h.g[COUNTERS + HUGETLB_FAULT] += 1
@@ -308,18 +313,3 @@ def mlock(h, a, on):
     pages = h.slot[a, AR_PAGES]
     h.g[T_PAGES] = pages
     return populate(h, a, 0, pages, cpu_of(h, a, -1), -1, False)
-
-
-@kernel
-def grow_pool(h, node, folios):
-    """POOL: write nr_hugepages of a node; ENOMEM when it falls short (what fits stays)."""
-    if not 0 <= node < h.g[G_NNODES] or folios <= 0:
-        return EINVAL
-    for _ in range(folios):
-        request(h, node, 1 << node, True, 0, -1, False)
-        pb = alloc_huge(h, h.g[G_PBO])
-        if pb == NIL:
-            return ENOMEM
-        pool_put(h, pb)
-        h.g[T_PAGES] += h.g[G_PBP]
-    return OK

@@ -14,7 +14,7 @@ from engine.dispatch import (
     run,
     set_landmarks,
 )
-from engine.enums import NR_PATHS, AreaKind
+from engine.enums import NR_PATHS, ZONES_PER_NODE, AreaKind
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
@@ -50,6 +50,7 @@ from engine.state import (
     G_PBP,
     G_PCP,
     G_PERM,
+    G_RESERVED,
     G_RUNS,
     G_RUNTOP,
     ISOLATED,
@@ -83,6 +84,9 @@ from engine.state import (
     Z_MIN,
     Z_PCP,
     Z_POOL,
+    Z_POOL_FREE,
+    Z_POOL_SURPLUS,
+    Z_POOL_TOTAL,
     Z_PRESENT,
     ZERO,
     H,
@@ -270,8 +274,8 @@ class Host:
     def area(self, slot: int) -> Int64:
         """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
 
-        pfn -1: absent, -2: zero page (step 0); step +1 or -1: direction of the pfns of base pages;
-        step 2: one huge folio.
+        pfn -1: absent, -2: zero page, -3: absent, a folio of the hugetlb pool is reserved (step 0);
+        step +1 or -1: direction of the pfns of base pages; step 2: one huge folio.
         """
         h, index = self._h, 0
         out: list[list[int]] = []
@@ -281,7 +285,21 @@ class Host:
             _append(out, index, pages, first, step)
             index += pages
             ref = self._next(ref)
-        return np.array(out, np.int64).reshape(-1, 4)
+        extents = np.array(out, np.int64).reshape(-1, 4)
+        if h.slot[slot, AR_KIND] == AreaKind.HUGETLB:
+            extents[extents[:, 2] == -2, 2] = -3
+        return extents
+
+    def pool(self) -> Int64:
+        """int64[nr_nodes, 4]: hugetlb folios of a node: all, free, surplus, and reserved.
+
+        Reservations are the host's, of no node: all of them stand in the first row.
+        """
+        h = self._h
+        out = np.zeros((int(h.g[G_NNODES]), 4), np.int64)
+        out[:, :3] = h.zone[::ZONES_PER_NODE, [Z_POOL_TOTAL, Z_POOL_FREE, Z_POOL_SURPLUS]]
+        out[0, 3] = h.g[G_RESERVED]
+        return out
 
     def _extent(self, ref: int) -> tuple[int, int, int]:
         """First pfn in virtual order, pages and step of an element."""

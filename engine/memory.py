@@ -1,4 +1,4 @@
-"""Areas and processes of a fast host: attaching, freeing, exit, unpinning, the hugetlb pool.
+"""Areas and processes of a fast host: attaching, freeing, exit, unpinning.
 
 Rules as in ``engine.reference.memory``.
 """
@@ -12,6 +12,7 @@ from engine.elements import (
     drop_run,
     is_folio,
     is_hole,
+    is_zero,
     join_around,
     length,
     locate,
@@ -23,7 +24,7 @@ from engine.elements import (
     unzero_range,
     whole_again,
 )
-from engine.enums import AreaKind, Cell, Cost, Counter, Errno
+from engine.enums import AreaKind, Cost, Counter, Errno
 from engine.freelist import free_pb
 from engine.gather import (
     begin_gather,
@@ -33,6 +34,7 @@ from engine.gather import (
     give_back_folios,
     look_ahead,
 )
+from engine.hugepool import free_hugetlb, reserve_folios
 from engine.kernel import kernel
 from engine.percpu import free_base
 from engine.stacks import whole_run
@@ -56,7 +58,6 @@ from engine.state import (
     BK_FILE,
     BK_ISO,
     BK_KERNEL,
-    BK_NODE,
     BK_PINNED,
     BK_USED,
     BK_ZONE,
@@ -71,13 +72,12 @@ from engine.state import (
     G_NCPUS,
     G_NDIRTY,
     G_NFILES,
-    G_NNODES,
     G_PBP,
+    G_RESERVED,
     IO_MANY,
     IO_PAGES,
     NIL,
     PB_AUX,
-    PB_NEXT,
     PB_OWN,
     PIN_BITS,
     PIN_MASK,
@@ -97,20 +97,20 @@ from engine.state import (
     RS_STATE,
     T_LATENCY,
     T_PAGES,
-    TABLE,
     UNIFORM,
     UNUSED,
     Z_FILE,
     Z_PCPOFF,
-    Z_POOL,
 )
 
 ANON, THP, FILE, KERNEL, HUGETLB, SHMEM = range(6)
 OK, EINVAL, EBUSY, EFAULT = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.EFAULT)
+ENOMEM = int(Errno.ENOMEM)
 RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
 FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
 UNPIN_4K, UNPIN_2M = int(Cost.UNPIN_4K), int(Cost.UNPIN_2M)
-ISOLATED_UNPINNABLE = int(Cell.ISOLATED_UNPINNABLE)
+HINTED, NORESERVE = 1, 2
+"""Bits of MAP's flags."""
 KINDS = len(AreaKind)
 
 
@@ -224,7 +224,7 @@ def free_element(h, a, ref, cpu):
     if is_folio(h, ref):
         count_freed_folios(h, a, pb, 1)
         if h.slot[a, AR_KIND] == HUGETLB:
-            pool_put(h, pb)
+            free_hugetlb(h, pb, cpu)
         else:
             give_back_folio(h, pb, cpu)
         return
@@ -297,6 +297,8 @@ def release_area(h, a, cpu):
     while ref != NIL:
         following = nxt(h, ref)
         if is_hole(h, ref):
+            if h.slot[a, AR_KIND] == HUGETLB and is_zero(h, ref):
+                h.g[G_RESERVED] -= length(h, ref) // h.g[G_PBP]
             drop_run(h, -2 - ref)
         elif is_folio(h, ref) and h.slot[a, AR_KIND] != HUGETLB:
             following, folios = give_back_folios(h, ref, cpu)
@@ -350,14 +352,17 @@ def spawn(h, p, cpu, immune):
 
 
 @kernel
-def map_area(h, a, p, kind, pages, hinted):
+def map_area(h, a, p, kind, pages, flags):
     """MAP."""
     if a < 0 or area_ok(h, a) or not proc_ok(h, p) or pages <= 0 or not 0 <= kind < KINDS:
         return EINVAL
     if kind == HUGETLB and pages % h.g[G_PBP]:
         return EINVAL
+    reserving = kind == HUGETLB and not flags & NORESERVE
+    if reserving and not reserve_folios(h, pages // h.g[G_PBP]):
+        return ENOMEM
     h.slot[a, AR_KIND] = kind
-    h.slot[a, AR_HINT] = 1 if hinted else 0
+    h.slot[a, AR_HINT] = flags & HINTED
     h.slot[a, AR_PROC] = p
     h.slot[a, AR_PAGES] = pages
     h.slot[a, AR_PRESENT] = 0
@@ -373,7 +378,7 @@ def map_area(h, a, p, kind, pages, hinted):
     left = pages
     while left > 0:  # a hole's length is an int32
         k = min(left, 1 << 30)
-        chain_insert_before(h, a, NIL, new_hole(h, k, False))
+        chain_insert_before(h, a, NIL, new_hole(h, k, reserving))
         left -= k
     if kind == FILE:
         h.slot[h.g[G_NFILES], AR_FILES] = a
@@ -403,7 +408,8 @@ def free_range(h, a, first, count, cpu):
         return EBUSY
     h.g[T_PAGES] = count
     release_range(h, a, first, count, cpu_of(h, a, cpu))
-    unzero_range(h, a, first, count)
+    if h.slot[a, AR_KIND] != HUGETLB:  # what is reserved stays so
+        unzero_range(h, a, first, count)
     return OK
 
 
@@ -490,62 +496,6 @@ def unpin_folios(h, a, first, count):
         folios += 1
     h.g[T_LATENCY] += folios * h.g[COSTS + UNPIN_2M]
     return folios
-
-
-# -- hugetlb pool ---------------------------------------------------------------------------------
-
-
-@kernel
-def pool_put(h, pb):
-    """enqueue_huge_page: the freed folio is the next one taken on its node."""
-    node = h.blk[block_of(h, pb), BK_NODE]
-    h.pbs[pb, PS_STATE] = FOLIO
-    h.pbs[pb, PS_FLAG] = 0
-    h.pb[pb, PB_OWN] = NIL
-    h.pb[pb, PB_AUX] = 0
-    h.pb[pb, PB_NEXT] = h.zone[(node) * 3, Z_POOL]
-    h.zone[(node) * 3, Z_POOL] = pb
-    count_used(h, NIL, pb, h.g[G_PBP])
-
-
-@kernel
-def pool_remove(h, pb):
-    """Take a folio out of its node's pool."""
-    node = h.blk[block_of(h, pb), BK_NODE]
-    if h.zone[(node) * 3, Z_POOL] == pb:
-        h.zone[(node) * 3, Z_POOL] = h.pb[pb, PB_NEXT]
-    else:
-        q = h.zone[(node) * 3, Z_POOL]
-        while h.pb[q, PB_NEXT] != pb:
-            q = h.pb[q, PB_NEXT]
-        h.pb[q, PB_NEXT] = h.pb[pb, PB_NEXT]
-    count_used(h, NIL, pb, -h.g[G_PBP])
-
-
-@kernel
-def unpinnable(h, pb):
-    """Whether a long-term pin must not take pages of this pageblock."""
-    b = block_of(h, pb)
-    if h.blk[b, BK_ZONE] % 3 == 2:
-        return True
-    return h.blk[b, BK_ISO] != 0 and h.g[TABLE + ISOLATED_UNPINNABLE] != 0
-
-
-@kernel
-def pool_take(h, start, mask, pinnable):
-    """dequeue_huge_page_nodemask: a free folio from the first node that has one, or NIL."""
-    n = h.g[G_NNODES]
-    for k in range(n):
-        node = (start + k) % n
-        if not (mask >> node) & 1:
-            continue
-        pb = h.zone[(node) * 3, Z_POOL]
-        while pb != NIL:
-            if not (pinnable and unpinnable(h, pb)):
-                pool_remove(h, pb)
-                return pb
-            pb = h.pb[pb, PB_NEXT]
-    return NIL
 
 
 @kernel

@@ -34,6 +34,8 @@ from engine.elements import (
 from engine.emit import add_move, emit_moves
 from engine.enums import Cell, Cost, Counter, Errno, MigrateReason, OfflineTarget
 from engine.freelist import free_pb
+from engine.hugepool import available, free_hugetlb, pool_find, pool_take, trade
+from engine.hugetlb import count_fresh
 from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import (
@@ -43,8 +45,6 @@ from engine.memory import (
     block_of,
     claim,
     count_used,
-    pool_put,
-    pool_take,
     range_ok,
     replace_folio,
     split_folio,
@@ -117,6 +117,8 @@ THP_SPLIT, CALLS = int(Counter.THP_MIGRATION_SPLIT), int(Counter.MIGRATE_PAGES_C
 MOVE_4K, MOVE_2M = int(Cost.MIGRATE_4K), int(Cost.MIGRATE_2M)
 FAIL_4K, FAIL_2M = int(Cost.MIGRATE_FAIL_4K), int(Cost.MIGRATE_FAIL_2M)
 TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
+COUNTS_PAGES = int(Cell.HUGETLB_COUNTS_PAGES)
+BUDDY_SUCCESS = int(Counter.HTLB_BUDDY_ALLOC_SUCCESS)
 OFFLINE_TARGET, FALLBACK = int(Cell.OFFLINE_TARGET), int(OfflineTarget.SAME_NODE_FALLBACK)
 THP_FAIL_PAGES, TRIES = int(Cell.THP_FAIL_PAGES), int(Cell.MIGRATE_TRIES)
 SYSCALL = int(MigrateReason.SYSCALL)
@@ -199,7 +201,8 @@ def count_moved(h, a, zone_from, pb, huge, pages):
     folios = 1 if huge else pages
     zone_to = h.blk[block_of(h, pb), BK_ZONE]
     add_move(h, moves_table(h), zone_from, zone_to, huge, folios, pages, cost)
-    h.g[COUNTERS + SUCCESS] += pages
+    one = h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + COUNTS_PAGES]
+    h.g[COUNTERS + SUCCESS] += 1 if one else pages
     h.g[T_MIGRATED] += pages
     if h.g[G_PINNING]:
         note_pin(h, a, pb, huge, MIGRATED, pages, cost)
@@ -400,29 +403,70 @@ def move_huge(h, a, pb, low_first):
 
 
 @kernel
-def move_hugetlb(h, a, pb):
-    """Move a hugetlb folio to a pool folio, or a fresh one. False: no target."""
-    start, mask = target_start(h, pb), target_mask(h, pb)
-    pinning = h.g[M_TARGET] == PIN
-    zone_from = h.blk[block_of(h, pb), BK_ZONE]
-    new = pool_take(h, start, mask, pinning)
-    if new != NIL:
-        replace_folio(h, a, pb, new)
-        pool_put(h, pb)
-        count_moved(h, a, zone_from, new, True, h.g[G_PBP])
-        return True
-    if pinning:
+def pool_target(h, pb):
+    """A pool folio that nobody has reserved, for a hugetlb folio of this call; or NIL."""
+    if available(h) <= 0:
+        return NIL
+    return pool_take(h, target_start(h, pb), target_mask(h, pb), h.g[M_TARGET] == PIN)
+
+
+@kernel
+def ask_fresh(h, pb):
+    """Set the request for a fresh hugetlb page: a pin's must come from the folio's own node."""
+    if h.g[M_TARGET] == PIN:
+        start = target_start(h, pb)
         request(h, start, 1 << start, False, h.g[M_CPU], h.g[M_PROC], False)
     else:
         ask_target(h, pb, True)
-    new = alloc_huge(h, h.g[G_PBO])
-    if new == NIL:
-        return False
+
+
+@kernel
+def cpu_of_call(h):
+    """The CPU whose lists take freed pages: none for an offline."""
+    return -1 if h.g[M_TARGET] == OFFLINE else h.g[M_CPU]
+
+
+@kernel
+def move_hugetlb(h, a, pb):
+    """Move a hugetlb folio to a pool folio, or a fresh one. False: no target."""
+    zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    new = pool_target(h, pb)
+    fresh = new == NIL
+    if fresh:
+        ask_fresh(h, pb)
+        new = alloc_huge(h, h.g[G_PBO])
+        count_fresh(h, new)
+        if new == NIL:
+            return False
     replace_folio(h, a, pb, new)
-    h.pbs[pb, PS_STATE] = UNUSED
-    free_pb(h, pb)
+    if fresh:
+        trade(h, pb, new)
+        free_huge(h, pb, cpu_of_call(h))
+    else:
+        free_hugetlb(h, pb, cpu_of_call(h))
     count_moved(h, a, zone_from, new, True, h.g[G_PBP])
     return True
+
+
+@kernel
+def try_held_hugetlb(h, a, pb):
+    """A held hugetlb folio: its target is taken and given back; without one the call ends."""
+    target = pool_target(h, pb)
+    if target != NIL:
+        free_hugetlb(h, target, cpu_of_call(h))
+    else:
+        ask_fresh(h, pb)
+        if has_room(h, h.g[G_PBO]):
+            h.g[COUNTERS + BUDDY_SUCCESS] += 1
+        else:
+            target = alloc_huge(h, h.g[G_PBO])
+            count_fresh(h, target)
+            if target == NIL:
+                abort_call(h, a, True)
+                return
+            h.pbs[target, PS_STATE] = UNUSED
+            free_pb(h, target)
+    again(h, a, True, 1)
 
 
 @kernel
@@ -436,6 +480,8 @@ def try_element(h, a, ref, low_first):
             move_huge(h, a, ref, low_first)
         else:
             move_base(h, a, ref, low_first)
+    elif h.slot[a, AR_KIND] == HUGETLB:
+        try_held_hugetlb(h, a, ref)
     elif huge:
         try_held_huge(h, a, ref)
     else:
@@ -445,15 +491,14 @@ def try_element(h, a, ref, low_first):
 @kernel
 def try_held_huge(h, a, pb):
     """A held huge folio: without room for a THP the call ends, as its split fails, too."""
-    if h.slot[a, AR_KIND] != HUGETLB:
-        ask_target(h, pb, True)
-        if not has_room(h, h.g[G_PBO]):
-            target = alloc_huge(h, h.g[G_PBO])
-            if target == NIL:
-                abort_call(h, a, True)
-                return
-            h.pbs[target, PS_STATE] = UNUSED
-            free_pb(h, target)
+    ask_target(h, pb, True)
+    if not has_room(h, h.g[G_PBO]):
+        target = alloc_huge(h, h.g[G_PBO])
+        if target == NIL:
+            abort_call(h, a, True)
+            return
+        h.pbs[target, PS_STATE] = UNUSED
+        free_pb(h, target)
     again(h, a, True, 1)
 
 
@@ -504,12 +549,21 @@ def end_call(h):
 
 
 @kernel
+def pool_offers(h):
+    """Whether the pool has a target for a hugetlb folio of a pin or of move_pages."""
+    mask = 1 << h.g[M_NODE] if h.g[M_TARGET] == NODE else ALL_NODES
+    return available(h) > 0 and pool_find(h, 0, mask, h.g[M_TARGET] == PIN) != NIL
+
+
+@kernel
 def finish_now(h):
     """The other tries of a call at one instant: what was held is held on every try."""
     if not h.g[M_ABORT]:
         tries = h.g[TABLE + TRIES] - 1
         h.g[M_LATENCY] += tries * h.g[M_AGAIN4] * h.g[COSTS + FAIL_4K]
         h.g[M_LATENCY] += tries * (h.g[M_AGAIN2] + h.g[M_AGAINT]) * h.g[COSTS + FAIL_2M]
+        if h.g[M_AGAIN2] and not pool_offers(h):
+            h.g[COUNTERS + BUDDY_SUCCESS] += tries * h.g[M_AGAIN2]
     end_call(h)
     h.g[T_LATENCY] += h.g[M_LATENCY]
 

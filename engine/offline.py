@@ -22,9 +22,10 @@ from engine.enums import (
     OfflineRule,
     Row,
 )
-from engine.freelist import add_row, free_pb, link, relist, unlist
+from engine.freelist import add_row, link, relist, unlist
+from engine.hugepool import dissolve
 from engine.kernel import kernel
-from engine.memory import HUGETLB, pool_remove
+from engine.memory import HUGETLB
 from engine.migrate import OFFLINE, begin_call, end_call, try_element
 from engine.percpu import disable_lists
 from engine.state import (
@@ -113,7 +114,6 @@ from engine.state import (
     SPLIT,
     TABLE,
     UNIFORM,
-    UNUSED,
     Z_FREE,
     Z_ISO,
     Z_MANAGED,
@@ -130,7 +130,7 @@ EAGAIN, EINTR = int(Errno.EAGAIN), int(Errno.EINTR)
 BAD_STATE, UNMOVABLE = int(OfflineReason.BAD_STATE), int(OfflineReason.UNMOVABLE)
 SIGNAL, MAX_ERRORS = int(OfflineReason.SIGNAL), int(OfflineReason.MAX_ERRORS)
 TIMEOUT, PIN_SEEN = int(OfflineReason.TIMEOUT), int(OfflineReason.PIN_SEEN)
-RUNNING = int(OfflineReason.RUNNING)
+RUNNING, DISSOLVE = int(OfflineReason.RUNNING), int(OfflineReason.DISSOLVE)
 TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
 RULE, RULE_NS = int(Cell.OFFLINE_RULE), int(Cell.OFFLINE_BOUND_NS)
 RULE_ERRORS, TRIES = int(Cell.OFFLINE_MAX_ERRORS), int(Cell.MIGRATE_TRIES)
@@ -572,21 +572,12 @@ def skip(h, k, until_ns):
 
 
 @kernel
-def dissolve(h, start, stop):
-    """Return the free hugetlb folios of a block to the buddy, pool by pool, oldest first."""
-    for node in range(h.g[G_NNODES]):
-        while True:
-            oldest = NIL
-            pb = h.zone[(node) * 3, Z_POOL]
-            while pb != NIL:
-                if start <= pb < stop:
-                    oldest = pb
-                pb = h.pb[pb, PB_NEXT]
-            if oldest == NIL:
-                break
-            pool_remove(h, oldest)
-            h.pbs[oldest, PS_STATE] = UNUSED
-            free_pb(h, oldest)
+def dissolve_block(h, start, stop):
+    """dissolve_free_huge_pages of a block, ascending; False at one that is needed."""
+    for pb in range(start, stop):
+        if h.pbs[pb, PS_STATE] == FOLIO and h.pb[pb, PB_OWN] == NIL and not dissolve(h, pb):
+            return False
+    return True
 
 
 @kernel
@@ -597,7 +588,9 @@ def step_finish(h):
     start = b * h.g[G_BLOCK_PBS]
     h.g[O_PHASE] = SCAN
     h.g[O_CURSOR] = start
-    dissolve(h, start, start + h.g[G_BLOCK_PBS])
+    if not dissolve_block(h, start, start + h.g[G_BLOCK_PBS]):
+        end(h, EBUSY, DISSOLVE)
+        return
     if h.blk[b, BK_USED]:
         return
     pages = unlist(h, b)

@@ -35,6 +35,7 @@ from engine.enums import (
     Row,
 )
 from engine.fault import populate
+from engine.hugepool import unpinnable
 from engine.inflight import epoch_end, flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import (
@@ -52,7 +53,6 @@ from engine.memory import (
     cpu_of,
     range_ok,
     unpin,
-    unpinnable,
 )
 from engine.migrate import (
     PIN,
@@ -138,7 +138,7 @@ def pin(h, q, a, first, count, pinner, cpu):
     done = 0
     while done < count and errno == OK:
         size = min(unit, count - done)
-        errno = pin_call(h, a, first + done, size, cpu)
+        errno = pin_call(h, a, first + done, size, cpu, pinner)
         if errno == OK:
             done += size
             if h.slot[q, PN_AREA] == a:
@@ -178,23 +178,69 @@ def drop_pin(h):
 
 
 @kernel
-def pin_call(h, a, first, count, cpu):
+def pin_call(h, a, first, count, cpu, pinner):
     """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
     if h.slot[a, AR_KIND] == FILE and h.g[TABLE + FILE_PIN] == REFUSED:
         return EFAULT
-    errno, before = OK, h.g[TABLE + MIGRATES] == BEFORE
-    if before:
-        errno = check_and_migrate(h, a, first, count, cpu)
-    if errno == OK:
-        errno = populate(h, a, first, count, cpu, -1, True)
+    wanted, before = before_refused(h, a, first, count), h.g[TABLE + MIGRATES] == BEFORE
+    errno = OK
+    if before and wanted:
+        errno = check_and_migrate(h, a, first, wanted, cpu)
+        if errno != OK:
+            return errno
+    if wanted:
+        errno = populate(h, a, first, wanted, cpu, -1, True)
         if stopped(h):
             return EINTR
-    if errno == OK and not before:
+    if errno == OK and wanted == count and before:
+        take_pins(h, a, first, count)
+        return OK
+    if errno == OK and wanted == count:
         errno = check_and_migrate(h, a, first, count, cpu)
-    if errno != OK:
+        if errno == OK:
+            take_pins(h, a, first, count)
         return errno
-    take_pins(h, a, first, count)
-    return OK
+    if h.slot[a, AR_KIND] != HUGETLB:
+        return errno
+    return cut_short(h, a, first, count, cpu, pinner, errno == OK)
+
+
+@kernel
+def leading(h, a, first, count, present):
+    """Pages of a range before its first hole, or before its first unpinnable page."""
+    index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        hole = is_hole(h, ref)
+        if hole if present else not hole and unpinnable(h, block_pb(h, ref)):
+            return index - first
+        index = h.g[G_LPOS] + length(h, ref)
+    return count
+
+
+@kernel
+def before_refused(h, a, first, count):
+    """Pages of a range in front of a hugetlb folio that the pin refuses; the range as a rule."""
+    if h.slot[a, AR_KIND] != HUGETLB or not h.g[TABLE + MIGRATES] or h.g[TABLE + DENIED]:
+        return count
+    if h.g[TABLE + HUGETLB_MIGRATES]:
+        return count
+    return leading(h, a, first, count, False)
+
+
+@kernel
+def cut_short(h, a, first, count, cpu, pinner, refused):
+    """GUP of hugetlb memory ended at a folio that it could not have: let go of those before."""
+    got = before_refused(h, a, first, count) if refused else leading(h, a, first, count, True)
+    if got:
+        errno = check_and_migrate(h, a, first, got, cpu)
+        if errno != OK:
+            return errno
+        h.g[COUNTERS + ACQUIRED] += got
+        h.g[COUNTERS + RELEASED] += got
+    if refused and not (got and pinner == IO_URING):
+        return ENOMEM
+    return EFAULT
 
 
 @kernel
@@ -223,8 +269,6 @@ def check_and_migrate(h, a, first, count, cpu):
         return OK
     h.g[COUNTERS + ACQUIRED] += count
     h.g[COUNTERS + RELEASED] += count
-    if h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + HUGETLB_MIGRATES]:
-        return ENOMEM
     lost = isolate(h, a, first, count)
     h.g[G_LATER] = await_references(h, a, first, count)
     h.g[T_LATENCY] += h.g[G_LATER]
@@ -450,6 +494,9 @@ def hold(h, q, a, first, count):
         h.g[G_BUSY] = NIL
         if stopped(h):
             return EINTR
+    if h.slot[a, AR_KIND] == HUGETLB:  # no zero page: a read fault takes a folio, too
+        if populate(h, a, first, count, cpu_of(h, a, -1), -1, False) != OK:
+            return EFAULT
     present = present_in(h, a, first, count)
     anonymous = h.slot[a, AR_KIND] == ANON or h.slot[a, AR_KIND] == THP
     if present not in (0, count) or (present == 0 and not anonymous):

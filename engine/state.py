@@ -48,7 +48,7 @@ R_LOOSE = 5  # taken from one list, not yet on another
 # flags of runs and pageblocks
 DESC = 1  # virtual order is descending pfns (runs), chunk of maximal order (free pageblocks)
 ISOLATED = 2  # listed by a running migrate_pages call
-ZERO = 4  # hole: mapped to the zero page
+ZERO = 4  # hole: mapped to the zero page; of a hugetlb area: folios of the pool are reserved for it
 DEFERRED = 8  # tail of a THP that migrate_pages split: tried after everything else
 MAXORDER = 1
 
@@ -68,9 +68,11 @@ RING = 8
     Z_MANAGED, Z_FREE, Z_MIN, Z_LOW, Z_HIGH, Z_PRESENT, Z_PCP, Z_ISO, Z_PCPOFF, Z_FILE, Z_POOL,
     Z_RESERVE_1, Z_RESERVE_2, Z_BATCH, Z_PCP_HIGH,
     Z_FREED, _, Z_HUGE, Z_PASSES, Z_AHEAD, Z_THROUGH, Z_HUGE_PASSES, Z_HUGE_THROUGH,
-    Z_PCP_LOW, Z_BELOW, NR_ZONE_COLUMNS,
-) = range(26)  # fmt: skip
-"""Z_POOL of a node's first zone: first free hugetlb folio of the node. Z_RESERVE_1 to
+    Z_PCP_LOW, Z_BELOW,
+    Z_POOL_TOTAL, Z_POOL_FREE, Z_POOL_SURPLUS, Z_POOL_ADDED, NR_ZONE_COLUMNS,
+) = range(30)  # fmt: skip
+"""Z_POOL of a node's first zone: first free hugetlb folio of the node; Z_POOL_TOTAL to
+Z_POOL_ADDED count its folios (all, free, surplus, those a command adds). Z_RESERVE_1 to
 Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED on are
 ``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE). Z_PCP_LOW and Z_PCP_HIGH
 differ where per-CPU lists tune themselves; Z_BELOW: a request found it below the high mark."""
@@ -133,14 +135,16 @@ ACC_TOUCHED = 5
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
-    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER, SAVED,
-) = range(109)  # fmt: skip
+    G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
+    G_RESERVED, G_TURN_ALLOC, G_TURN_FREE, SAVED,
+) = range(112)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 TABLE = ZONELIST + 25
-"""SAVED: the M_ registers of a pass under way while a command acts between its tries. BELOW: free
-buddies by order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
+"""G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s. SAVED: the M_ registers of a pass
+under way while a command acts between its tries. BELOW: free buddies by order
+(``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS

@@ -141,5 +141,12 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         2,
         FilePin,
     ),
+    Cell.HUGETLB_COUNTS_PAGES: _flag(
+        "pgmigrate_success counts the base pages of a hugetlb page that moved, not one"
+    ),
+    Cell.HUGETLB_POOL_BATCHED: _flag(
+        "pages that nr_hugepages adds join the pool at once, last one first, so the first is taken"
+        " first"
+    ),
 }
 """Complete: one entry per ``Cell``."""

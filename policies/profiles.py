@@ -103,6 +103,14 @@ LINUX_5_10 = Profile(
             0,
             "fs/io_uring.c io_sqe_buffer_register, 5.10.35: every page stays pinned",
         ),
+        Cell.HUGETLB_COUNTS_PAGES: Setting(
+            0,
+            "mm/migrate.c migrate_pages, 5.10.35: nr_succeeded counts a huge page once; observed on"
+            " 5.10.223 (16 hugetlb pages a call: nr_succeeded=16)",
+        ),
+        Cell.HUGETLB_POOL_BATCHED: Setting(
+            0, "mm/hugetlb.c alloc_pool_huge_page, 5.10.35: each page is enqueued by itself"
+        ),
     },
 )
 
@@ -198,6 +206,14 @@ LINUX_6_1 = Profile(
             0,
             "io_uring/rsrc.c io_sqe_buffer_register, 6.1: every page stays pinned; observed on "
             "6.1.176",
+        ),
+        Cell.HUGETLB_COUNTS_PAGES: Setting(
+            1,
+            "mm/migrate.c migrate_pages, 6.1: nr_succeeded += nr_subpages; observed on 6.1.176 (16"
+            " hugetlb pages a call: nr_succeeded=8192)",
+        ),
+        Cell.HUGETLB_POOL_BATCHED: Setting(
+            0, "mm/hugetlb.c alloc_pool_huge_page, 6.1: each page is enqueued by itself"
         ),
     },
 )
@@ -304,6 +320,16 @@ LINUX_6_12 = Profile(
             1,
             "io_uring/rsrc.c io_coalesce_buffer, 6.12; observed on 6.12.117 (511 of 512 pins "
             "released per THP)",
+        ),
+        Cell.HUGETLB_COUNTS_PAGES: Setting(
+            1,
+            "mm/migrate.c migrate_hugetlbs, 6.12: nr_succeeded += nr_pages; observed on 6.12 (16"
+            " hugetlb pages a call: nr_succeeded=8192)",
+        ),
+        Cell.HUGETLB_POOL_BATCHED: Setting(
+            1,
+            "mm/hugetlb.c prep_and_add_allocated_folios, 6.12 (since commit d67e32f26713, 6.7):"
+            " the list is filled at its head and enqueued from there",
         ),
     },
 )

@@ -4,7 +4,7 @@
 --   kind {all, removal, probe} = all: which requests count, real ones, those on clones, or both
 -- Columns:
 --   arm: policies compared, in the order of the scenario
---   class: long-term pin, short reference, no room, hugetlb shuttle, kernel-zone pin or unmovable
+--   class: long-term pin, short reference, no room, hugetlb shuttle, kernel-zone pin, unmovable or reserved hugetlb
 --   path: fault path that put the pages there; null for kernel memory
 --   requests count: requests with such a blocker
 --   attempts count: attempts with such a blocker

@@ -22,6 +22,7 @@ ARITY = {
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
     Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
     Op.MIN_FREE: 1, Op.IO: 5, Op.MLOCK: 2, Op.DIRTY: 2, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 3,
+    Op.NR_HUGEPAGES: 3,
 }  # fmt: skip
 """Arguments each operation reads."""
 
@@ -49,7 +50,7 @@ class ReferenceHost(History):
             Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
             Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free", Op.IO: "_io",
             Op.MLOCK: "_mlock", Op.DIRTY: "_dirty",
-            Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir",
+            Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir", Op.NR_HUGEPAGES: "_set_pool",
         }  # fmt: skip
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:
@@ -179,8 +180,8 @@ class ReferenceHost(History):
     def area(self, slot: int) -> Int64:
         """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
 
-        pfn -1: absent, -2: zero page (step 0); step +1 or -1: direction of the pfns of base pages;
-        step 2: one huge folio.
+        pfn -1: absent, -2: zero page, -3: absent, a folio of the hugetlb pool is reserved (step 0);
+        step +1 or -1: direction of the pfns of base pages; step 2: one huge folio.
         """
         out: list[list[int]] = []
         pages = self.area_of[slot].pages
@@ -233,6 +234,20 @@ class ReferenceHost(History):
     def use_table(self, table: Int64) -> None:
         """Go on under another decision table (of the same profile: marks are not computed anew)."""
         self.table = [int(x) for x in table]
+
+    def pool(self) -> Int64:
+        """int64[nr_nodes, 4]: hugetlb folios of a node: all, free, surplus, and reserved.
+
+        Reservations are the host's, of no node: all of them stand in the first row.
+        """
+        rows = [
+            [total, len(free), surplus, 0]
+            for total, free, surplus in zip(
+                self.pool_total, self.free_pool, self.pool_surplus, strict=True
+            )
+        ]
+        rows[0][3] = self.pool_reserved
+        return np.array(rows, np.int64)
 
     def settle(self) -> None:
         """Nothing to do here: the fast host's memory has a layout."""

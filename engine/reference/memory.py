@@ -1,15 +1,16 @@
-"""Processes and areas: faults, freeing, exit, the hugetlb pool.
+"""Processes and areas: faults, freeing, exit.
 
 Sources: mm/memory.c (``do_anonymous_page``), mm/huge_memory.c
 (``do_huge_pmd_anonymous_page``; a write to the huge zero page falls back to base pages since
-5.8), mm/hugetlb.c (``dequeue_huge_page_nodemask``, ``enqueue_huge_page``).
+5.8), mm/hugetlb.c (``alloc_huge_page``, ``hugetlb_reserve_pages``).
 """
 
 from itertools import chain, repeat
 
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno, FaultPath
-from engine.reference.allocator import NOBODY, Allocator, Request
-from engine.reference.state import ABSENT, ZERO_PAGE, Area, Folio, PinRows, Process
+from engine.reference.allocator import Request
+from engine.reference.hugetlb import HugePool
+from engine.reference.state import ABSENT, RESERVED, ZERO_PAGE, Area, Folio, PinRows, Process
 
 PATH_OF = {
     AreaKind.ANON: FaultPath.ANON,
@@ -30,11 +31,11 @@ FLAG_CELL = {
 }
 GATHER_BATCHES = (8, *[510] * 19)
 """Pages of mmu_gather's batches: the one on the stack, then up to 19 of a page each."""
-POOL_AREA = -1
-"""Area of a free hugetlb folio."""
+NORESERVE = 2
+"""Bit of MAP's flags: MAP_NORESERVE (bit 0: hinted)."""
 
 
-class Memory(Allocator):
+class Memory(HugePool):
     """The layer of processes, areas and faults."""
 
     # -- processes and areas ------------------------------------------------------------------
@@ -46,17 +47,21 @@ class Memory(Allocator):
         self.proc_of[proc] = Process(cpu, bool(oom_immune))
         return Errno.OK
 
-    def _map(self, area: int, proc: int, kind: int, pages: int, hinted: int) -> Errno:
-        """Map an area; nothing is present yet."""
+    def _map(self, area: int, proc: int, kind: int, pages: int, flags: int) -> Errno:
+        """MAP: nothing is present yet; a hugetlb area reserves its folios, or is ENOMEM."""
         if area in self.area_of or area < 0 or proc not in self.proc_of or pages <= 0:
             return Errno.EINVAL
         if not 0 <= kind < len(AreaKind):
             return Errno.EINVAL
         if kind == AreaKind.HUGETLB and pages % self.pb_pages:
             return Errno.EINVAL
+        reserving = kind == AreaKind.HUGETLB and not flags & NORESERVE
+        if reserving and not self._reserve_folios(pages >> self.pbo):
+            return Errno.ENOMEM
         self.area_of[area] = Area(
-            AreaKind(kind), proc, bool(hinted), self.area_sequence, [ABSENT] * pages
-        )
+            AreaKind(kind), proc, bool(flags & 1), self.area_sequence,
+            [RESERVED if reserving else ABSENT] * pages,
+        )  # fmt: skip
         self.area_sequence += 1
         return Errno.OK
 
@@ -148,7 +153,7 @@ class Memory(Allocator):
         """Write-fault every page of a range that is not present."""
         area = self.area_of[slot]
         if area.kind == AreaKind.HUGETLB:
-            return self._populate_hugetlb(slot, first, count, cpu, pinning=pinning)
+            return self._populate_hugetlb(slot, first, count, cpu, node, pinning=pinning)
         hinted = area.hinted and bool(self.table[Cell.HINT_HONOURED])
         index, end = first, first + count
         while index < end:
@@ -238,7 +243,8 @@ class Memory(Allocator):
         while index < end:
             pfn = area.pages[index]
             if pfn < 0:
-                area.pages[index] = ABSENT
+                if pfn != RESERVED:
+                    area.pages[index] = ABSENT
                 index += 1
                 continue
             folio = self.owner[pfn]
@@ -270,7 +276,7 @@ class Memory(Allocator):
         huge = folio.order > 0
         self.tally.latency_ns += self.costs[Cost.FREE_2M if huge else Cost.FREE_4K]
         if huge and self.area_of[folio.area].kind == AreaKind.HUGETLB:
-            self._pool_put(folio.pfn)
+            self._free_hugetlb(folio.pfn, cpu)
         elif huge:
             self._free_huge(folio.pfn, cpu)
         else:
@@ -310,8 +316,13 @@ class Memory(Allocator):
         count = len(self.area_of[slot].pages)
         errno = self._free(slot, 0, count, -1)
         if errno == Errno.OK:
-            del self.area_of[slot]
+            self._forget_area(slot)
         return errno
+
+    def _forget_area(self, slot: int) -> None:
+        """Forget an empty area, and what it had reserved of the hugetlb pool."""
+        area = self.area_of.pop(slot)
+        self.pool_reserved -= area.pages.count(RESERVED) >> self.pbo
 
     def _exit(self, proc: int) -> Errno:
         """EXIT: pins of the process's areas, then the areas, in slot order."""
@@ -328,7 +339,7 @@ class Memory(Allocator):
             count = len(self.area_of[slot].pages)
             self.tally.pages += count
             self._release_range(slot, 0, count, self.proc_of[proc].cpu)
-            del self.area_of[slot]
+            self._forget_area(slot)
         del self.proc_of[proc]
 
     def _unpin(self, pin: int) -> Errno:
@@ -337,62 +348,29 @@ class Memory(Allocator):
 
     # -- hugetlb ------------------------------------------------------------------------------
 
-    def _pool_put(self, pfn: int) -> None:
-        """enqueue_huge_page: the freed folio is the next one taken on its node."""
-        folio = Folio(pfn, self.pbo, POOL_AREA, 0)
-        for i in range(self.pb_pages):
-            self.owner[pfn + i] = folio
-        self.pool[self._node_of(pfn)].append(pfn)
-
-    def _pool_take(self, nodes: list[int], *, pinnable: bool) -> int:
-        """dequeue_huge_page_nodemask: most recently freed folio of the first node; -1 if none."""
-        for node in nodes:
-            for pfn in reversed(self.pool[node]):
-                if pinnable and self._unpinnable(pfn):
-                    continue
-                self.pool[node].remove(pfn)
-                for i in range(self.pb_pages):
-                    del self.owner[pfn + i]
-                return pfn
-        return -1
-
-    def _unpinnable(self, pfn: int) -> bool:
-        """Whether a long-term pin must not take this page (is_pinnable_page)."""
-        zone = self._zone_at(pfn)
-        if zone.kind == 2:
-            return True
-        isolated = self.block_isolated[pfn // self.shape.block_pages]
-        return isolated and bool(self.table[Cell.ISOLATED_UNPINNABLE])
-
     def _populate_hugetlb(
-        self, slot: int, first: int, count: int, cpu: int, *, pinning: bool
+        self, slot: int, first: int, count: int, cpu: int, node: int, *, pinning: bool
     ) -> Errno:
-        """Take pool folios for absent chunks; EFAULT (SIGBUS) when the pool has none."""
-        nodes = self._nodes_from(self.shape.cpu_node[cpu])
+        """alloc_huge_page for absent chunks; EFAULT (SIGBUS) when the pool has none for them.
+
+        A chunk without a reservation of its own gets no folio that a mapping has reserved.
+        """
+        nodes = self._nodes_from(self.shape.cpu_node[cpu] if node < 0 else node)
         flagged = pinning and bool(self.table[Cell.FAULT_FLAG_HUGETLB])
         pages = self.area_of[slot].pages
         for chunk in range(first - first % self.pb_pages, first + count, self.pb_pages):
             if pages[chunk] >= 0:
                 continue
-            pfn = self._pool_take(nodes, pinnable=flagged)
+            reserved = pages[chunk] == RESERVED
+            pfn = -1
+            if reserved or self._available() > 0:
+                pfn = self._dequeue(nodes, pinnable=flagged)
             if pfn < 0:
                 return Errno.EFAULT
+            self.pool_reserved -= reserved
             folio = self._place(slot, chunk, pfn, self.pbo)
             self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_2M])
             self.counters[Counter.HUGETLB_FAULT] += 1
             self.tally.faulted_pages += self.pb_pages
             self.tally.latency_ns += self.costs[Cost.FAULT_2M]
-        return Errno.OK
-
-    def _grow_pool(self, node: int, folios: int) -> Errno:
-        """POOL: write nr_hugepages of a node; ENOMEM when it falls short (what fits stays)."""
-        if not 0 <= node < self.shape.nr_nodes or folios <= 0:
-            return Errno.EINVAL
-        request = self._request([node], True, 0, NOBODY, may_oom=False)
-        for _ in range(folios):
-            pfn = self._alloc(request, self.pbo)
-            if pfn < 0:
-                return Errno.ENOMEM
-            self._pool_put(pfn)
-            self.tally.pages += self.pb_pages
         return Errno.OK

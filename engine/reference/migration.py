@@ -110,34 +110,69 @@ class Migration(InFlight):
         call.moved += folio.pages
         call.moved_hugetlb += folio.pages if self._is_hugetlb(folio) else 0
         self.moves.add(zone_from, zone_to, folio.order, cost)
-        self.counters[Counter.PGMIGRATE_SUCCESS] += folio.pages
+        one = self._is_hugetlb(folio) and not self.table[Cell.HUGETLB_COUNTS_PAGES]
+        self.counters[Counter.PGMIGRATE_SUCCESS] += 1 if one else folio.pages
         self.tally.migrated_pages += folio.pages
         if folio.order and not self._is_hugetlb(folio):
             self.counters[Counter.THP_MIGRATION_SUCCESS] += 1
 
-    def _migrate_hugetlb(self, call: Call, folio: Folio, request: Request) -> bool:
-        """Move a hugetlb folio to a pool folio, or a fresh one. False: no target."""
-        nodes = self._target_nodes(call, folio)
-        pfn = self._pool_take(nodes, pinnable=call.target == Target.PIN)
+    def _fresh_request(self, call: Call, folio: Folio) -> Request:
+        """Zonelist of a fresh hugetlb page: a pin's must come from the folio's own node.
+
+        mm/hugetlb.h ``htlb_allow_alloc_fallback`` (6.12).
+        """
+        if call.target == Target.PIN:
+            own = [self._node_of(folio.pfn)]
+            return self._request(own, False, call.cpu, call.proc, may_oom=False)
+        return self._target_request(call, folio)
+
+    def _fresh_target(self, request: Request, order: int) -> int:
+        """alloc_migrate_huge_page: a fresh page for a hugetlb folio, or -1."""
+        pfn = self._alloc(request, order)
+        self.counters[
+            Counter.HTLB_BUDDY_ALLOC_FAIL if pfn < 0 else Counter.HTLB_BUDDY_ALLOC_SUCCESS
+        ] += 1
+        return pfn
+
+    def _migrate_hugetlb(self, call: Call, folio: Folio) -> Errno:
+        """unmap_and_move_huge_page: to a pool folio that nobody has reserved, or to a fresh one.
+
+        The target is taken before the reference count is looked at, and given back if somebody
+        holds the folio; without a target the call ends (-ENOMEM).
+        """
+        cpu = -1 if call.target == Target.OFFLINE else call.cpu
+        nodes, pinnable = self._target_nodes(call, folio), call.target == Target.PIN
+        request = self._fresh_request(call, folio)
+        pfn = self._dequeue(nodes, pinnable=pinnable) if self._available() > 0 else -1
+        if folio.held:
+            if pfn >= 0:
+                self._free_hugetlb(pfn, cpu)
+            elif self._has_room(request, folio.order):
+                self.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS] += 1
+            elif (pfn := self._fresh_target(request, folio.order)) >= 0:
+                self._free_chunk(pfn, folio.order)
+            else:
+                return Errno.ENOMEM
+            return Errno.EAGAIN
         if pfn >= 0:
             self._move(call, folio, pfn)
-            self._pool_put(folio.pfn)
-            return True
-        if call.target == Target.PIN:  # htlb_allow_alloc_fallback: the same node only
-            own = [self._node_of(folio.pfn)]
-            request = self._request(own, False, call.cpu, call.proc, may_oom=False)
-        pfn = self._alloc(request, folio.order)
+            self._free_hugetlb(folio.pfn, cpu)
+            return Errno.OK
+        pfn = self._fresh_target(request, folio.order)
         if pfn < 0:
-            return False
+            return Errno.ENOMEM
         self._move(call, folio, pfn)
-        self._free_chunk(folio.pfn, folio.order)
-        return True
+        self._trade(folio.pfn, pfn)
+        self._free_huge(folio.pfn, cpu)
+        return Errno.OK
 
     def _migrate_one(self, call: Call, folio: Folio) -> Errno:
         """unmap_and_move of one folio: OK, EAGAIN (held) or ENOMEM (no target)."""
+        if self._is_hugetlb(folio):
+            return self._migrate_hugetlb(call, folio)
         request = self._target_request(call, folio)
         flights = self._flights(folio)
-        if flights or (folio.held and not self._is_hugetlb(folio)):
+        if flights or folio.held:
             errno = Errno.EAGAIN
             if not self._has_room(request, folio.order):
                 pfn = self._alloc(request, folio.order)
@@ -147,10 +182,6 @@ class Migration(InFlight):
             # a base page without a target would have stayed in any case
             call.in_flight += flights > 0 and (errno == Errno.EAGAIN or folio.order > 0)
             return errno
-        if folio.held:
-            return Errno.EAGAIN
-        if self._is_hugetlb(folio):
-            return Errno.OK if self._migrate_hugetlb(call, folio, request) else Errno.ENOMEM
         pfn = self._alloc(request, folio.order)
         if pfn < 0:
             return Errno.ENOMEM
@@ -223,8 +254,17 @@ class Migration(InFlight):
             for folio in call.pending:
                 cost = Cost.MIGRATE_FAIL_2M if folio.order else Cost.MIGRATE_FAIL_4K
                 call.latency_ns += self.costs[cost] * (self.table[Cell.MIGRATE_TRIES] - 1)
+            self._count_fresh_tries(call)
         self._migrate_end(call)
         self.tally.latency_ns += call.latency_ns
+
+    def _count_fresh_tries(self, call: Call) -> None:
+        """Fresh pages that the later tries of a call take for held hugetlb folios and give back."""
+        held = sum(self._is_hugetlb(f) for f in call.pending)
+        nodes = [call.node] if call.target == Target.NODE else list(range(self.shape.nr_nodes))
+        if held and not self._offers(nodes, pinnable=call.target == Target.PIN):
+            tries = self.table[Cell.MIGRATE_TRIES] - 1
+            self.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS] += tries * held
 
     def _emit_moves(self, reason: MigrateReason, slot: int, moves: Moves) -> None:
         """One MIGRATION row per (zone from, zone to, folio order), sorted."""

@@ -24,7 +24,8 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import NOBODY
-from engine.reference.memory import PATH_OF, POOL_AREA
+from engine.reference.hugetlb import POOL_AREA
+from engine.reference.memory import PATH_OF
 from engine.reference.migration import Call, Target
 from engine.reference.pinning import Pinning
 from engine.reference.state import Folio, Moves
@@ -264,15 +265,17 @@ class Offlining(Pinning):
         return sum(f.pages for f in self._folios_in(block) if self._is_hugetlb(f))
 
     def _step_finish(self, off: Offline) -> None:
-        """DISSOLVE free hugetlb folios, TEST, COMMIT; or start over from the block's start."""
+        """DISSOLVE free hugetlb folios, TEST, COMMIT; or start over from the block's start.
+
+        dissolve_free_huge_pages goes in pfn order and stops at the first one that is needed for a
+        reservation; what was dissolved before has left the pool.
+        """
         first, end = self._span(off)
         off.phase, off.cursor = Phase.SCAN, first
-        for folios in self.pool:
-            for pfn in [p for p in folios if first <= p < end]:
-                folios.remove(pfn)
-                for i in range(self.pb_pages):
-                    del self.owner[pfn + i]
-                self._free_chunk(pfn, self.pbo)
+        for folio in self._folios_in(off.block):
+            if folio.area == POOL_AREA and not self._dissolve(folio.pfn):
+                self._end(off, Errno.EBUSY, OfflineReason.DISSOLVE)
+                return
         if any(pfn in self.owner for pfn in range(first, end)):
             return
         zone = self.zone[off.zone]
@@ -323,8 +326,9 @@ class Offlining(Pinning):
         last: list[int] | None = None
         rows: list[list[int]] = []
         for folio in folios:
-            if folio.area == POOL_AREA and reason != OfflineReason.UNMOVABLE:
-                continue
+            if (folio.area == POOL_AREA) != (reason == OfflineReason.DISSOLVE):
+                if reason != OfflineReason.UNMOVABLE:
+                    continue
             row = self._blocker(off, reason, folio)
             if row[2] == BlockerClass.NO_ROOM and not off.no_room:
                 continue  # it would have moved, had the offline gone on
@@ -349,6 +353,8 @@ class Offlining(Pinning):
         references = folio.references + self._flights(folio)
         if reason == OfflineReason.UNMOVABLE:
             cls = BlockerClass.UNMOVABLE
+        elif folio.area == POOL_AREA:
+            cls = BlockerClass.HUGETLB_RESERVED
         elif folio.pins:
             kernel = self.block_zone[off.block] % len(ZoneKind) != ZoneKind.MOVABLE
             cls = BlockerClass.KERNEL_ZONE_PIN if kernel else BlockerClass.LONGTERM_PIN
@@ -359,6 +365,8 @@ class Offlining(Pinning):
         else:
             cls = BlockerClass.NO_ROOM
         path = PATH_OF.get(kind, FaultPath.ANON) if kind is not None else FaultPath.ANON
+        if cls == BlockerClass.HUGETLB_RESERVED:
+            path = FaultPath.HUGETLB
         if path == FaultPath.THP and folio.order == 0:
             path = FaultPath.ANON
         pin = self._pin_over(folio)

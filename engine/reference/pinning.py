@@ -51,7 +51,7 @@ class Pinning(Migration):
             while taken.count < count and errno == Errno.OK:
                 start = first + taken.count
                 size = min(unit, first + count - start)
-                errno = self._pin_call(slot, start, size, cpu, rows)
+                errno = self._pin_call(slot, start, size, cpu, pinner, rows)
                 if errno == Errno.OK:
                     taken.count += size
             if errno == Errno.OK and self._refuses_file(slot, pinner):
@@ -90,22 +90,72 @@ class Pinning(Migration):
         unit = self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
         return -(-count // unit)
 
-    def _pin_call(self, slot: int, first: int, count: int, cpu: int, rows: PinRows) -> Errno:
+    def _pin_call(
+        self, slot: int, first: int, count: int, cpu: int, pinner: int, rows: PinRows
+    ) -> Errno:
         """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
         file = self.area_of[slot].kind == AreaKind.FILE
         if file and self.table[Cell.FILE_PIN] == FilePin.REFUSED:
             return Errno.EFAULT
-        errno, before = Errno.OK, self.table[Cell.PIN_MIGRATES] == PinMigrates.BEFORE_FAULTS
-        if before:
+        before = self.table[Cell.PIN_MIGRATES] == PinMigrates.BEFORE_FAULTS
+        wanted, errno = self._before_refused(slot, first, count), Errno.OK
+        if before and wanted:
+            errno = self._check_and_migrate(slot, first, wanted, cpu, rows)
+            if errno != Errno.OK:
+                return errno
+        if wanted:
+            errno = self._populate(slot, first, wanted, cpu, -1, pinning=True)
+        if errno == Errno.OK and wanted == count and before:
+            self._take_pins(slot, first, count, rows)
+            return Errno.OK
+        if errno == Errno.OK and wanted == count:
             errno = self._check_and_migrate(slot, first, count, cpu, rows)
-        if errno == Errno.OK:
-            errno = self._populate(slot, first, count, cpu, -1, pinning=True)
-        if errno == Errno.OK and not before:
-            errno = self._check_and_migrate(slot, first, count, cpu, rows)
-        if errno != Errno.OK:
+            if errno == Errno.OK:
+                self._take_pins(slot, first, count, rows)
             return errno
-        self._take_pins(slot, first, count, rows)
-        return Errno.OK
+        if self.area_of[slot].kind != AreaKind.HUGETLB:
+            return errno
+        return self._cut_short(slot, first, count, cpu, pinner, rows, refused=errno == Errno.OK)
+
+    def _before_refused(self, slot: int, first: int, count: int) -> int:
+        """Pages of a range in front of a hugetlb folio that the pin refuses; the range as a rule.
+
+        mm/hugetlb.c ``follow_hugetlb_page`` of 6.1 takes an unpinnable folio for a bug: a warning
+        and -ENOMEM instead of a migration.
+        """
+        refuses = self.table[Cell.PIN_MIGRATES] and not self.table[Cell.PIN_DENIED]
+        if self.area_of[slot].kind != AreaKind.HUGETLB or not refuses:
+            return count
+        if self.table[Cell.HUGETLB_PIN_MIGRATES]:
+            return count
+        for i, pfn in enumerate(self.area_of[slot].pages[first : first + count]):
+            if pfn >= 0 and self._unpinnable(pfn):
+                return i
+        return count
+
+    def _cut_short(
+        self, slot: int, first: int, count: int, cpu: int, pinner: int, rows: PinRows,
+        *, refused: bool,
+    ) -> Errno:  # fmt: skip
+        """GUP of hugetlb memory ended at a folio that it could not have.
+
+        The pages in front of it are returned, moved if need be, and the caller lets go of them:
+        io_uring with -EFAULT (io_uring/rsrc.c ``io_pin_pages``), the others after asking for the
+        rest, which gives them the errno.
+        """
+        pages = self.area_of[slot].pages[first : first + count]
+        got = next((i for i, pfn in enumerate(pages) if pfn < 0), count)
+        if refused:
+            got = self._before_refused(slot, first, count)
+        if got:
+            errno = self._check_and_migrate(slot, first, got, cpu, rows)
+            if errno != Errno.OK:
+                return errno
+            self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += got
+            self.counters[Counter.NR_FOLL_PIN_RELEASED] += got
+        if refused and not (got and pinner == Pinner.IO_URING):
+            return Errno.ENOMEM
+        return Errno.EFAULT
 
     def _check_and_migrate(
         self, slot: int, first: int, count: int, cpu: int, rows: PinRows
@@ -122,9 +172,6 @@ class Pinning(Migration):
             return Errno.OK
         self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
         self.counters[Counter.NR_FOLL_PIN_RELEASED] += count
-        hugetlb = self.area_of[slot].kind == AreaKind.HUGETLB
-        if hugetlb and not self.table[Cell.HUGETLB_PIN_MIGRATES]:
-            return Errno.ENOMEM
         lost = self._isolate(bad)
         self.later_ns = self._await_references([f for f in bad if not f.isolated])
         self.tally.latency_ns += self.later_ns
@@ -252,6 +299,10 @@ class Pinning(Migration):
                 self._populate(slot, first, count, self._cpu(slot, -1), -1, pinning=False)
             finally:
                 self.busy_area = -1
+        if area.kind == AreaKind.HUGETLB:  # no zero page: a read fault takes a folio, too
+            cpu = self._cpu(slot, -1)
+            if self._populate(slot, first, count, cpu, -1, pinning=False) != Errno.OK:
+                return Errno.EFAULT
         present = sum(p >= 0 for p in area.pages[first : first + count])
         if present not in (0, count) or (present == 0 and area.kind not in ANONYMOUS):
             return Errno.EFAULT

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from engine.enums import NR_COUNTERS, ZONES_PER_NODE, AreaKind, Migratetype
 from engine.shape import HostShape
 
-ABSENT, ZERO_PAGE = -1, -2
+ABSENT, ZERO_PAGE, RESERVED = -1, -2, -3
+"""RESERVED: absent, but a hugetlb mapping has a folio of the pool reserved for it."""
 PCP_TYPES = (Migratetype.UNMOVABLE, Migratetype.MOVABLE)
 """Migratetypes that have a per-CPU list."""
 
@@ -99,7 +100,7 @@ class Io:
 
 @dataclass(slots=True, eq=False)
 class Area:
-    """A stretch of virtual memory: ``pages[i]`` is a pfn, ABSENT or ZERO_PAGE."""
+    """A stretch of virtual memory: ``pages[i]`` is a pfn, ABSENT, ZERO_PAGE or RESERVED."""
 
     kind: AreaKind
     proc: int
@@ -201,8 +202,16 @@ class State:
         self.area_of: dict[int, Area] = {}
         self.proc_of: dict[int, Process] = {}
         self.pin_of: dict[int, Pin] = {}
-        self.pool: list[list[int]] = [[] for _ in range(shape.nr_nodes)]
+        self.free_pool: list[list[int]] = [[] for _ in range(shape.nr_nodes)]
         """Free hugetlb folios of each node, the last one is taken first."""
+        self.pool_total = [0] * shape.nr_nodes
+        """Hugetlb folios of each node, free or in use."""
+        self.pool_surplus = [0] * shape.nr_nodes
+        """Folios of each node that leave the pool when they are freed next."""
+        self.pool_reserved = 0
+        """Free folios that mappings have reserved, on whatever node."""
+        self.pool_turn = [0, 0]
+        """Node whose turn it is to give a page to the pool, and to get one back."""
         self.area_sequence = 0
         self.panicked = False
         self.pin_rows: PinRows | None = None

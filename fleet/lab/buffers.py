@@ -33,6 +33,7 @@ or offlines (a block that holds all of them migrates 8 besides buffers and recor
 KINDS = {
     "4k": AreaKind.ANON,
     "thp": AreaKind.THP,
+    "hugetlb": AreaKind.HUGETLB,
     "memfd": AreaKind.SHMEM,
     "shmanon": AreaKind.SHMEM,
 }
@@ -76,6 +77,7 @@ class Buffer:
     pages: int
     used: int
     thp: bool
+    hugetlb: bool = False
     records_present: int = 0
     last: Ints | None = None
     marked_block: int = -1
@@ -194,6 +196,8 @@ class Buffers:
 
     def _tables(self, buffer: Buffer, pages: int) -> None:
         """Take the page tables that the first pages of a buffer need."""
+        if buffer.hugetlb:  # its entries stand a level above
+            return
         tables = -(-pages // PAGEBLOCK_PAGES)
         self._kernel_pages(tables - buffer.tables)
         buffer.tables = max(buffer.tables, tables)
@@ -222,7 +226,10 @@ class Buffers:
             raise UnsupportedOperationError(f"buffer {name!r} is mapped twice")
         records = -(-pages // PAGES_PER_RECORD_PAGE)
         slots, part = self._map_parts(name, pages, kind)
-        buffer = Buffer(slots, part, self._map(records, AreaKind.ANON), pages, pages, kind == "thp")
+        buffer = Buffer(
+            slots, part, self._map(records, AreaKind.ANON), pages, pages, kind == "thp",
+            kind == "hugetlb",
+        )  # fmt: skip
         self.buffers[name] = buffer
         if records < self.heap.mapped_from_pages:
             buffer.records_present = self.heap.reuse(records)
@@ -261,9 +268,19 @@ class Buffers:
             self.machine.do(Op.UNMAP, slot)
             self.heap.unmapped(size_bytes)
 
-    def op_alloc(self, name: str, pages: int, kind: str) -> None:
-        """Map a buffer; nothing of it is touched."""
+    def op_alloc(self, name: str, pages: int, kind: str) -> Errno:
+        """Map a buffer; nothing of it is touched.
+
+        A hugetlb buffer is whole huge pages, which must be free and not reserved (mm/hugetlb.c
+        ``hugetlb_reserve_pages``).
+        """
+        if kind == "hugetlb":
+            pages = -(-pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+            pool = self.machine.engine.pool()
+            if int(pool[:, 1].sum() - pool[:, 3].sum()) * PAGEBLOCK_PAGES < pages:
+                return Errno.ENOMEM
         self._new_buffer(name, pages, kind)
+        return Errno.OK
 
     def op_touch(self, name: str, pages: int | None) -> Errno:
         """Write to a buffer or its first pages."""
@@ -271,8 +288,10 @@ class Buffers:
         return self._touch_range(buffer, 0, pages or buffer.pages)
 
     def op_read(self, name: str) -> Errno:
-        """Read one byte per page."""
+        """Read one byte per page; hugetlb memory has no zero page."""
         buffer = self._buffer(name)
+        if buffer.hugetlb:
+            return self._touch_range(buffer, 0, buffer.pages)
         self._tables(buffer, buffer.pages)
         return self.machine.do_all(Op.READ, list(buffer.parts(0, buffer.pages)))
 
@@ -400,8 +419,9 @@ class Buffers:
         now = self._frames(buffer)
         machine = self.machine
         dist = placement.distribution(
-            now, buffer.last, machine.shape, machine.engine.blocks(), zero_is_huge=buffer.thp
-        )
+            now, buffer.last, machine.shape, machine.engine.blocks(), zero_is_huge=buffer.thp,
+            hugetlb=buffer.hugetlb,
+        )  # fmt: skip
         buffer.last = now.pfn
         if buffer.marked_block >= 0:
             dist["in_marked_block"] = dist["by_block"].get(str(buffer.marked_block), 0)

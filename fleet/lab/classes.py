@@ -57,6 +57,12 @@ class _Facts:
         """Whether a random share of a buffer is freed for good."""
         return any(o.name == "freepat" and o.args[1] == "rand" for o in self.operations)
 
+    def huge_pool(self) -> bool:
+        """Whether the hugetlb pool is used or its size is touched."""
+        if any(o.name == "alloc" and o.args[2] == "hugetlb" for o in self.operations):
+            return True
+        return any("hugepages" in o.text for o in self.operations if o.name in ("put", "cat"))
+
     def special_memory(self) -> bool:
         """Whether a buffer is neither 4 KiB nor THP anonymous memory."""
         return any(o.name == "alloc" and o.args[2] not in ("4k", "thp") for o in self.operations)
@@ -75,6 +81,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("freed-pattern", lambda f: f.has("freepat")),
     ("fresh", lambda f: f.has("runs")),
     # pins and offlining
+    ("hugetlb", _Facts.huge_pool),
     ("special-memory", lambda f: f.special_memory() or f.has("put", "cat", "mlock", "filewrite")),
     ("fork", lambda f: f.has("fork_hold")),
     ("cost", lambda f: f.has("free")),

@@ -21,7 +21,12 @@ COUNTERS = (
     "nr_foll_pin_acquired", "nr_foll_pin_released",
 )  # fmt: skip
 SHARED = ("pageblocks_both", "pageblocks_a_only", "pageblocks_b_only")
-THP_COUNTERS = frozenset({"thp_migration_success", "thp_migration_split", "thp_migration_fail"})
+NOT_OF_LOOPS = ("thp_migration_fail", "htlb_buddy_alloc_success")
+"""Counters that grow with each pass of a loop."""
+FOLIO_COUNTERS = frozenset(
+    {"thp_migration_success", "thp_migration_split", "thp_migration_fail",
+     "htlb_buddy_alloc_success"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,8 @@ class Comparison:
         keys = ["pages", "absent", MOVED]
         if recorded["lru"] or recorded["thp"]:  # else the driver did not read page flags
             keys.append("thp")
+        if "hugetlb" in recorded and "hugetlb" in seen:
+            keys.append("hugetlb")
         share = 50 if self.placement else 100
         for key in keys:
             limit = max(GUEST_PAGES, recorded["pages"] // (100 if key != MOVED else share))
@@ -179,13 +186,13 @@ class Comparison:
         """
         was, now = recorded.get("vmstat", {}), seen.get("vmstat", {})
         looped = recorded.get("result") == "EINTR_after_bound" or name == "offlineall"
-        counters = COUNTERS if looped else (*COUNTERS, "thp_migration_fail")
+        counters = COUNTERS if looped else (*COUNTERS, *NOT_OF_LOOPS)
         moved = "thp_migration_success"
         own = max(int(was.get(moved, 0)) - int(now.get(moved, 0)), 0)
         collapsed = COLLAPSE_PAGES * max(int(was.get("thp_collapse_alloc", 0)), min(own, 1))
         for key in counters:
             value = int(was.get(key, 0))
-            if key in THP_COUNTERS:
+            if key in FOLIO_COUNTERS:
                 limit = max(1.0, value / 100)
             else:
                 limit = max(GUEST_PAGES, value // 100, self._largest // 100) + collapsed

@@ -8,9 +8,9 @@ import numpy as np
 from engine.enums import Errno, OfflineReason, Op, Pinner, ZoneKind
 from fleet.lab import placement
 from fleet.lab.buffers import Buffer, UnsupportedOperationError, errno_name
-from fleet.lab.histories import Histories
 from fleet.lab.machine import Attempt
 from fleet.lab.operations import Operation
+from fleet.lab.settings import Settings
 
 TRACE_PAGES = 352
 """Kernel pages that tracing takes per CPU once it is switched on, at the first pin or offline
@@ -20,7 +20,7 @@ KERNEL_ZONE_PAGES = 15
 PINNERS = {"iou": Pinner.IO_URING, "vfio": Pinner.VFIO}
 
 
-class Driver(Histories):
+class Driver(Settings):
     """Replays operations on a machine; one instance per case. Parameters: see ``Buffers``."""
 
     @classmethod
@@ -28,8 +28,15 @@ class Driver(Histories):
         """Whether an operation of the vocabulary is modelled."""
         return hasattr(cls, f"op_{operation.name}")
 
-    def run(self, operation: Operation) -> dict[str, Any]:
+    loop_calls: int | None = None
+    """Calls of migrate_pages that the recorded run made in an offline that looped, if known."""
+
+    def run(self, operation: Operation, loop_calls: int | None = None) -> dict[str, Any]:
         """Replay one operation and return what the driver observes.
+
+        ``loop_calls`` is how often an offline that was interrupted had called migrate_pages. Where
+        huge pages change places in turn, it depends on that number where they are in the end, so
+        the replay is interrupted after as many calls, not after as much time.
 
         Raises
         ------
@@ -40,6 +47,7 @@ class Driver(Histories):
         """
         handler: Callable[..., dict[str, Any] | Errno | None]
         handler = getattr(self, f"op_{operation.name}")
+        self.loop_calls = loop_calls
         seen = handler(*operation.args)
         if isinstance(seen, dict):
             return {"errno": "0"} | seen
@@ -154,7 +162,9 @@ class Driver(Histories):
         """Write ``offline`` to one block."""
         self._settle()
         self._trace()
-        return {"block": block, "result": _result(self.machine.offline(block, bound_ns))}
+        pooled = int(self.machine.engine.pool()[:, 0].sum())
+        calls = self.loop_calls if pooled else None
+        return {"block": block, "result": _result(self.machine.offline(block, bound_ns, calls))}
 
     def op_offline(self, target: tuple[str, str], bound_ns: int) -> dict[str, Any]:
         """Offline the block a target names."""
@@ -208,13 +218,6 @@ class Driver(Histories):
     def op_sleep(self, delay_ns: int) -> None:
         """Let time pass."""
         self.machine.wait(self.machine.clock_ns + delay_ns)
-
-    def op_put(self, setting: tuple[str, str]) -> Errno:
-        """Write a kernel setting."""
-        path, value = setting
-        if path != "/proc/sys/vm/min_free_kbytes" or not value.isdigit():
-            raise UnsupportedOperationError(f"writing {path} is not supported yet")
-        return self.machine.do(Op.MIN_FREE, int(value) // 4)
 
 
 def _result(attempt: Attempt) -> str:

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.costs import CostModel
-from engine.enums import Counter, Errno, Incident, OfflineReason, Op, Row
+from engine.enums import Cost, Counter, Errno, Incident, OfflineReason, Op, Row
 from engine.rows import COLUMNS, FIRST
 from engine.shape import HostShape
 
 Ints = NDArray[np.int64]
+SLACK = 10
+"""How much slower a replay may be than the recorded run, where calls are counted, not time."""
 
 
 class Engine(Protocol):
@@ -28,6 +30,7 @@ class Engine(Protocol):
     def zones(self) -> Ints: ...
     def blocks(self) -> Ints: ...
     def area(self, area: int) -> Ints: ...
+    def pool(self) -> Ints: ...
     def free_list(self, zone: int, mt: int, order: int) -> Ints: ...
 
 
@@ -79,6 +82,8 @@ class Machine:
     later: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     oom_kills: int = 0
     watched: int | None = None
+    pass_ns: int = 1_000_000
+    """Shortest pass of an offline."""
     _attempts: dict[int, Attempt] = field(default_factory=dict)
     _next_attempt: int = 0
 
@@ -124,10 +129,17 @@ class Machine:
         self._execute(np.array(due, np.int64).reshape(-1, 8), until_ns)
         self.clock_ns = max(self.clock_ns, until_ns)
 
-    def offline(self, block: int, bound_ns: int) -> Attempt:
-        """Offline one memory block; the writer gets a signal after ``bound_ns``."""
+    def offline(self, block: int, bound_ns: int, calls: int | None = None) -> Attempt:
+        """Offline one memory block; the writer gets a signal after ``bound_ns``.
+
+        With ``calls``, the signal comes after so many calls of migrate_pages instead, if they are
+        made within ten times the bound.
+        """
         attempt, start = self._next_attempt, self.clock_ns
         self._next_attempt += 1
+        if calls is not None:
+            bound_ns *= SLACK
+            calls += int(self.engine.counters[Counter.MIGRATE_PAGES_CALLS])
         command = np.array([[start, Op.OFFLINE, attempt, block, 1, bound_ns, 0, 0]], np.int64)
         rows = self._execute(command, start)
         result = rows[rows[:, 1] == Row.RESULT]
@@ -136,6 +148,12 @@ class Machine:
             return Attempt(refused, OfflineReason.BAD_STATE, start)
         step = 1_000_000
         while attempt not in self._attempts:
+            if calls is not None:
+                left = calls - int(self.engine.counters[Counter.MIGRATE_PAGES_CALLS])
+                step = left * self.pass_ns
+                if left <= 0:
+                    self.do(Op.SIGNAL)
+                    calls, step = None, self.pass_ns
             if self.clock_ns > start + 2 * bound_ns + 1_000_000_000:
                 raise RuntimeError(f"offline of block {block} outlived its bound")
             self.wait(self.clock_ns + step)
@@ -177,4 +195,6 @@ def build(
     factory: EngineFactory, shape: HostShape, table: Ints, costs: CostModel | None = None
 ) -> Machine:
     """Make a machine of a shape under a decision table."""
-    return Machine(factory(shape, table, (costs or CostModel()).vector()), shape)
+    vector = (costs or CostModel()).vector()
+    shortest = int(vector[Cost.PASS_FIXED])
+    return Machine(factory(shape, table, vector), shape, pass_ns=shortest)

@@ -10,7 +10,7 @@ from engine.enums import ZONES_PER_NODE, ZoneKind
 from engine.shape import HostShape
 from fleet.lab.machine import Ints
 
-ABSENT, ZERO_PAGE = -1, -2
+ABSENT, ZERO_PAGE, RESERVED = -1, -2, -3
 HUGE_STEP = 2
 """Extent step of a huge folio (engine contract)."""
 SEQUENCE_LENGTH = 24
@@ -39,7 +39,7 @@ def frames(extents: Ints, pages: int) -> Frames:
     huge = np.zeros(pages, np.bool_)
     for first, count, start, step in extents.tolist():
         if start < 0:
-            pfn[first : first + count] = start
+            pfn[first : first + count] = ABSENT if start == RESERVED else start
         else:
             direction = -1 if step < 0 else 1
             pfn[first : first + count] = start + direction * np.arange(count)
@@ -60,7 +60,13 @@ def kind_of_block(blocks: Ints) -> Ints:
 
 
 def distribution(
-    now: Frames, last: Ints | None, shape: HostShape, blocks: Ints, *, zero_is_huge: bool
+    now: Frames,
+    last: Ints | None,
+    shape: HostShape,
+    blocks: Ints,
+    *,
+    zero_is_huge: bool,
+    hugetlb: bool = False,
 ) -> dict[str, Any]:
     """The driver's ``dist``: counts by state, zone, block and node.
 
@@ -84,12 +90,14 @@ def distribution(
             pages = int(((node == n) & chosen).sum())
             if pages:
                 by_node[f"{n}/{name}"] = pages
+    huge = int((now.huge & real).sum())
     numbers, counts = np.unique(block, return_counts=True)
     return {
         "pages": len(now.pfn),
         "absent": int((~present).sum()),
         "moved_since_last": moved,
-        "thp": int((now.huge & real).sum()) + (int(zero.sum()) if zero_is_huge else 0),
+        "thp": 0 if hugetlb else huge + (int(zero.sum()) if zero_is_huge else 0),
+        "hugetlb": huge if hugetlb else 0,
         "by_zone": {"Movable": int(movable.sum()), "kernel": int((~movable).sum())},
         "by_block": {str(b): int(c) for b, c in zip(numbers, counts, strict=True)},
         "by_node_zone": by_node,

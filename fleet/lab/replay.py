@@ -28,6 +28,7 @@ VMSTAT = {
     "thp_migration_split": Counter.THP_MIGRATION_SPLIT,
     "nr_foll_pin_acquired": Counter.NR_FOLL_PIN_ACQUIRED,
     "nr_foll_pin_released": Counter.NR_FOLL_PIN_RELEASED,
+    "htlb_buddy_alloc_success": Counter.HTLB_BUDDY_ALLOC_SUCCESS,
 }
 """Names of the recorded counters and the host's."""
 
@@ -79,7 +80,7 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
         last = operation.text
         try:
             before = machine.counters()
-            seen = driver.run(operation)
+            seen = driver.run(operation, _loop_calls(recorded))
         except UnsupportedOperationError as error:
             field = f"ops[{index}]" if recorded is not None else "last_op_started"
             raise CaseError(case.where, field, str(error)) from error
@@ -113,6 +114,13 @@ def _steps(case: Case) -> list[tuple[int, Operation, Mapping[str, object] | None
     if case.unfinished is not None:
         steps.append((len(steps), case.unfinished, None))
     return steps
+
+
+def _loop_calls(recorded: Mapping[str, object] | None) -> int | None:
+    """Calls of migrate_pages of an offline that was interrupted, if the recorded run counted."""
+    calls = recorded.get("migrate_pages_calls") if recorded is not None else None
+    looped = recorded is not None and recorded.get("result") == "EINTR_after_bound"
+    return calls if looped and isinstance(calls, int) and calls > 0 else None
 
 
 def _add_neighbour(case: Case, machine: Machine, driver: Driver, slot: int) -> None:

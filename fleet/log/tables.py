@@ -200,7 +200,7 @@ _TABLES = (
             _small("zone", "zone", _ZONE),
             _word(
                 "class", "what kept the pages there", "longterm_pin", "short_reference", "no_room",
-                "hugetlb_shuttle", "kernel_zone_pin", "unmovable",
+                "hugetlb_shuttle", "kernel_zone_pin", "unmovable", "hugetlb_reserved",
             ),
             _int("pfn_first", "pfn", "first page frame of the run"),
             _int("pages", "pages", "pages of the run"),

@@ -25,6 +25,8 @@ SPAWN, MAP, TOUCH, PIN, EXIT = (
     int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.EXIT)
 )  # fmt: skip
 HUGETLB = int(AreaKind.HUGETLB)
+NORESERVE = 2
+"""Flag of MAP: its hugetlb pages are not reserved."""
 
 NOBODY = -1
 """Owner or pin id where there is none."""
@@ -145,7 +147,8 @@ class Guests:
         self._room[node] -= pages
         batch.append((now_ns, SPAWN, slot, self._cpu(workload, node), 0, 0, 0, 0))
         size = self._whole(pages) if huge else pages
-        batch.append((now_ns, MAP, slot, slot, kind, size, wants.hinted[workload], 0))
+        flags = wants.hinted[workload] | NORESERVE  # the pool grows with what is touched
+        batch.append((now_ns, MAP, slot, slot, kind, size, flags, 0))
         causes += _TWO_NOBODIES
         if huge:
             self._grow_pool(now_ns, node, needed)

@@ -149,7 +149,8 @@ class Bench:
         self.log: list[list[int]] = []
         self.rows = np.zeros((0, 18), np.int64)
         capped = bool(self.table[Cell.MOVABLE_MARK_CAPPED])
-        self.laws = Conservation(self.host, capped=capped) if checked else None
+        pages = bool(self.table[Cell.HUGETLB_COUNTS_PAGES])
+        self.laws = Conservation(self.host, capped=capped, counts_pages=pages) if checked else None
         self.compare(full=True)
 
     @property
@@ -233,6 +234,7 @@ def compare_full(a: Engine, b: Engine, shape: HostShape) -> None:
                 same(name, a.free_list(zone, mt, order), b.free_list(zone, mt, order))
         for cpu in range(len(shape.cpu_node)):
             same(f"pcp({cpu}, {zone})", a.pcp(cpu, zone), b.pcp(cpu, zone))
+    same("pool", a.pool(), b.pool())
     pages = a.pages()
     same("pages", pages, b.pages())
     for area in sorted({int(p[2]) for p in pages if p[2] >= 0}):
@@ -397,7 +399,7 @@ class Guest(Bench):
         return rows_of(self.rows, kind)
 
     def pfns(self, area: int) -> list[int]:
-        """Pfn of every page of an area (-1 absent, -2 zero page)."""
+        """Pfn of every page of an area (-1 absent, -2 zero page, -3 reserved)."""
         out: list[int] = []
         for _, count, pfn, step in self.host.area(area).tolist():
             stride = 0 if pfn < 0 else -1 if step == -1 else 1

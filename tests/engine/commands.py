@@ -51,6 +51,8 @@ CELLS: list[dict[str, int]] = [
     {"FILE_PIN": 2, "FAULT_FLAG_SHMEM": 1},
     {"FILE_PIN": 0, "FAULT_FLAG_SHMEM": 0, "FAULT_FLAG_FILE": 1},
     {"MIGRATE_TRIES": 3, "OFFLINE_BOUND_NS": 4_000_000, "THP_FAIL_PAGES": 1, "PIN_FAILURE": 0},
+    {"HUGETLB_POOL_BATCHED": 1, "HUGETLB_PIN_MIGRATES": 1, "HUGETLB_COUNTS_PAGES": 0},
+    {"HUGETLB_POOL_BATCHED": 1, "HUGETLB_PIN_MIGRATES": 0, "PIN_MIGRATES": 1},
 ]
 OPS = (*(int(op) for op in Op), -1, 0, max(Op) + 1)
 """Operations of ``junk``: all there are, and some there are not."""
@@ -188,18 +190,35 @@ class Commander:
     def map(self) -> None:
         """MAP, mostly touched at once; most areas fit into what is free."""
         d, unit = self.d, self.shape.pageblock_pages
-        kind = d.of((0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 5))
+        kind = d.of((0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5))
         free = int(self.model.zones()[:, 1].sum())
         most = max(free // 2 if d.percent(85) else self.pages // 2, 2)
         pages = 1 + d.below(max(most // (8 if kind == AreaKind.KERNEL else 1), 2))
         if kind in (AreaKind.THP, AreaKind.HUGETLB) and d.percent(90):
             pages = -(-pages // unit) * unit
         area, proc = self.vacant(self.model.area_of), self.alive(self.model.proc_of)
-        self.run(Op.MAP, area, proc, kind, pages, d.percent(30))
-        if kind == AreaKind.HUGETLB and d.percent(60):
-            self.run(Op.POOL, d.below(self.shape.nr_nodes), pages // unit + d.below(3))
+        if kind == AreaKind.HUGETLB:
+            pages = min(pages, (1 + d.below(6)) * unit)
+            if d.percent(75):
+                self.grow_pool(pages // unit)
+        self.run(Op.MAP, area, proc, kind, pages, d.percent(30) + 2 * d.percent(40))
         if d.percent(60):
             self.run(Op.TOUCH, area, 0, pages, -1, -1)
+
+    def grow_pool(self, folios: int) -> None:
+        """POOL or NR_HUGEPAGES, for about so many folios more."""
+        d, model = self.d, self.model
+        node, more = d.below(self.shape.nr_nodes), max(folios + d.of((-1, 0, 0, 1, 2)), 1)
+        if d.percent(50):
+            self.run(Op.POOL, node, more)
+        else:
+            self.run(Op.NR_HUGEPAGES, -1, int(model.pool()[:, 0].sum()) + more, d.below(3) - 1)
+
+    def set_pool(self) -> None:
+        """NR_HUGEPAGES: of all nodes or one, up or down."""
+        d = self.d
+        node, now = d.below(self.shape.nr_nodes + 2) - 1, int(self.model.pool()[:, 0].sum())
+        self.run(Op.NR_HUGEPAGES, node, max(now + d.below(7) - 4, d.below(2) - 1), d.below(3) - 1)
 
     def touch(self) -> None:
         """TOUCH."""
@@ -281,9 +300,9 @@ class Commander:
         self.run(Op.ONLINE, first, d.of((1, 1, 1, 2)), d.of((2, 2, 2, 1, 1, 0, 3)))
 
     def host(self) -> None:
-        """RECLAIM, SAMPLE, SHUFFLE, STIR, MIN_FREE, POOL."""
+        """RECLAIM, SAMPLE, SHUFFLE, STIR, MIN_FREE, POOL, NR_HUGEPAGES."""
         d = self.d
-        what = d.below(6)
+        what = d.below(8)
         if what == 0:
             self.run(Op.RECLAIM, d.below(self.shape.nr_zones + 1), d.below(60) - 1)
         elif what == 1:
@@ -295,8 +314,10 @@ class Commander:
             self.run(Op.STIR, d.below(1 << 62), zone, d.below(1_100_000))
         elif what == 4:
             self.run(Op.MIN_FREE, d.below(self.pages // 6) - 1)
-        else:
+        elif what == 5:
             self.run(Op.POOL, d.below(self.shape.nr_nodes + 1), d.below(4))
+        else:
+            self.set_pool()
 
     def age(self) -> None:
         """AGE, at times between any levels; CACHE."""

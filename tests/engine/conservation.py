@@ -25,6 +25,7 @@ ADVANCE = 1 << 20
 KEEPS_CONTENT = (
     ADVANCE, Op.SPAWN, Op.MAP, Op.UNPIN, Op.ONLINE, Op.OFFLINE, Op.SIGNAL, Op.STATUS,
     Op.RECLAIM, Op.MIGRATE, Op.SAMPLE, Op.SHUFFLE, Op.POOL, Op.MIN_FREE, Op.DIRTY,
+    Op.NR_HUGEPAGES,
 )  # fmt: skip
 """Operations after which the same virtual pages are present (page cache may be reclaimed)."""
 
@@ -46,11 +47,12 @@ class Conservation:
     ----------
     host : engine
         A host just made.
-    capped : bool
-        ``Cell.MOVABLE_MARK_CAPPED`` of its table.
+    capped, counts_pages : bool
+        ``Cell.MOVABLE_MARK_CAPPED`` and ``Cell.HUGETLB_COUNTS_PAGES`` of its table.
     """
 
-    def __init__(self, host: Any, *, capped: bool) -> None:
+    def __init__(self, host: Any, *, capped: bool, counts_pages: bool = True) -> None:
+        self.counts_pages = counts_pages
         self.shape: HostShape = host.shape
         self.seen = View(host)
         self.marks = Marks(self.shape, capped=capped)
@@ -94,7 +96,7 @@ class Conservation:
                 len(lost) == reclaimed,
                 f"{len(lost)} pages lost by {command}, {reclaimed} were reclaimed",
             )
-        if command[1] in KEEPS_CONTENT:
+        if command[1] in KEEPS_CONTENT and self.counts_pages:
             moved = sum(1 for c, pfn in now.content.items() if before.content.get(c, pfn) != pfn)
             require(
                 moved <= grown[Counter.PGMIGRATE_SUCCESS],

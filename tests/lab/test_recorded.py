@@ -14,11 +14,11 @@ FILES = [RECORDED / "cases.jsonl", RECORDED / "placement.jsonl"]
 KERNELS = ("5.10", "6.1", "6.12")
 SELECTED = (
     "01-*", "03-*", "04-*", "05-normal-*", "06*", "07*", "08-*", "09-*", "10-*", "11-repin-*",
-    "14-*", "P*", "N[a-e]-*",
+    "13-hugetlb-*", "14-*", "P*", "N[a-e]-*",
 )  # fmt: skip
 CLASSES = {
     "touched", "untouched", "nopin", "vmsplice", "release", "k-of-8", "kernel-zone", "noroom",
-    "repin", "normal-leave", "vfio",
+    "repin", "normal-leave", "vfio", "hugetlb",
 } | PLACEMENT  # fmt: skip
 KNOWN = {
     "Nb-node0-full [6.1 run 1]", "Nb-node0-full [6.12 run 1]", "08-noroom [6.12 run 1]",

@@ -58,8 +58,8 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
         pin_line(),
         line([{"op": "frob:a"}]),
         line([{"op": "fork_hold"}]),
-        line([{"op": "alloc:a:2:hugetlb"}]),
-        pin_line(kernel="6.12"),
+        line([{"op": "alloc:a:2:swap"}]),
+        pin_line(kernel="6.18"),
     ]
     code, out, err = run(rows)
     assert code == 1
@@ -68,10 +68,10 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
     assert [(e["where"][-1], e["field"], e["reason"]) for e in out["errors"]] == [
         ("2", "ops[0].op", "unknown operation 'frob:a'"),
         ("3", "ops[0]", "operation 'fork_hold' is not supported yet"),
-        ("4", "ops[0]", "buffers of kind 'hugetlb' are not supported yet"),
-        ("5", "kernel", "no profile for kernel '6.12' yet"),
+        ("4", "ops[0]", "buffers of kind 'swap' are not supported yet"),
+        ("5", "kernel", "no profile for kernel '6.18' yet"),
     ]
-    assert run(rows, "--kernel", "6.12")[1]["cases"]["replayed"] == 0
+    assert run(rows, "--kernel", "6.18")[1]["cases"]["replayed"] == 0
     assert run(rows, "--case", "nothing-*")[0] == 2
 
 
