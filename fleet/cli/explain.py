@@ -73,4 +73,5 @@ def _split(words: list[str]) -> tuple[str | None, str | None]:
         return words[0], words[1]
     if not words:
         return None, None
-    return (words[0], None) if is_run(words[0]) else (None, words[0])
+    ident = words[0].rpartition("/")[2].isdecimal() and not is_run(words[0])
+    return (None, words[0]) if ident else (words[0], None)

@@ -64,9 +64,11 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         temp.write_bytes(data)
         temp.rename(path)
-    except OSError as error:
+    except BaseException as error:  # an interrupt leaves nothing behind, either
         _remove_quietly(temp)
-        raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+        if isinstance(error, OSError):
+            raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

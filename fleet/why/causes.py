@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from engine.enums import ZONES_PER_NODE, AreaKind
+from engine.enums import ZONES_PER_NODE, AreaKind, Pinner
 from engine.shape import HostShape
 from fleet.plan.tables import NO_PINNER, Plan
 from fleet.why.changes import Changes
@@ -20,6 +20,8 @@ class Cause:
     ----------
     workload, kind : int, str
         Whose pages, and the kind the scenario gives it.
+    pinner : str
+        Who pins for it: ``vfio``, ``rdma``, ``io_uring``; empty: nobody.
     pages, pinned_pages, held_pages : int
         In the blocks; of them under a long-term pin, and under a short reference.
     pin_ids : tuple of int
@@ -41,6 +43,7 @@ class Cause:
 
     workload: int
     kind: str
+    pinner: str
     pages: int
     pinned_pages: int
     held_pages: int
@@ -87,6 +90,7 @@ def _cause(
     return Cause(
         workload=workload,
         kind=work.kind_names[int(work.kind[workload])],
+        pinner=Pinner(pinned.pins[0].pinner).name.lower() if pinned and pinned.pins else "",
         pages=pages,
         pinned_pages=pins,
         held_pages=sum(e.pages for e in inside if e.refs),

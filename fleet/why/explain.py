@@ -14,6 +14,7 @@ from fleet.why.changes import Changes
 from fleet.why.counterfactual import Tried, search
 from fleet.why.ids import RequestId, request_row
 from fleet.why.replay import Replay
+from fleet.why.room import withdrawal
 from fleet.why.source import Source
 from fleet.why.trial import Ended, Trial, errno_name
 from fleet.why.watched import Moment
@@ -82,6 +83,9 @@ class Explainer:
         facts["commands"] = source.rows(
             "commands", ident.arm, ident.rep, host=host, request=ident.request
         ).to_pylist()
+        facts["withdrawal"] = None
+        if row["outcome"] == "withdrawn":
+            facts["withdrawal"] = withdrawal(source, ident.arm, ident.rep, row)
         facts |= {"at_start": None, "causes": [], "bystanders": None, "counterfactual": None}
         if attempts:
             facts |= self._looked_at(ident, row, attempts[-1], whole=whole)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fleet.plan.tables import Plan
-from fleet.run.demands import Demands, asked
+from fleet.run.demands import Planned, asked
 from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, EVERY_HOST, HOST, Do
 from fleet.scenario.models import Scenario
 from fleet.why.source import Source
@@ -77,20 +77,24 @@ def _down_ns(
     return sorted(down)
 
 
-def orders_of(plan: Plan, scenario: Scenario, host: int, logged: Logged) -> list[Order]:
+def orders_of(source: Source, rep: int, host: int, logged: Logged) -> list[Order]:
     """Return the commands of a host over the whole run, as it carries them out.
 
     Parameters
     ----------
-    plan : Plan
-        Of the replication.
-    scenario : Scenario
+    source : Source
+    rep : int
+        Replication.
     host : int
     logged : Logged
     """
-    rows: list[Order] = []
-    for maker in (_decided, _planned, _signals, _asked):
-        rows += maker(plan, scenario, host, logged)
+    plan, scenario = source.plan(rep), source.scenario
+    rows = [
+        *_decided(scenario, host, logged),
+        *_planned(source.demands(rep).planned, host, logged),
+        *_signals(plan, scenario, host, logged),
+        *_asked(plan, scenario, host),
+    ]
     return sorted(row for row in rows if row[0] < plan.horizon_ns)
 
 
@@ -105,7 +109,7 @@ def _number(logged: Logged, workload: int, command: int) -> int:
     return len(earlier) - 1
 
 
-def _decided(plan: Plan, scenario: Scenario, host: int, logged: Logged) -> Iterator[Order]:  # noqa: ARG001
+def _decided(scenario: Scenario, host: int, logged: Logged) -> Iterator[Order]:
     """Yield what the coordinator decided itself."""
     watched_ns = _watched_ns(scenario)
     attempts: dict[int, int] = {}
@@ -134,11 +138,9 @@ def _watched_ns(scenario: Scenario) -> int:
     return int(watchdog.timeout_ns) if watchdog.mechanism == "reboot" else 0
 
 
-def _planned(plan: Plan, scenario: Scenario, host: int, logged: Logged) -> Iterator[Order]:
-    """Yield ends and short references of every placement on the host."""
-    demands = Demands(plan, scenario.reaction_latency_ns)
+def _planned(planned: Planned, host: int, logged: Logged) -> Iterator[Order]:
+    """Yield ends, short references and DMA mappings of every placement on the host."""
     own = [w for w, rows in logged.placed.items() if any(row["host"] == host for row in rows)]
-    planned = demands.planned
     mine = np.flatnonzero(np.isin(planned.workload, own))
     columns = [column[mine].tolist() for column in planned]
     by_workload: dict[int, list[tuple[int, int, int, int]]] = {}
@@ -169,7 +171,7 @@ def _signals(plan: Plan, scenario: Scenario, host: int, logged: Logged) -> Itera
                 yield [act_ns, Do.SIGNAL, host, request, 0, 0, 0, boot]
 
 
-def _asked(plan: Plan, scenario: Scenario, host: int, logged: Logged) -> Iterator[Order]:  # noqa: ARG001
+def _asked(plan: Plan, scenario: Scenario, host: int) -> Iterator[Order]:
     """Yield probes and samples."""
     rows = asked(plan, scenario.samples_ns)
     yield from rows[np.isin(rows[:, HOST], (host, EVERY_HOST))].tolist()

@@ -74,7 +74,7 @@ class Replay:
         self.world: World = source.world(arm, rep)
         logged = read_log(source, arm, rep, host)
         self.down_ns = logged.down_ns
-        self.orders: list[Order] = orders_of(self.plan, source.scenario, host, logged)
+        self.orders: list[Order] = orders_of(source, rep, host, logged)
 
     def to(self, until_ns: int, keep: Collection[int] = ()) -> Replayed:
         """Replay to a time and check every row made before it.

@@ -13,6 +13,7 @@ from fleet.errors import InputError
 from fleet.log import paths
 from fleet.plan.build import build_plan
 from fleet.plan.tables import Plan
+from fleet.run.demands import Demands
 from fleet.run.messages import SHARD_HOSTS
 from fleet.run.runner import arms_of, identity_of
 from fleet.run.unit import build_world
@@ -39,6 +40,7 @@ class Source:
     folder: Path
     catalog: Catalog
     _plans: dict[int, Plan] = field(default_factory=dict)
+    _demands: dict[int, Demands] = field(default_factory=dict)
 
     @cached_property
     def scenario(self) -> Scenario:
@@ -65,6 +67,12 @@ class Source:
         if rep not in self._plans:
             self._plans[rep] = build_plan(self.scenario, rep)
         return self._plans[rep]
+
+    def demands(self, rep: int) -> Demands:
+        """Return what the plan alone decides about a replication, worked out once."""
+        if rep not in self._demands:
+            self._demands[rep] = Demands(self.plan(rep), self.scenario.reaction_latency_ns)
+        return self._demands[rep]
 
     def world(self, arm: str, rep: int) -> World:
         """Return what the hosts of a unit knew."""

@@ -59,7 +59,7 @@ def _because(facts: Facts) -> str:
     """Return why, as the end of a sentence."""
     start, names = facts["at_start"], [b["class"] for b in facts["blockers"]]
     if facts["outcome"] == "withdrawn":
-        return ": by the controller's ledger there was no range, no room, or no time left for it"
+        return f": {_withdrawn(facts['withdrawal'])}"
     if facts["outcome"] == "offlined" or start is None:
         return ""
     if start["zone"] == "offline":
@@ -80,6 +80,21 @@ def _because(facts: Facts) -> str:
     if "short_reference" in names:
         return ": I/O in flight held pages of it"
     return ""
+
+
+def _withdrawn(found: Facts) -> str:
+    """What the controller's ledger said."""
+    committed, capacity, asked = (
+        units.pages(found[key]) for key in ("committed_pages", "capacity_pages", "asked_pages")
+    )
+    if found["reason"] == "no_room":
+        return (
+            f"by the ledger no room, {committed} of {capacity} are promised to workloads"
+            f" and {asked} would go"
+        )
+    if found["reason"] == "no_range":
+        return "by the ledger no range of that size was left"
+    return "no time was left before its deadline"
 
 
 def timeline(facts: Facts) -> list[Moment]:
@@ -119,7 +134,7 @@ def _cause_told(facts: Facts, cause: Facts) -> str:
         how = f"the pin itself faults its memory in ({path})"
     moved = f"; {units.pages(pins['migrated_pages'])} of it were moved first" if pins else ""
     moved = moved if pins and pins["migrated_pages"] else ""
-    return f"{name}: {how}{moved}; {_lies(facts, cause)} and stay pinned"
+    return f"{name}: {how}{moved}; {_lies(facts, cause)} and stay pinned ({cause['pinner']})"
 
 
 def _lies(facts: Facts, cause: Facts) -> str:
@@ -185,7 +200,7 @@ def _end(facts: Facts) -> Iterator[Moment]:
     if facts["outcome"] == "stuck":
         yield facts["deadline_ns"], f"not back: {_work(made[-1])}{loop}" if made else "not back"
     elif facts["outcome"] == "withdrawn":
-        yield facts["ended_ns"], "the controller withdraws it: no range, no room or no time"
+        yield facts["ended_ns"], f"the controller withdraws it: {_withdrawn(facts['withdrawal'])}"
 
 
 def cells(arm: Facts) -> str:

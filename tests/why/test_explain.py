@@ -14,6 +14,7 @@ from fleet.why.counterfactual import search
 from fleet.why.explain import Explainer
 from fleet.why.ids import RequestId, chosen, parse
 from fleet.why.replay import Replay
+from fleet.why.room import withdrawal
 from fleet.why.source import Source
 from fleet.why.trial import Trial
 
@@ -121,6 +122,29 @@ def test_reboots_can_be_explained(reboots: Source) -> None:
     assert "watchdog" in words.summary(facts)
     assert any("the watchdog resets the host" in text for _, text in words.timeline(facts))
     assert facts["counterfactual"]["smallest"] is not None
+
+
+def test_withdrawn_requests_say_why(aged: Source) -> None:
+    """With the ledger recounted every withdrawal has its reason, and the room is really short."""
+    unit = aged.units[4]
+    rows = requests(aged, 4, "withdrawn")
+    assert len(rows) > 5
+    for row in rows:
+        found = withdrawal(aged, *unit, row)
+        left = found["capacity_pages"] - found["asked_pages"]
+        assert (found["reason"] == "no_room") == (left < found["committed_pages"])
+        assert found["reason"] != "no_time"
+
+
+def test_removals_that_began_had_room(aged: Source) -> None:
+    unit, checked = aged.units[0], 0
+    for row in requests(aged, 0, "offlined", "stuck"):
+        if row["kind"] == "removal":
+            decided = aged.rows("commands", *unit, request=row["request"]).to_pylist()[0]
+            found = withdrawal(aged, *unit, {**row, "ended_ns": decided["decided_ns"]})
+            assert found["reason"] == "no_time", "neither room nor range were wanting"
+            checked += 1
+    assert checked > 5
 
 
 def test_ids(aged: Source) -> None:
