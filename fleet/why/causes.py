@@ -1,6 +1,6 @@
 """Who was in the way of an attempt, and how their pages came to lie there."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from engine.enums import ZONES_PER_NODE, AreaKind, Pinner
@@ -147,29 +147,35 @@ def _came(
     """
     came, left = _Came(), list(here)
     for number, birth in enumerate(births):
-        old, rest = parts(birth.area), []
-        starts = [part.first for part in old]
+        old = parts(birth.area)
+        starts, rest = [part.first for part in old], []
         for now in left:
-            at = now.first
-            for then in old[max(bisect_right(starts, now.first) - 1, 0) :]:
-                if then.first >= now.first + now.pages:
-                    break
-                both = then.cut(now.first, now.first + now.pages)
-                if both is None:
-                    continue
-                _note(came, shape, both, now)
-                inner = both.cut(present, end)
-                faulted = both.pages if birth.by_pin else 0
-                faulted = inner.pages if not number and inner is not None else faulted
+            seen = _seen(old, starts, now)
+            for then in seen:
+                _note(came, shape, then, now)
+                inner = then.cut(present, end) if not number else None
+                faulted = then.pages if birth.by_pin else inner.pages if inner is not None else 0
                 came.by_pin += faulted
-                came.before += both.pages - faulted
-                gap = now.cut(at, both.first)
-                rest += [gap] if gap is not None else []
-                at = both.first + both.pages
-            gap = now.cut(at, now.first + now.pages)
-            rest += [gap] if gap is not None else []
+                came.before += then.pages - faulted
+            rest += _unseen(now, seen)
         left = rest
     return came
+
+
+def _seen(old: list[Part], starts: list[int], now: Part) -> list[Part]:
+    """Return what was there of a part, by index; ``old`` ascends by its first indices."""
+    end = now.first + now.pages
+    first = max(bisect_right(starts, now.first) - 1, 0)
+    cut = [then.cut(now.first, end) for then in old[first : bisect_left(starts, end)]]
+    return [then for then in cut if then is not None]
+
+
+def _unseen(now: Part, seen: list[Part]) -> list[Part]:
+    """Return what of a part was not there yet."""
+    ends = [now.first, *(then.first + then.pages for then in seen)]
+    starts = [*(then.first for then in seen), now.first + now.pages]
+    gaps = [now.cut(start, end) for start, end in zip(ends, starts, strict=True)]
+    return [gap for gap in gaps if gap is not None]
 
 
 def _note(came: _Came, shape: HostShape, then: Part, now: Part) -> None:

@@ -32,8 +32,9 @@ class Change:
     Attributes
     ----------
     kind : str
-        ``release_pin``, ``move_pages``, ``release_reference``, ``room``, ``same_node``, ``pool``,
-        ``other_block`` or ``wait`` (for another removal to end); several joined by ``+``.
+        ``release_pin``, ``move_pages``, ``release_reference``, ``same_node``, ``shrink_pool``,
+        ``grow_pool``, ``room``, ``other_block`` or ``wait`` (for another removal to end); several
+        joined by ``+``.
     pages : int
         Pages it concerns: its size.
     stages : tuple of Stage
@@ -200,7 +201,7 @@ class Changes:
 
     # -- short references, room, pools ----------------------------------------------------------
 
-    def references(self) -> Change | None:
+    def references(self) -> Iterator[Change]:
         """Drop the short references that are events (vmsplice, stuck I/O) on these pages."""
         books, holds = self._moment.books, self._plan.holds
         slots = {extent.area for extent in self.inside if extent.refs}
@@ -212,19 +213,18 @@ class Changes:
                 commands += [(int(Op.UNPIN), number) for number in short.values()]
                 pages += sum(int(holds.pages[hold]) for hold in short)
                 workloads += [workload] if short else []
-        if not commands:
-            return None
-        return Change("release_reference", pages, (Stage(tuple(commands)),),
-                      {"workloads": workloads})  # fmt: skip
+        if commands:
+            about = {"workloads": workloads}
+            yield Change("release_reference", pages, (Stage(tuple(commands)),), about)
 
-    def same_node(self) -> Change | None:
+    def same_node(self) -> Iterator[Change]:
         """Let the offline fall back to its own node, as no kernel does."""
         if self.shape.nr_nodes == 1:
-            return None
+            return
         table = self._trial.table.copy()
         table[Cell.OFFLINE_TARGET] = OfflineTarget.SAME_NODE_FALLBACK
         pages = sum(extent.pages for extent in self.inside)
-        return Change("same_node", pages, (), {"node": self.node}, table)
+        yield Change("same_node", pages, (), {"node": self.node}, table)
 
     def room(self) -> Iterator[Change]:
         """Have a workload of another node gone, the smallest that leaves room enough first."""
@@ -235,21 +235,41 @@ class Changes:
             stage = Stage(((int(Op.EXIT), guest.slot),))
             yield Change("room", pages, (stage,), {"workloads": [workload], "node": guest.node})
 
-    def pool(self) -> Change | None:
-        """Have as many free hugetlb folios on another node as the block has in use."""
-        kinds = self._plan.workloads.backing
-        owners = self._moment.books.owners
+    def free_folios(self) -> Iterator[tuple[int, int]]:
+        """Yield nodes with free hugetlb folios and how many nobody has reserved, own node last."""
+        pool = self.engine.pool().tolist()
+        unreserved = sum(row[1] for row in pool) - pool[0][3]
+        for node in sorted(range(self.shape.nr_nodes), key=lambda n: n == self.node):
+            most = min(pool[node][1], unreserved)
+            if most > 0:
+                yield node, most
+
+    def shrink_pool(self, node: int, folios: int) -> Change:
+        """Lower nr_hugepages of a node by free folios.
+
+        On another node they become room; on the block's own node they are no targets any more that
+        lie in the block itself.
+        """
+        total, _, surplus, _ = self.engine.pool()[node].tolist()
+        stage = Stage(((int(Op.NR_HUGEPAGES), node, max(total - surplus - folios, 0), 0),))
+        return self._of_pool("shrink_pool", node, folios, stage)
+
+    def grow_pool(self) -> Iterator[Change]:
+        """Have as many more free folios on another node as hugetlb ones lie in the block."""
+        kinds, owners = self._plan.workloads.backing, self._moment.books.owners
         folios = 0
         for extent in self.inside:
             workload = owners.get(extent.area, (NOBODY, 0))[0]
-            if workload != NOBODY and kinds[workload] == AreaKind.HUGETLB:
+            pooled = extent.area == NOBODY
+            if pooled or (workload != NOBODY and kinds[workload] == AreaKind.HUGETLB):
                 folios += extent.pages // self.shape.pageblock_pages
-        nodes = [n for n in range(self.shape.nr_nodes) if n != self.node] or [self.node]
-        if not folios:
-            return None
-        stage = Stage(((int(Op.POOL), nodes[0], folios),))
+        for node in [n for n in range(self.shape.nr_nodes) if n != self.node and folios]:
+            stage = Stage(((int(Op.POOL), node, folios),))
+            yield self._of_pool("grow_pool", node, folios, stage)
+
+    def _of_pool(self, kind: str, node: int, folios: int, stage: Stage) -> Change:
         pages = folios * self.shape.pageblock_pages
-        return Change("pool", pages, (stage,), {"node": nodes[0], "folios": folios})
+        return Change(kind, pages, (stage,), {"node": node, "folios": folios})
 
     # -- other blocks ---------------------------------------------------------------------------
 

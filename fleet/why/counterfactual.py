@@ -58,12 +58,29 @@ def _on_these_blocks(changes: Changes, trial: Trial, attempt: Attempt) -> None:
         needed = _needed(trial, changes, attempt)
         helped |= attempt(changes.move(needed or changes.pins)) or bool(needed)
         base = None if needed else changes.release(changes.pins)
-    for make in (changes.references, changes.same_node, changes.pool):
-        change = None if helped else make()
-        if change is not None:
-            helped = attempt(change) or (base is not None and attempt(base + change))
+    helped = helped or any(_either(attempt, base, change) for change in changes.references())
     if not helped:
-        _ = any(attempt(change if base is None else base + change) for change in changes.room())
+        _shrink_pools(changes, trial, attempt)
+        for make in (changes.grow_pool, changes.room, changes.same_node):
+            _ = any(_either(attempt, base, change) for change in make())
+
+
+def _shrink_pools(changes: Changes, trial: Trial, attempt: Attempt) -> None:
+    """Try smaller hugetlb pools, node by node: all that is free, then as little as is enough."""
+    for node, most in changes.free_folios():
+        if attempt(changes.shrink_pool(node, most)):
+            low, high = 0, most
+            while high - low > 1:
+                middle = (low + high) // 2
+                enough = trial.run(changes.shrink_pool(node, middle).stages).returned
+                low, high = (low, middle) if enough else (middle, high)
+            _ = high < most and attempt(changes.shrink_pool(node, high))
+            return
+
+
+def _either(attempt: Attempt, base: Change | None, change: Change) -> bool:
+    """Try a change, alone and, where pins are in the way as well, with them released."""
+    return attempt(change) or (base is not None and attempt(base + change))
 
 
 def _rank(tried: Tried) -> tuple[bool, bool, int]:

@@ -77,6 +77,8 @@ def _because(facts: Facts) -> str:
         return ": short references held pages of it"
     if "no_room" in names:
         return ": the other nodes had no room for its pages"
+    if "hugetlb_reserved" in names:
+        return ": free huge pages in it are reserved, so they cannot be dissolved"
     if "short_reference" in names:
         return ": I/O in flight held pages of it"
     return ""
@@ -277,7 +279,10 @@ def change(facts: Facts, item: Facts) -> str:
         "release_reference": f"drop the short references of {whose} ({size})",
         "same_node": f"let it move pages within node {about.get('node')}",
         "room": f"make room on node {about.get('node')}: {whose} ({size}) gone",
-        "pool": f"{about.get('folios')} more free huge pages on node {about.get('node')}",
+        "shrink_pool": f"shrink the huge page pool of node {about.get('node')}"
+        f" by {about.get('folios')} pages ({size})",
+        "grow_pool": f"grow the huge page pool of node {about.get('node')}"
+        f" by {about.get('folios')} pages ({size})",
         "wait": "interrupt the other removal first",
         "other_block": f"take {blocks({**facts, 'first_block': about.get('first_block')})} instead"
         f" ({size} used)",
