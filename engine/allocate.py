@@ -19,7 +19,7 @@ from engine.enums import Cost, Counter, Incident, Row
 from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
 from engine.memory import ANON, SHMEM, THP, block_of, count_used, exit_process, free_pages_of
-from engine.percpu import take_huge_by_cpu
+from engine.percpu import drain_zone, take_huge_by_cpu
 from engine.stacks import pcp_list, pcp_refill, pcp_take
 from engine.state import (
     AR_ASKED,
@@ -44,6 +44,7 @@ from engine.state import (
     G_NDIRTY,
     G_NFILES,
     G_NNODES,
+    G_NZONES,
     G_PANIC,
     G_STAMP,
     NIL,
@@ -69,6 +70,7 @@ from engine.state import (
     Z_LOW,
     Z_MANAGED,
     Z_MIN,
+    Z_PCP,
     Z_PCPOFF,
     ZONELIST,
 )
@@ -215,13 +217,24 @@ def find_zone(h):
         if dropped:
             continue
         h.g[COUNTERS + STALL] += 1
-        if direct_reclaim(h, 0):
+        if direct_reclaim(h, 0) or drain_all(h):
             continue
         if not h.g[RQ_OOM]:
             return -1
         oom_kill(h)
         if stopped(h):
             return -1
+
+
+@kernel
+def drain_all(h):
+    """Empty all per-CPU lists before a request gives up; returns the pages that were on them."""
+    pages = 0
+    for z in range(h.g[G_NZONES]):
+        if h.zone[z, Z_PCP]:
+            pages += h.zone[z, Z_PCP]
+            drain_zone(h, z)
+    return pages
 
 
 @kernel

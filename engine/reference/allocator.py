@@ -114,7 +114,7 @@ class Allocator(PerCpu):
                 reclaimed = self._reclaim_for_huge(request, order)
                 return self._from_freelists(request, order, low=False) if reclaimed else -1
             self.counters[Counter.ALLOCSTALL] += 1
-            if self._direct_reclaim(request):
+            if self._direct_reclaim(request) or self._drain_all():
                 continue
             if not request.may_oom:
                 return -1
@@ -181,6 +181,17 @@ class Allocator(PerCpu):
             if reclaimed:
                 return reclaimed
         return 0
+
+    def _drain_all(self) -> int:
+        """drain_all_pages of __alloc_pages_direct_reclaim; returns the pages that were on lists.
+
+        Linux does so when a request fails right after reclaim that made progress; its caches of
+        slabs, which always give a little, are not modelled, so it is done after any reclaim.
+        """
+        pages = sum(zone.pcp_pages(self.pb_pages) for zone in self.zone)
+        for zone in self.zone:
+            self._drain_pcp(zone)
+        return pages
 
     def _compaction_suitable(self, request: Request, order: int) -> bool:
         """compaction_suitable: free pages enough that more reclaim would not help a huge request.
