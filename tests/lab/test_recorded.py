@@ -21,7 +21,7 @@ CLASSES = {
     "repin", "normal-leave", "vfio", "hugetlb",
 } | PLACEMENT  # fmt: skip
 KNOWN = {
-    "Nb-node0-full [6.1 run 1]", "Nb-node0-full [6.12 run 1]", "08-noroom [6.12 run 1]",
+    "Nb-node0-full [6.1 run 1]", "08-noroom [6.12 run 1]",
     "Pc-par2-4k [6.12 run 1]", "Pf-cache-full [6.12 run 1]", "Pg-4k-2m [6.12 run 1]",
 }  # fmt: skip
 """Cases that are known to disagree; docs/fidelity.md says why."""
