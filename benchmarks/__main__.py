@@ -19,6 +19,7 @@ SUBJECTS = {
     "pageblocks": "pageblocks",
     "units": "units",
     "real-fleet": "real_fleet",
+    "large-report": "large_report",
 }
 """Name on the command line to module."""
 

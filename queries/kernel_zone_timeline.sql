@@ -1,7 +1,7 @@
 -- kernel_zone_timeline
 -- Question: How does the room left in the kernel zones change over time?
 -- Parameters:
---   steps int = 96: time steps from the start of the run to the last sample
+--   steps int = 48: time steps from the start of the run to the last sample
 -- Columns:
 --   arm: policies compared, in the order of the scenario
 --   time_ns ns: first sample of the step

@@ -11,7 +11,7 @@
 --   offline_share share: estimated share offline by then
 -- Notes:
 --   Product-limit estimator (Kaplan and Meier, JASA 53 (1958)) at every time of an event; what is
---   listed is its value at the end of each step of a 24th of a decade. A request that was refused,
+--   listed is its value at the end of each step of a 12th of a decade. A request that was refused,
 --   gave up, hung or lost its host is watched until its deadline and never goes offline before it,
 --   so a policy can not look fast by refusing. One that the end of the run cut off is censored at
 --   the last time any request of its replication is known to have changed. Withdrawn requests are
@@ -79,5 +79,5 @@ SELECT
     max(offline_share) AS offline_share
 FROM estimated
 JOIN arms USING (arm)
-GROUP BY position, arm, floor(24 * log10(greatest(time_ns, 1)))
+GROUP BY position, arm, floor(12 * log10(greatest(time_ns, 1)))
 ORDER BY position, time_ns

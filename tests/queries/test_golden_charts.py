@@ -62,7 +62,7 @@ def offline_curve(kind: str) -> Answer:
         for time_ns, (offlined, left) in sorted(events.items()):
             waiting *= 1 - Fraction(offlined, watched)
             step = steps.setdefault(
-                floor(24 * log10(max(time_ns, 1))),
+                floor(12 * log10(max(time_ns, 1))),
                 {"arm": arm, "at_risk": watched, "offlined": 0, "censored": 0},
             )
             step["offlined"] += offlined

@@ -55,6 +55,7 @@ def page(catalog: Catalog, figures: Figures) -> bytes:
             arms_of(figures["arms"], figures["baseline"]), Answers(catalog, figures), figures
         )
         sections = list(_sections(paper))
+        rest = [comparisons.section(paper), guardrails.section(paper)] if sections else []
         text = render(
             "page.html",
             style=Markup(text_of("style.css")),
@@ -65,8 +66,7 @@ def page(catalog: Catalog, figures: Figures) -> bytes:
             runs=figures["runs"],
             arms=paper.arms,
             sections=sections,
-            comparisons=comparisons.section(paper),
-            guardrails=guardrails.section(paper),
+            tables=rest,
             simulated=simulated.section(catalog),
             certainty=certainty.section(catalog, paper),
         )

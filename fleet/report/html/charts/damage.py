@@ -20,15 +20,17 @@ ROWS, STEPS = 24, 36
 HEIGHT = 216
 """Pixels of a map at most."""
 COLUMNS = (
-    Column("first_host", "first host", units.count),
-    Column("last_host", "last host", units.count),
-    Column("time_ns", "from", units.time),
     Column("hung", "hung", units.count),
     Column("oom_kills", "OOM kills", units.count),
     Column("pin_failures", "failed pins", units.count),
     Column("panics", "panics", units.count),
     Column("damage", "in all", units.count),
 )
+HOSTS = (
+    Column("first_host", "first host", units.count),
+    Column("last_host", "last host", units.count),
+)
+TIME = (Column("time_ns", "from", units.time),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,18 @@ def chart(paper: Paper) -> Chart:
         what="Hung requests, OOM kills, failed pins and panics, by group of hosts and time",
         body=_body(paper, cells, spread, worst),
         sources=(source("damage_map"), source("damage_spread")),
-        values=table_of(paper, cells, COLUMNS) if cells else Markup(""),
+        values=_tables(paper) if cells else Markup(""),
         note="Hosts in the order of the inventory. A hung probe is a removal that would have hung. "
         "fleet explain --host tells the story of one host.",
         wide=True,
     )
+
+
+def _tables(paper: Paper) -> Markup:
+    """Return the map's sums, by group of hosts and by step of time."""
+    by_host = table_of(paper, paper.answers.rows("damage_map", steps="1"), (*HOSTS, *COLUMNS))
+    by_time = table_of(paper, paper.answers.rows("damage_map", host_rows="1"), (*TIME, *COLUMNS))
+    return by_host + by_time
 
 
 def classes(worst: int) -> list[tuple[int, int]]:

@@ -1,0 +1,185 @@
+"""A report of a run of ten million rows: the whole command, and each shipped query alone.
+
+The run is a small one, copied until it has that many rows: first side by side (other hosts), as
+long as the fleet is smaller than the real one, then one after the other (later times). Workloads,
+requests, pins and so on are new in every copy, so that every query has as many groups as a large
+fleet gives it.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks.options import Options
+from benchmarks.process_tree import Usage, measure
+from benchmarks.section import Section, Table
+from benchmarks.timing import number
+from fleet.log.folder import RunFolder
+from fleet.log.records import Identity
+from queries.catalog import Catalog
+from queries.shipped import shipped
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS, QUICK_ROWS = 10_000_000, 200_000
+SHARD, FLEET = 64, 1536
+TIMES = frozenset({
+    "arrived_ns", "placed_ns", "ended_ns", "issued_ns", "started_ns", "deadline_ns", "start_ns",
+    "end_ns", "time_ns", "decided_ns",
+})  # fmt: skip
+"""Columns that are points in time."""
+MOST_S, MOST_QUERY_S, MOST_GIB = 20, 3, 2
+TEXT = """`fleet report RUN --html FILE` on a run of {rows:,} rows ({bytes:,} MiB of event files,
+{hosts:,} hosts in {arms} arms): wall and CPU time and peak memory of the command from start to end,
+and the wall time of each shipped query in one process (the slowest of its kinds of requests),
+on {cpus} threads. The page has {page:,} KiB."""
+
+
+def run(options: Options) -> list[Section]:
+    """Measure and return the section."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        small = _simulate(place)
+        large = enlarge(small, place / "large", options.size(ROWS, QUICK_ROWS))
+        page = place / "report.html"
+        usage = measure(_fleet("report", str(large), "--html", str(page)), ROOT)
+        if usage.exit_code:
+            raise RuntimeError(usage.output)
+        return [_section(large, page, usage)]
+
+
+def enlarge(small: Path, large: Path, rows: int) -> Path:
+    """Write a run that holds as many copies of a small one as give at least ``rows`` rows."""
+    catalog = Catalog.open([small])
+    tables = {name: catalog.rows(name) for name in catalog.columns}
+    copies = Copies.of(catalog, tables, rows)
+    record = catalog.runs[0].run
+    whole = Identity(
+        name=record["name"], content={"copies": copies.count}, seed=record["seed"],
+        arms=tuple(record["arms"]), replications=record["replications"],
+    )  # fmt: skip
+    scenario = (small / "scenario.resolved.yaml").read_text()
+    with RunFolder.open(large, whole, scenario, resume=False) as folder:
+        for arm, rep in folder.missing:
+            writer = folder.unit(arm, rep)
+            for name, table in tables.items():
+                mine = table.filter((pc.field("arm") == arm) & (pc.field("rep") == rep))
+                for shard, part in _copied(catalog, name, mine, copies):
+                    writer.append(name, shard, part)
+            folder.commit(writer)
+        folder.finish()
+    return large
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """How often a run is copied, and by how much hosts, times and other ids move each time."""
+
+    count: int
+    beside: int
+    hosts: int
+    time_ns: int
+    ids: int
+
+    @classmethod
+    def of(cls, catalog: Catalog, tables: dict[str, pa.Table], rows: int) -> Self:
+        """Return what gives at least ``rows`` rows."""
+
+        def highest(unit: str, *names: str) -> int:
+            found: list[int] = [
+                pc.max(table[column["name"]]).as_py() or 0
+                for name, table in tables.items()
+                for column in catalog.columns[name]
+                if column["unit"] == unit and (not names or column["name"] in names)
+            ]
+            return max(found)
+
+        hosts = (highest("id", "host") // SHARD + 1) * SHARD
+        return cls(
+            -(-rows // sum(table.num_rows for name, table in tables.items() if name != "hosts")),
+            max(FLEET // hosts, 1), hosts, highest("ns", *TIMES) + 1, highest("id") + 1,
+        )  # fmt: skip
+
+    def move(self, column: str, unit: str, copy: int) -> int:
+        """Return what is added to a column in one copy."""
+        later, beside = divmod(copy, self.beside)
+        if column == "host":
+            return beside * self.hosts
+        return copy * self.ids if unit == "id" else later * self.time_ns * (column in TIMES)
+
+
+def _copied(
+    catalog: Catalog, name: str, table: pa.Table, copies: Copies
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield shard and rows of one table of one unit, all copies of a shard together."""
+    columns = catalog.columns[name]
+    shards: list[int] = sorted(pc.unique(table["shard"]).to_pylist())
+    for beside in range(copies.beside):
+        numbers = range(beside, copies.count, copies.beside)
+        for shard in shards:
+            part = table.filter(pc.field("shard") == shard).select([c["name"] for c in columns])
+            moved = [
+                _moved(part, columns, copies, i) for i in numbers[: 1 if name == "hosts" else None]
+            ]
+            yield shard + beside * copies.hosts // SHARD, pa.concat_tables(moved)
+
+
+def _moved(part: pa.Table, columns: list[dict[str, Any]], copies: Copies, copy: int) -> pa.Table:
+    for place, column in enumerate(columns):
+        move = copies.move(column["name"], column["unit"], copy)
+        if move:
+            part = part.set_column(place, part.schema.field(place), pc.add(part[place], move))
+    return part
+
+
+def _simulate(place: Path) -> Path:
+    small = place / "small"
+    usage = measure(_fleet("simulate", "quickstart", "--inline", "--out", str(small)), ROOT)
+    if usage.exit_code:
+        raise RuntimeError(usage.output)
+    return small
+
+
+def _fleet(*words: str) -> list[str]:
+    return [sys.executable, "-m", "fleet", *words]
+
+
+def _section(large: Path, page: Path, usage: Usage) -> Section:
+    catalog = Catalog.open([large])
+    text = TEXT.format(
+        rows=sum(catalog.rows(name).num_rows for name in catalog.columns),
+        bytes=sum(file.stat().st_size for file in large.rglob("*.arrow")) >> 20,
+        hosts=catalog.rows("hosts").num_rows // len(catalog.arms), arms=len(catalog.arms),
+        cpus=len(os.sched_getaffinity(0)), page=page.stat().st_size >> 10,
+    )  # fmt: skip
+    command = Table(
+        ("fleet report --html", "measured", "at most"),
+        [("wall, s", number(usage.wall_s), str(MOST_S)), ("CPU, s", number(usage.cpu_s), ""),
+         ("peak memory, GiB", number(usage.peak_bytes / 2**30), str(MOST_GIB))],
+    )  # fmt: skip
+    queries = Table(
+        ("query", "s", "at most"),
+        [(name, number(took), str(MOST_QUERY_S)) for name, took in query_times(catalog)],
+    )
+    return Section("A report of ten million rows", [text, command, queries])
+
+
+def query_times(catalog: Catalog) -> list[tuple[str, float]]:
+    """Return every shipped query with its wall time in seconds, the slowest first."""
+    found = []
+    for name, query in shipped().items():
+        kinds = next((p.choices for p in query.parameters if p.name == "kind"), ())
+        times = []
+        for given in [{"kind": kind} for kind in kinds] or [{}]:
+            start = time.perf_counter()
+            query.run(catalog, given)
+            times.append(time.perf_counter() - start)
+        found.append((name, max(times)))
+    return sorted(found, key=lambda pair: -pair[1])
