@@ -10,13 +10,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from benchmarks.options import Options
 from benchmarks.process_tree import Usage, measure
@@ -58,21 +55,19 @@ def run(options: Options) -> list[Section]:
 def enlarge(small: Path, large: Path, rows: int) -> Path:
     """Write a run that holds as many copies of a small one as give at least ``rows`` rows."""
     catalog = Catalog.open([small])
-    tables = {name: catalog.rows(name) for name in catalog.columns}
-    copies = Copies.of(catalog, tables, rows)
+    copies = Copies.of(catalog, rows)
     record = catalog.runs[0].run
     whole = Identity(
         name=record["name"], content={"copies": copies.count}, seed=record["seed"],
         arms=tuple(record["arms"]), replications=record["replications"],
     )  # fmt: skip
     scenario = (small / "scenario.resolved.yaml").read_text()
-    with RunFolder.open(large, whole, scenario, resume=False) as folder:
+    with catalog.session(), RunFolder.open(large, whole, scenario, resume=False) as folder:
         for arm, rep in folder.missing:
             writer = folder.unit(arm, rep)
-            for name, table in tables.items():
-                mine = table.filter((pc.field("arm") == arm) & (pc.field("rep") == rep))
-                for shard, part in _copied(catalog, name, mine, copies):
-                    writer.append(name, shard, part)
+            for table in catalog.columns:
+                for shard, part in copies.of_table(catalog, table, arm, rep):
+                    writer.append(table, shard, part)
             folder.commit(writer)
         folder.finish()
     return large
@@ -89,54 +84,56 @@ class Copies:
     ids: int
 
     @classmethod
-    def of(cls, catalog: Catalog, tables: dict[str, pa.Table], rows: int) -> Self:
+    def of(cls, catalog: Catalog, rows: int) -> Self:
         """Return what gives at least ``rows`` rows."""
-
-        def highest(unit: str, *names: str) -> int:
-            found: list[int] = [
-                pc.max(table[column["name"]]).as_py() or 0
-                for name, table in tables.items()
-                for column in catalog.columns[name]
-                if column["unit"] == unit and (not names or column["name"] in names)
-            ]
-            return max(found)
-
-        hosts = (highest("id", "host") // SHARD + 1) * SHARD
+        has = sum(_first(catalog, f"count(*) FROM {t}") for t in catalog.columns if t != "hosts")
+        hosts = (_highest(catalog, ("host",)) // SHARD + 1) * SHARD
+        names = {c["name"] for columns in catalog.columns.values() for c in columns
+                 if c["unit"] == "id"}  # fmt: skip
         return cls(
-            -(-rows // sum(table.num_rows for name, table in tables.items() if name != "hosts")),
-            max(FLEET // hosts, 1), hosts, highest("ns", *TIMES) + 1, highest("id") + 1,
+            -(-rows // has), max(FLEET // hosts, 1), hosts, _highest(catalog, TIMES) + 1,
+            _highest(catalog, names) + 1,
         )  # fmt: skip
 
-    def move(self, column: str, unit: str, copy: int) -> int:
-        """Return what is added to a column in one copy."""
-        later, beside = divmod(copy, self.beside)
+    def of_table(
+        self, catalog: Catalog, table: str, arm: str, rep: int
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield shard and rows (a pyarrow table) of a unit's table, copies of a shard together."""
+        columns = ", ".join(self._moved(c["name"], c["unit"]) for c in catalog.columns[table])
+        shards = "SELECT DISTINCT shard FROM {} WHERE arm = $arm AND rep = $rep ORDER BY shard"
+        unit = {"arm": arm, "rep": rep}
+        for row in catalog.query(shards.format(table), unit).to_pylist():
+            for beside in range(self.beside):
+                later = 1 if table == "hosts" else -(-(self.count - beside) // self.beside)
+                part = catalog.query(
+                    f"SELECT {columns} FROM {table}, range({later}) AS copies(later), "
+                    f"(SELECT {beside} AS beside) WHERE arm = $arm AND rep = $rep "
+                    f"AND shard = {row['shard']} ORDER BY later",
+                    unit,
+                )
+                yield row["shard"] + beside * self.hosts // SHARD, part
+
+    def _moved(self, column: str, unit: str) -> str:
+        """Return the SQL of a column in copy (beside, later)."""
         if column == "host":
-            return beside * self.hosts
-        return copy * self.ids if unit == "id" else later * self.time_ns * (column in TIMES)
+            return f"host + beside * {self.hosts} AS host"
+        if unit == "id":
+            return f"({column} + (later * {self.beside} + beside) * {self.ids})::BIGINT AS {column}"
+        return f"{column} + later * {self.time_ns} AS {column}" if column in TIMES else column
 
 
-def _copied(
-    catalog: Catalog, name: str, table: pa.Table, copies: Copies
-) -> Iterator[tuple[int, pa.Table]]:
-    """Yield shard and rows of one table of one unit, all copies of a shard together."""
-    columns = catalog.columns[name]
-    shards: list[int] = sorted(pc.unique(table["shard"]).to_pylist())
-    for beside in range(copies.beside):
-        numbers = range(beside, copies.count, copies.beside)
-        for shard in shards:
-            part = table.filter(pc.field("shard") == shard).select([c["name"] for c in columns])
-            moved = [
-                _moved(part, columns, copies, i) for i in numbers[: 1 if name == "hosts" else None]
-            ]
-            yield shard + beside * copies.hosts // SHARD, pa.concat_tables(moved)
+def _highest(catalog: Catalog, names: Collection[str]) -> int:
+    """Return the highest value in any table of the columns of these names."""
+    return max(
+        _first(catalog, f"coalesce(max({column['name']}), 0) FROM {table}")
+        for table, columns in catalog.columns.items()
+        for column in columns
+        if column["name"] in names
+    )
 
 
-def _moved(part: pa.Table, columns: list[dict[str, Any]], copies: Copies, copy: int) -> pa.Table:
-    for place, column in enumerate(columns):
-        move = copies.move(column["name"], column["unit"], copy)
-        if move:
-            part = part.set_column(place, part.schema.field(place), pc.add(part[place], move))
-    return part
+def _first(catalog: Catalog, what: str) -> int:
+    return int(catalog.query(f"SELECT {what}").column(0)[0].as_py())
 
 
 def _simulate(place: Path) -> Path:
