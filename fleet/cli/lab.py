@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from fleet.cli.engines import EngineName, engine_class
 from fleet.errors import InputError
 
 
@@ -32,13 +33,6 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-class EngineName(StrEnum):
-    """The two engines."""
-
-    FAST = "fast"
-    REFERENCE = "reference"
 
 
 Source = Annotated[str, typer.Argument(help="Script file, or name of a shipped script.")]
@@ -72,7 +66,7 @@ def run(
 
     loaded = load_script(script, sets or [])
     arms = _arms(compare) if compare is not None else list(loaded.script.arms)
-    factory = _factory(engine)
+    factory = engine_class(engine)
     try:
         runs = [run_script(loaded, arm, factory) for arm in arms]
     except PolicyError as error:
@@ -146,14 +140,3 @@ def _arms(text: str) -> list[str]:
     if not all(arms) or len(set(arms)) < len(arms):
         raise InputError("needs different arms with commas between them", where="--compare")
     return arms
-
-
-def _factory(engine: EngineName) -> Any:
-    """The class of an engine."""
-    if engine is EngineName.REFERENCE:
-        from engine.reference.host import ReferenceHost
-
-        return ReferenceHost
-    from engine.host import Host
-
-    return Host

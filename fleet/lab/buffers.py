@@ -42,6 +42,9 @@ FILE_KIND = "file="
 TMPFS = "/t/"
 """Where the guest has mounted a tmpfs; other paths lie on its disk (/m: ext2)."""
 HOG_STEP, HOGNODE_STEP = 64, 32
+FAR_PAGES = 8_192
+"""More than a page table's pages, a huge folio and a refill of a CPU's list can take: a hog that is
+so far from its goal cannot reach it with the next 2 MiB, so nothing depends on looking."""
 HOGMOV_SPARE, HOGNODE_SPARE = 4096, 2048
 
 
@@ -363,6 +366,9 @@ class Buffers:
         buffer = self._new_buffer(name, max(free() - leave, 1) + spare, kind)
         index = 0
         while True:
+            while free() - leave > FAR_PAGES and index + PAGEBLOCK_PAGES < buffer.pages:
+                self._touch_steps(buffer, index, step, node)
+                index += PAGEBLOCK_PAGES
             errno = self._touch_range(buffer, index, 1, node)
             if errno != Errno.OK or free() <= leave:
                 break
@@ -374,6 +380,17 @@ class Buffers:
                 break
         buffer.used = index
         return {"errno": errno_name(errno), "hog_pages": index}
+
+    def _touch_steps(self, buffer: Buffer, index: int, step: int, node: int) -> None:
+        """Touch a page table's pages in steps at once: too far from the goal to look between."""
+        self._tables(buffer, index + PAGEBLOCK_PAGES)
+        where = self.node_now if node < 0 else node
+        rows = [
+            (*part, self.cpu_now, where)
+            for first in range(index, index + PAGEBLOCK_PAGES, step)
+            for part in (*buffer.parts(first, 1), *buffer.parts(first + 1, step - 1))
+        ]
+        self.machine.do_all(Op.TOUCH, rows)
 
     def op_hogfree(self, name: str, leave: int) -> dict[str, Any]:
         """Fill the zones outside MOVABLE."""

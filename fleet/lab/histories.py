@@ -34,8 +34,9 @@ class Histories(Buffers):
 
     def _change(self, buffer: Buffer, steps: Iterable[tuple[bool, int, int]]) -> Errno:
         """Free (True) or touch ranges of a buffer, in order."""
+        free, touch = int(Op.FREE), int(Op.TOUCH)  # looking an enum up costs more than the rest
         rows = [
-            (Op.FREE if frees else Op.TOUCH, *part, self.cpu_now, 0 if frees else self.node_now)
+            (free if frees else touch, *part, self.cpu_now, 0 if frees else self.node_now)
             for frees, first, pages in steps
             for part in buffer.parts(first, pages)
         ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.errors import InputError
+from fleet.lab.observed import fault
 from fleet.lab.operations import Operation, OperationError, parse
 
 FATES = ("finished", "oom-killed", "kernel-panic", "stuck")
@@ -24,6 +25,11 @@ class CaseError(InputError):
     ) -> None:
         super().__init__(reason, field=field, where=where)
         self.name, self.kernel = name, kernel
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes."""
+        state = {"name": self.name, "kernel": self.kernel}
+        return CaseError, (self.where, self.field, self.reason), state
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,10 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
     for i, seen in enumerate(_field(row, "ops", list, where)):
         if not isinstance(seen, dict):
             raise CaseError(where, f"ops[{i}]", f"expected dict, got {seen!r}")
-        records.append(Record(_operation(seen.get("op"), where, f"ops[{i}].op"), seen))
+        operation = _operation(seen.get("op"), where, f"ops[{i}].op")
+        if found := fault(seen):
+            raise CaseError(where, f"ops[{i}].{found[0]}", found[1])
+        records.append(Record(operation, seen))
     unfinished = row.get("last_op_started")
     if fate != "finished" and unfinished is None:
         raise CaseError(where, "last_op_started", f"missing although fate is {fate!r}")

@@ -15,6 +15,7 @@ from engine.shape import HostShape
 Ints = NDArray[np.int64]
 SLACK = 10
 """How much slower a replay may be than the recorded run, where calls are counted, not time."""
+RESULT = int(Row.RESULT)
 
 
 class Engine(Protocol):
@@ -99,10 +100,12 @@ class Machine:
         ProcessKilledError, HostPanickedError
             The watched process was killed, or the host panicked, meanwhile.
         """
-        table = np.asarray(rows, np.int64)
-        if not len(table):
+        arguments = np.asarray(rows, np.int64)
+        if not len(arguments):
             return Errno.OK
-        return self.do_each(np.insert(table, 0, int(op), axis=1))
+        table = np.empty((len(arguments), 1 + arguments.shape[1]), np.int64)
+        table[:, 0], table[:, 1:] = op, arguments
+        return self.do_each(table)
 
     def do_each(self, table: Ints) -> Errno:
         """Issue the commands ``int64[n, 1 + arguments]`` (op first); as ``do_all`` otherwise."""
@@ -110,7 +113,7 @@ class Machine:
         commands[:, 0] = self.clock_ns
         commands[:, 1 : 1 + table.shape[1]] = table
         result = self._execute(commands, self.clock_ns)
-        mine = result[result[:, 1] == Row.RESULT]
+        mine = result[result[:, 1] == RESULT]
         errno, latency = self._column(mine, Row.RESULT, "errno", "latency_ns")
         self.clock_ns += int(latency.sum())
         bad = errno[errno != 0]
@@ -163,6 +166,8 @@ class Machine:
     def _execute(self, commands: Ints, until_ns: int) -> Ints:
         """Run the engine and take note of deaths and ended attempts."""
         rows = self.engine.execute(commands, max(until_ns, int(self.engine.now_ns)))
+        if (rows[:, 1] == RESULT).all():
+            return rows
         ended = rows[rows[:, 1] == Row.ATTEMPT]
         names = ("attempt", "errno", "reason", "end_ns")
         for attempt, errno, reason, end in zip(

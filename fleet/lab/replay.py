@@ -43,12 +43,30 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """An offline that repeats of a case recorded with different results."""
+
+    operation: int
+    text: str
+    block: int
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """A replayed case."""
+    """A replayed case.
+
+    Attributes
+    ----------
+    strays : tuple of Stray
+        Offlines whose result turns on stray kernel pages (``fleet.lab.repeats``); what follows
+        from another recorded result of one is not among the disagreements.
+    """
 
     case: Case
     kind: str
     disagreements: tuple[Disagreement, ...]
+    strays: tuple[Stray, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -94,10 +112,12 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
             continue
         after = machine.counters()
         seen["vmstat"] = {name: after[c] - before[c] for name, c in VMSTAT.items()}
-        found += [
-            Disagreement(index, operation.text, m)
-            for m in rules.operation(operation.name, operation.args, recorded, seen)
-        ]
+        try:
+            mismatches = rules.operation(operation.name, operation.args, recorded, seen)
+        except KeyError as error:
+            field = f"ops[{index}].{error.args[0]}"
+            raise CaseError(case.where, field, "missing in what was recorded") from None
+        found += [Disagreement(index, operation.text, m) for m in mismatches]
     if (fate, at) != (case.fate, len(case.records)):
         found.append(Disagreement(at, last, Mismatch("fate", case.fate, fate)))
     elif fate != "kernel-panic" and machine.oom_kills != case.oom_kills:

@@ -1,109 +1,23 @@
-"""Whole files: select, replay, and sum up agreement per class."""
+"""What a validation found, as JSON and as text."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from fleet.lab.lines import Case, CaseError, read
-from fleet.lab.machine import EngineFactory, Ints
-from fleet.lab.replay import Outcome, replay
-
-TableOf = Callable[[str], Ints | None]
-"""Kernel version of a case to the decision table it runs under; None: no profile yet."""
+from fleet.lab import null
+from fleet.lab.known import entry_for
+from fleet.lab.replay import Disagreement, Outcome
+from fleet.lab.validate import Summary, agreement
 
 
-@dataclass(slots=True)
-class Summary:
-    """What replaying some files gave.
-
-    Attributes
-    ----------
-    outcomes : list of Outcome
-        Cases that were replayed, in file order.
-    errors : list of CaseError
-        Lines that could not be replayed (kernel without a profile, unknown or unsupported
-        operation, unknown guest): one each, never left out.
-    """
-
-    outcomes: list[Outcome] = field(default_factory=list)
-    errors: list[CaseError] = field(default_factory=list)
-
-    def by_class(self, kernel: str | None = None) -> dict[str, list[Outcome]]:
-        """Outcomes per class, sorted by class, of one kernel or all."""
-        out: dict[str, list[Outcome]] = {}
-        for outcome in self.outcomes:
-            if kernel in (None, outcome.case.kernel):
-                out.setdefault(outcome.kind, []).append(outcome)
-        return dict(sorted(out.items()))
-
-    def kernels(self) -> list[str]:
-        """Kernels that were replayed, oldest first."""
-        found = {o.case.kernel for o in self.outcomes}
-        return sorted(found, key=lambda k: [int(x) if x.isdigit() else 0 for x in k.split(".")])
-
-
-def agreement(outcomes: Sequence[Outcome]) -> float:
-    """Share of cases that agree (1.0 when there are none)."""
-    return sum(o.agrees for o in outcomes) / len(outcomes) if outcomes else 1.0
-
-
-def validate(
-    files: Iterable[Path],
-    factory: EngineFactory,
-    table_of: TableOf,
-    kernels: Sequence[str] = (),
-    names: Sequence[str] = (),
-    progress: Callable[[Outcome | CaseError], None] = lambda _: None,
-) -> Summary:
-    """Replay the selected cases of some files.
-
-    Parameters
-    ----------
-    kernels, names : sequences of str
-        Only cases of these kernels, and whose id matches one of these patterns (all when empty).
-        The selection is all that ids are used for.
-
-    Raises
-    ------
-    CaseError
-        A file cannot be read or a line is malformed.
-    """
-    summary = Summary()
-    for path in files:
-        for item in list(read(path)):
-            result = _one(item, factory, table_of, kernels, names)
-            if isinstance(result, Outcome):
-                summary.outcomes.append(result)
-            elif result is not None:
-                summary.errors.append(result)
-            if result is not None:
-                progress(result)
-    return summary
-
-
-def _one(
-    item: Case | CaseError,
-    factory: EngineFactory,
-    table_of: TableOf,
-    kernels: Sequence[str],
-    names: Sequence[str],
-) -> Outcome | CaseError | None:
-    """Replay one case; its error when it cannot be, None when it is not selected."""
-    if kernels and item.kernel not in kernels:
-        return None
-    if names and not any(fnmatchcase(item.name, pattern) for pattern in names):
-        return None
-    if isinstance(item, CaseError):
-        return item
-    table = table_of(item.kernel)
-    if table is None:
-        return CaseError(item.where, "kernel", f"no profile for kernel {item.kernel!r} yet")
-    try:
-        return replay(item, factory, table)
-    except CaseError as error:
-        return error
+def unlisted(summary: Summary) -> list[tuple[Outcome, Disagreement]]:
+    """Disagreements that no entry of the list of known ones describes."""
+    return [
+        (outcome, found)
+        for outcome in summary.outcomes
+        if not outcome.agrees
+        for found in outcome.disagreements
+        if entry_for(outcome, found) is None
+    ]
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
@@ -118,24 +32,18 @@ def as_json(summary: Summary) -> dict[str, Any]:
                 for kernel in summary.kernels()
             },
         },
+        "null_model": {name: _null_share(found) for name, found in classes.items()},
         "cases": {
             "replayed": len(summary.outcomes),
             "agreed": sum(o.agrees for o in summary.outcomes),
             "classes": {name: len(found) for name, found in classes.items()},
         },
+        "stray_pages": [_stray(outcome) for outcome in summary.outcomes if outcome.strays],
         "disagreements": [
-            {
-                "where": outcome.case.where,
-                "case": outcome.case.label,
-                "class": outcome.kind,
-                "operation": d.operation,
-                "text": d.text,
-                "field": d.mismatch.field,
-                "recorded": d.mismatch.recorded,
-                "simulated": d.mismatch.simulated,
-            }
+            _row(outcome, found)
             for outcome in summary.outcomes
-            for d in outcome.disagreements
+            if not outcome.agrees
+            for found in outcome.disagreements
         ],
         "errors": [
             {"where": e.where, "field": e.field, "reason": e.reason} for e in summary.errors
@@ -143,34 +51,90 @@ def as_json(summary: Summary) -> dict[str, Any]:
     }
 
 
+def _row(outcome: Outcome, found: Disagreement) -> dict[str, Any]:
+    """One disagreement of the JSON shape."""
+    entry = entry_for(outcome, found)
+    return {
+        "where": outcome.case.where,
+        "case": outcome.case.label,
+        "class": outcome.kind,
+        "operation": found.operation,
+        "text": found.text,
+        "field": found.mismatch.field,
+        "recorded": found.mismatch.recorded,
+        "simulated": found.mismatch.simulated,
+        "known": None if entry is None else entry.name,
+    }
+
+
+def _stray(outcome: Outcome) -> dict[str, Any]:
+    """One case with offlines whose result turns on stray kernel pages."""
+    return {
+        "where": outcome.case.where,
+        "case": outcome.case.label,
+        "offlines": [
+            {"operation": s.operation, "text": s.text, "recorded": list(s.results)}
+            for s in outcome.strays
+        ],
+    }
+
+
 def as_text(summary: Summary) -> str:
     """Agreement per class and kernel, then every disagreement and every error."""
     kernels = summary.kernels()
-    lines = ["  ".join(f"{word:<14}" for word in ("class", "all", *kernels)).rstrip()]
+    rows = [("class", "all", "null model", *kernels)]
     for name, outcomes in summary.by_class().items():
-        cells = [_share(outcomes)]
-        cells += [_share(summary.by_class(kernel).get(name, [])) for kernel in kernels]
-        lines.append("  ".join(f"{word:<14}" for word in (name, *cells)).rstrip())
-    lines.append("  ".join(f"{w:<14}" for w in ("overall", _share(summary.outcomes))).rstrip())
+        each = [_share(summary.by_class(kernel).get(name, [])) for kernel in kernels]
+        rows.append((name, _share(outcomes), _null(outcomes), *each))
+    rows.append(("overall", _share(summary.outcomes), _null(summary.outcomes)))
+    lines = ["  ".join(f"{word:<16}" for word in row).rstrip() for row in rows]
+    lines += _stray_lines(summary)
     for outcome in summary.outcomes:
-        if outcome.agrees:
-            continue
-        lines += ["", f"{outcome.case.where} {outcome.case.label} ({outcome.kind})"]
-        for d in outcome.disagreements:
-            m = d.mismatch
-            lines.append(
-                f"  ops[{d.operation}] {d.text}: {m.field}: "
-                f"recorded {m.recorded}, simulated {m.simulated}"
-            )
+        if not outcome.agrees:
+            lines += ["", f"{outcome.case.where} {outcome.case.label} ({outcome.kind})"]
+            lines += [_told(outcome, found) for found in outcome.disagreements]
     if summary.errors:
         lines += ["", f"not replayed: {len(summary.errors)}"]
         lines += [f"  {error}" for error in summary.errors]
     return "\n".join(lines)
 
 
+def _told(outcome: Outcome, found: Disagreement) -> str:
+    """One disagreement in a line."""
+    entry, m = entry_for(outcome, found), found.mismatch
+    known = "" if entry is None else f" (known: {entry.name})"
+    return (
+        f"  ops[{found.operation}] {found.text}: {m.field}: "
+        f"recorded {m.recorded}, simulated {m.simulated}{known}"
+    )
+
+
+def _stray_lines(summary: Summary) -> list[str]:
+    """Say which offlines accept any of the results of their repeats."""
+    lines = [
+        f"  {o.case.where} {o.case.label} ops[{s.operation}] {s.text}: {' or '.join(s.results)}"
+        for o in summary.outcomes
+        for s in o.strays
+    ]
+    head = "turns on stray kernel pages, any recorded result of the offline is accepted:"
+    return ["", head, *lines] if lines else []
+
+
 def _share(outcomes: Sequence[Outcome]) -> str:
-    """``7/8 88 %``, or a dash."""
-    if not outcomes:
-        return "-"
-    agreed = sum(o.agrees for o in outcomes)
-    return f"{agreed}/{len(outcomes)} {100 * agreed // len(outcomes)}%"
+    """``7/8 88%``, or a dash."""
+    return _parts(sum(o.agrees for o in outcomes), len(outcomes))
+
+
+def _null(outcomes: Sequence[Outcome]) -> str:
+    """The same for the null model; a dash where it has nothing to say."""
+    return _parts(*null.score(o.case for o in outcomes))
+
+
+def _null_share(outcomes: Sequence[Outcome]) -> float | None:
+    """The null model's share; None where it has nothing to say."""
+    right, asked = null.score(o.case for o in outcomes)
+    return right / asked if asked else None
+
+
+def _parts(agreed: int, of: int) -> str:
+    return f"{agreed}/{of} {100 * agreed // of}%" if of else "-"

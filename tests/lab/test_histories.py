@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from engine.enums import Counter
-from fleet.cli.validate import EngineName, _factory, _tables
+from fleet.cli.engines import EngineName, engine_class
+from fleet.cli.validate import _tables
 from fleet.lab import guest
 from fleet.lab.buffers import UnsupportedOperationError
 from fleet.lab.classes import scattered
@@ -30,7 +31,7 @@ def replay(tmp_path: Path) -> Replay:
         assert isinstance(case, Case)
         table = _tables("")(kernel)
         assert table is not None
-        factory: Any = _factory(EngineName.FAST)
+        factory: Any = engine_class(EngineName.FAST)
         machine = guest.start(case, factory, table)
         first_slot = guest.first_free_slot(case.guest)
         driver = Driver(machine, case.hot_blocks, first_slot + 1, scattered(case))

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from fleet.cli.validate import EngineName, _factory, _tables
+from fleet.cli.engines import EngineName, engine_class
+from fleet.cli.validate import _tables
 from fleet.lab.classes import PLACEMENT
-from fleet.lab.report import Summary, agreement, validate
+from fleet.lab.report import unlisted
+from fleet.lab.validate import Summary, agreement, validate
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "kernel-lab"
 FILES = [RECORDED / "cases.jsonl", RECORDED / "placement.jsonl"]
@@ -20,11 +22,6 @@ CLASSES = {
     "touched", "untouched", "nopin", "vmsplice", "release", "k-of-8", "kernel-zone", "noroom",
     "repin", "normal-leave", "vfio", "hugetlb",
 } | PLACEMENT  # fmt: skip
-KNOWN = {
-    "Nb-node0-full [6.1 run 1]", "08-noroom [6.12 run 1]",
-    "Pc-par2-4k [6.12 run 1]", "Pf-cache-full [6.12 run 1]", "Pg-4k-2m [6.12 run 1]",
-}  # fmt: skip
-"""Cases that are known to disagree; docs/fidelity.md says why."""
 
 pytestmark = pytest.mark.skipif(
     not all(f.exists() for f in FILES), reason="the recorded cases are not beside the repository"
@@ -33,8 +30,8 @@ pytestmark = pytest.mark.skipif(
 
 def replayed(profile: str, *names: str, kernels: tuple[str, ...] = KERNELS) -> Summary:
     """Replay selected cases on the fast engine."""
-    factory: Any = _factory(EngineName.FAST)
-    return validate(FILES, factory, _tables(profile), kernels, names)
+    factory: Any = engine_class(EngineName.FAST)
+    return validate(FILES, factory, _tables(profile), kernels, names, jobs=2)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +57,9 @@ def test_class_targets(summary: Summary, kernel: str) -> None:
     assert low == {}
 
 
-def test_only_known_cases_disagree(summary: Summary) -> None:
-    assert {o.case.label for o in summary.outcomes if not o.agrees} <= KNOWN
+def test_only_known_disagreements_are_found(summary: Summary) -> None:
+    found = [(o.case.label, d.text, d.mismatch) for o, d in unlisted(summary)]
+    assert found == [], "fleet/lab/known.yaml does not describe these"
 
 
 @pytest.mark.parametrize(
