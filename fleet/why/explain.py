@@ -131,15 +131,15 @@ class Explainer:
         }  # fmt: skip
 
     def _blockers(self, ident: RequestId, host: int) -> list[Facts]:
-        """What the last reports named, by class."""
+        """What the reports named, by attempt and class."""
         rows = self.source.rows(
             "blockers", ident.arm, ident.rep, host=host, request=ident.request
         ).to_pylist()
-        found: dict[str, Facts] = {}
+        found: dict[tuple[int, str], Facts] = {}
         for row in rows:
-            item = found.setdefault(
-                row["class"], {"class": row["class"], "runs": 0, "pages": 0, "workloads": []}
-            )
+            key = row["attempt"], row["class"]
+            empty = {"attempt": key[0], "class": key[1], "runs": 0, "pages": 0, "workloads": []}
+            item = found.setdefault(key, empty)
             item["runs"] += 1
             item["pages"] += row["pages"]
             if row["workload"] is not None and row["workload"] not in item["workloads"]:

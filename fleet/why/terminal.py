@@ -48,7 +48,7 @@ def _print_counterfactual(facts: Facts) -> None:
 
 def _row(facts: Facts, item: Facts, smallest: bool) -> list[str]:
     mark = "smallest" if smallest else "yes" if item["returned"] else "no"
-    return [mark, words.change(facts, item), words.result(item)]
+    return [mark, words.change(facts, item), words.result(facts, item)]
 
 
 def _section(title: str) -> None:

@@ -57,7 +57,9 @@ def _ended(facts: Facts) -> str:
 
 def _because(facts: Facts) -> str:
     """Return why, as the end of a sentence."""
-    start, names = facts["at_start"], [b["class"] for b in facts["blockers"]]
+    start, made = facts["at_start"], facts["attempts_made"]
+    last = made[-1]["attempt"] if made else None
+    names = [b["class"] for b in facts["blockers"] if b["attempt"] == last]
     if facts["outcome"] == "withdrawn":
         return f": {_withdrawn(facts['withdrawal'])}"
     if facts["outcome"] == "offlined" or start is None:
@@ -300,11 +302,13 @@ def _s(about: Facts) -> str:
     return "s" if len(about.get("workloads", [])) > 1 else ""
 
 
-def result(item: Facts) -> str:
+def result(facts: Facts, item: Facts) -> str:
     """Return how the attempt ended after a change."""
     ended = item["ended"]
     if item["returned"]:
-        return f"returned in {ended['passes']:,} pass{'es' if ended['passes'] != 1 else ''}"
+        after = units.time(ended["end_ns"] - facts["attempts_made"][-1]["start_ns"])
+        many = f"{ended['passes']:,} pass{'es' if ended['passes'] != 1 else ''}"
+        return f"back after {after}, {many}"
     if ended["reason"] == "running":
         return f"still looping at the deadline, {ended['passes']:,} passes"
     return f"{ended['errno_name']} ({ended['reason']})"

@@ -116,6 +116,17 @@ def test_every_request_can_be_explained(aged: Source, arm: int, step: int) -> No
             assert words.other_arm(facts, arm_facts)
 
 
+def test_what_an_earlier_attempt_met_is_no_reason(aged: Source) -> None:
+    """Of several attempts on several blocks the last one decides."""
+    row = next(row for row in requests(aged, 0, "stuck") if row["kind"] == "removal")
+    facts = Explainer(aged).explain(RequestId(*aged.units[0], row["request"]))
+    earlier = {"attempt": -1, "class": "unmovable", "runs": 1, "pages": 1, "workloads": []}
+    both = {**facts, "blockers": [earlier, *facts["blockers"]]}
+    assert words.summary(both) == words.summary(facts)
+    last = {**earlier, "attempt": facts["attempts_made"][-1]["attempt"]}
+    assert "unmovable" in words.summary({**facts, "blockers": [last]})
+
+
 def test_reboots_can_be_explained(reboots: Source) -> None:
     reset = next(row for row in requests(reboots, 0, "host_down") if row["reset"])
     facts = Explainer(reboots).explain(RequestId(*reboots.units[0], reset["request"]))
