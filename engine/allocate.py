@@ -18,8 +18,9 @@ from engine.emit import new_row
 from engine.enums import Cost, Counter, Incident, Row
 from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
-from engine.memory import ANON, SHMEM, THP, block_of, count_used, exit_process, free_pages_of
+from engine.memory import ANON, SHMEM, THP, block_of, count_used, free_pages_of
 from engine.percpu import drain_zone, take_huge_by_cpu
+from engine.sharing import exit_process
 from engine.stacks import pcp_list, pcp_refill, pcp_take
 from engine.state import (
     AR_ASKED,
@@ -27,10 +28,11 @@ from engine.state import (
     AR_FILES,
     AR_HEAD,
     AR_KIND,
-    AR_LOCKED,
+    AR_LOCKS,
     AR_OLDEST,
     AR_PRESENT,
     AR_PROC,
+    AR_VIEWS,
     AR_ZONE,
     BK_ISO,
     BK_ZONE,
@@ -372,7 +374,7 @@ def reclaim(h, node, zone, pages, to_high, order):
     files = h.g[G_NFILES]
     for i in range(files if h.g[G_NDIRTY] == 0 else 2 * files):  # what is dirty comes last
         a = h.slot[i % files, AR_FILES]
-        if a == h.g[G_BUSY] or h.slot[a, AR_LOCKED] or h.slot[a, AR_DIRTY] != i // files:
+        if a == h.g[G_BUSY] or h.slot[a, AR_LOCKS] or h.slot[a, AR_DIRTY] != i // files:
             continue
         left = eligible_pages(h, a, node, zone)
         ref = oldest(h, a, node) if zone < 0 else h.slot[a, AR_HEAD]
@@ -570,8 +572,11 @@ def oom_kill(h):
     for p in range(len(h.slot)):
         h.slot[p, PR_RSS] = 0
     for a in range(len(h.slot)):
+        if h.slot[a, AR_KIND] < 0:
+            continue
         if h.slot[a, AR_KIND] in (ANON, THP, SHMEM):
             h.slot[h.slot[a, AR_PROC], PR_RSS] += h.slot[a, AR_PRESENT]
+        h.slot[h.slot[a, AR_PROC], PR_RSS] += h.slot[a, AR_VIEWS]
     victim, rss = -1, 0
     for p in range(len(h.slot)):
         if h.slot[p, PR_CPU] >= 0 and not h.slot[p, PR_IMMUNE] and h.slot[p, PR_RSS] > rss:

@@ -7,6 +7,7 @@ from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
 from engine.pinrow import PATH_HUGETLB, path_of
+from engine.sharing import holder
 from engine.state import (
     AR_KIND,
     BK_RESERVED,
@@ -22,6 +23,7 @@ from engine.state import (
     NIL,
     O_ATTEMPT,
     O_NOROOM,
+    OB_AREA,
     PB_AUX,
     PB_OWN,
     PIN_BITS,
@@ -29,6 +31,7 @@ from engine.state import (
     PN_AREA,
     PN_COUNT,
     PN_FIRST,
+    PN_SEQ,
     PS_STATE,
     R_ALLOC,
     RN_BNEXT,
@@ -68,10 +71,16 @@ def index_of(h, ref):
 
 @kernel
 def pin_over(h, a, index, pages):
-    """Lowest pin number that covers one of the pages, or -1."""
+    """Lowest pin number that holds one of the pages of an area or object, or -1."""
+    left = a if a >= 0 else h.slot[a, OB_AREA]
     for q in range(len(h.slot)):
-        if h.slot[q, PN_AREA] == a and h.slot[q, PN_FIRST] < index + pages:
-            if index < h.slot[q, PN_FIRST] + h.slot[q, PN_COUNT]:
+        if h.slot[q, PN_AREA] != left:
+            continue
+        first = max(index, h.slot[q, PN_FIRST])
+        end = min(index + pages, h.slot[q, PN_FIRST] + h.slot[q, PN_COUNT])
+        while first < end:
+            w, first = holder(h, left, h.slot[q, PN_SEQ], first, end)
+            if w == a:
                 return q
     return -1
 
@@ -85,7 +94,7 @@ def class_of(h, b, a, count, reason):
         return LONGTERM_PIN if h.blk[b, BK_ZONE] % 3 == 2 else KERNEL_ZONE_PIN
     if count >> PIN_BITS:
         return SHORT_REFERENCE
-    if a >= 0 and h.slot[a, AR_KIND] == HUGETLB and not h.g[O_NOROOM]:
+    if a != NIL and h.slot[a, AR_KIND] == HUGETLB and not h.g[O_NOROOM]:
         return SHUTTLE
     return NO_ROOM
 
@@ -177,7 +186,7 @@ def add_with_io(h, start, b, ref, a, reason):
 @kernel
 def wanted(h, a, reason):
     """Whether pages of this owner are reported for this reason."""
-    if a < 0:
+    if a == NIL:
         return False
     return reason != UNMOVABLE_REASON or h.slot[a, AR_KIND] == KERNEL
 

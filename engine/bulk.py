@@ -11,7 +11,7 @@ from engine.enums import Cell, Cost
 from engine.freelist import fl, note_range, set_max_chunk, take_huge
 from engine.kernel import kernel
 from engine.memory import count_used
-from engine.pinrow import FAULTED, note_pin
+from engine.pinrow import FAULTED, note_pin_path
 from engine.stacks import HUGE, pcp_list, put_huge
 from engine.state import (
     AR_HEAD,
@@ -23,6 +23,7 @@ from engine.state import (
     G_BLOCK_SHIFT,
     G_MAXO,
     G_MUT,
+    G_PATH,
     G_PBO,
     G_PBP,
     G_PINNING,
@@ -188,4 +189,5 @@ def account(h, a, block, folios):
     count_used(h, a, pb, folios * h.g[G_PBP])
     if h.g[G_PINNING]:
         latency_ns = folios * h.g[COSTS + FAULT_2M]
-        note_pin(h, a, pb, True, FAULTED, folios * h.g[G_PBP], latency_ns)
+        path = h.g[G_PATH]
+        note_pin_path(h, pb, path, FAULTED, folios * h.g[G_PBP], latency_ns)

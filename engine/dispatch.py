@@ -6,26 +6,19 @@ from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import mlock, read, touch
+from engine.fork import fork
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
 from engine.history import age, follow, stir
 from engine.hugetlb import grow_pool, set_pool
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
 from engine.landmarks import mark
-from engine.memory import (
-    exit_process,
-    free_range,
-    map_area,
-    proc_ok,
-    set_dirty,
-    spawn,
-    unmap,
-    unpin,
-)
+from engine.memory import map_area, proc_ok, spawn
 from engine.migrate import migrate
 from engine.offline import add_block, offline, online, signal, status, step
 from engine.pin import hold, pin
 from engine.pointer import host_at
+from engine.sharing import exit_process, free_range, map_file, set_dirty, tidy, unmap, unpin
 from engine.state import (
     AR_HEAD,
     AR_KIND,
@@ -47,15 +40,19 @@ from engine.state import (
     G_MAXO,
     G_NBLOCKS,
     G_NCMD,
+    G_NOBJ,
     G_NOW,
     G_NRANGES,
     G_NROWS,
     G_NZONES,
+    G_OBJROWS,
     G_PANIC,
     G_PBP,
     G_PERM,
     G_RUNS,
     G_STAMP,
+    G_THROUGH,
+    G_TIDY,
     HI_PHASE,
     M_TARGET,
     NIL,
@@ -91,6 +88,7 @@ SIGNAL, STATUS, RECLAIM = int(Op.SIGNAL), int(Op.STATUS), int(Op.RECLAIM)
 MIGRATE, SAMPLE, SHUFFLE, POOL = int(Op.MIGRATE), int(Op.SAMPLE), int(Op.SHUFFLE), int(Op.POOL)
 MIN_FREE, IO, NR_HUGEPAGES = int(Op.MIN_FREE), int(Op.IO), int(Op.NR_HUGEPAGES)
 MLOCK, DIRTY = int(Op.MLOCK), int(Op.DIRTY)
+FORK, MAP_FILE = int(Op.FORK), int(Op.MAP_FILE)
 BACKWARDS = -2
 RUNS_PER_PAGEBLOCK = 16
 """Records kept in reserve: a large request on a full host may split most of its pageblocks. What is
@@ -268,6 +266,10 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
         return mlock(h, a0, a1)
     if op == DIRTY:
         return set_dirty(h, a0, a1)
+    if op == FORK:
+        return fork(h, a0, a1, a2)
+    if op == MAP_FILE:
+        return map_file(h, a0, a1, a2)
     return EINVAL
 
 
@@ -291,6 +293,8 @@ def command(h, commands, i):
             for k in range(NR_CALL):
                 h.g[SAVED + k] = h.g[M_TARGET + k]
         errno = apply(h, commands, i)
+        if h.g[G_TIDY]:
+            tidy(h)
         if pass_under_way:
             for k in range(NR_CALL):
                 h.g[M_TARGET + k] = h.g[SAVED + k]
@@ -321,6 +325,9 @@ def short_of_space(h):
         return 1
     if len(h.rows) - h.g[G_NROWS] < rows_needed(h):
         return 2
+    # a command makes one object, but for orphans of files that are pinned through mappings
+    if h.g[G_OBJROWS] - 1 - h.g[G_NOBJ] < 2 + h.g[G_THROUGH]:
+        return 3
     return 0
 
 
@@ -341,7 +348,7 @@ def examine(at, commands):
         if commands[i, 0] < last_ns:
             return BACKWARDS
         last_ns = commands[i, 0]
-        if op == MAP or op == SPAWN or op == PIN or op == HOLD:
+        if op in (MAP, SPAWN, PIN, HOLD, FORK, MAP_FILE):
             top = max(top, commands[i, 2])
         elif op == SHUFFLE or op == STIR:
             h.g[G_ERROR] = 1

@@ -15,6 +15,7 @@ from engine.state import (
     AR_OLDEST,
     AR_PAGES,
     AR_TAIL,
+    AR_VIEWS,
     DEFERRED,
     DESC,
     FOLIO,
@@ -48,7 +49,7 @@ from engine.state import (
     RS_STATE,
     SPLIT,
     UNIFORM,
-    ZERO,
+    VIEW,
 )
 
 LISTED = ISOLATED | DEFERRED
@@ -288,33 +289,39 @@ def locate(h, a, index):
 
 
 @kernel
-def new_hole(h, pages, zero):
-    """A hole element."""
+def new_hole(h, pages, flag):
+    """A hole element: 0 nothing there, ZERO, HUGE_ZERO or VIEW."""
     r = new_run(h)
     h.runb[r, RS_STATE] = R_HOLE
     h.run[r, RN_PB] = NIL
-    h.runb[r, RS_FLAG] = ZERO if zero else 0
+    h.runb[r, RS_FLAG] = flag
     h.run[r, RN_CNT] = pages
     return -2 - r
 
 
 @kernel
-def is_zero(h, ref):
-    """Whether a hole maps the zero page."""
-    return (h.runb[-2 - ref, RS_FLAG] & ZERO) != 0
+def hole_flag(h, ref):
+    """What a hole shows: 0 nothing, ZERO, HUGE_ZERO, VIEW. Without meaning for other elements."""
+    return 0 if ref >= 0 else h.runb[-2 - ref, RS_FLAG]
+
+
+@kernel
+def is_view(h, ref):
+    """Whether an element shows pages of the area below."""
+    return is_hole(h, ref) and h.runb[-2 - ref, RS_FLAG] == VIEW
 
 
 @kernel
 def join_holes(h, a, ref):
     """Merge a hole with equal neighbours; returns the surviving element."""
     p = prv(h, ref)
-    if p != NIL and is_hole(h, p) and is_zero(h, p) == is_zero(h, ref):
+    if p != NIL and is_hole(h, p) and hole_flag(h, p) == hole_flag(h, ref):
         chain_unlink(h, a, ref)
         h.run[-2 - p, RN_CNT] += h.run[-2 - ref, RN_CNT]
         drop_run(h, -2 - ref)
         ref = p
     n = nxt(h, ref)
-    if n != NIL and is_hole(h, n) and is_zero(h, n) == is_zero(h, ref):
+    if n != NIL and is_hole(h, n) and hole_flag(h, n) == hole_flag(h, ref):
         chain_unlink(h, a, n)
         h.run[-2 - ref, RN_CNT] += h.run[-2 - n, RN_CNT]
         drop_run(h, -2 - n)
@@ -324,7 +331,7 @@ def join_holes(h, a, ref):
 @kernel
 def make_hole(h, a, ref):
     """Replace a present element by an absent hole; returns the hole (joined)."""
-    hole = new_hole(h, length(h, ref), False)
+    hole = new_hole(h, length(h, ref), 0)
     chain_replace(h, a, ref, hole)
     return join_holes(h, a, hole)
 
@@ -336,6 +343,8 @@ def put_in_hole(h, a, index, new):
     pos = h.g[G_LPOS]
     pages = length(h, new)
     left = index - pos
+    if is_view(h, hole):
+        h.slot[a, AR_VIEWS] -= pages
     right = h.run[-2 - hole, RN_CNT] - left - pages
     if left == 0 and right == 0:
         chain_replace(h, a, hole, new)
@@ -350,54 +359,36 @@ def put_in_hole(h, a, index, new):
     after = nxt(h, hole)
     chain_insert_before(h, a, after, new)
     if right > 0:
-        chain_insert_before(h, a, after, new_hole(h, right, is_zero(h, hole)))
+        chain_insert_before(h, a, after, new_hole(h, right, hole_flag(h, hole)))
 
 
 @kernel
-def zero_range(h, a, first, count):
-    """Turn absent holes of a range into the zero page; returns the pages turned."""
+def set_holes(h, a, first, count, was, now):
+    """Turn holes of one flag (-1: of any) in a range into holes of another; returns the pages."""
     turned = 0
     index, end = first, first + count
     while index < end:
         ref = locate(h, a, index)
         pos = h.g[G_LPOS]
         stop = min(end, pos + length(h, ref))
-        if is_hole(h, ref) and not is_zero(h, ref):
-            pages = h.run[-2 - ref, RN_CNT]
-            before, after = index - pos, pos + pages - stop
+        flag = hole_flag(h, ref)
+        if is_hole(h, ref) and flag != now and (flag == was or was < 0):
+            before, after = index - pos, pos + h.run[-2 - ref, RN_CNT] - stop
             if before > 0:
-                chain_insert_before(h, a, ref, new_hole(h, before, False))
+                chain_insert_before(h, a, ref, new_hole(h, before, flag))
             if after > 0:
-                chain_insert_before(h, a, nxt(h, ref), new_hole(h, after, False))
+                chain_insert_before(h, a, nxt(h, ref), new_hole(h, after, flag))
             h.run[-2 - ref, RN_CNT] = stop - index
-            h.runb[-2 - ref, RS_FLAG] |= ZERO
+            h.runb[-2 - ref, RS_FLAG] = now
+            if now == VIEW:
+                h.slot[a, AR_VIEWS] += stop - index
+            elif flag == VIEW:
+                h.slot[a, AR_VIEWS] -= stop - index
             h.slot[a, AR_HINTREF] = NIL
             join_holes(h, a, ref)
             turned += stop - index
         index = stop
     return turned
-
-
-@kernel
-def unzero_range(h, a, first, count):
-    """Turn zero-page holes of a range back into absent ones."""
-    index, end = first, first + count
-    while index < end:
-        ref = locate(h, a, index)
-        pos = h.g[G_LPOS]
-        stop = min(end, pos + length(h, ref))
-        if is_hole(h, ref) and is_zero(h, ref):
-            pages = h.run[-2 - ref, RN_CNT]
-            before, after = index - pos, pos + pages - stop
-            if before > 0:
-                chain_insert_before(h, a, ref, new_hole(h, before, True))
-            if after > 0:
-                chain_insert_before(h, a, nxt(h, ref), new_hole(h, after, True))
-            h.run[-2 - ref, RN_CNT] = stop - index
-            h.runb[-2 - ref, RS_FLAG] &= ~ZERO
-            h.slot[a, AR_HINTREF] = NIL
-            join_holes(h, a, ref)
-        index = stop
 
 
 # -- runs inside a pageblock ----------------------------------------------------------------------

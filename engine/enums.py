@@ -47,6 +47,9 @@ class FaultPath(IntEnum):
     FILE = 2
     HUGETLB = 3
     SHMEM = 4
+    ZERO = 5  # write to the zero page
+    HZP = 6  # first write to a 2 MiB that maps the huge zero page
+    COW = 7  # copy of a page that another process sees
 
 
 NR_PATHS = 8
@@ -104,6 +107,8 @@ class Op(IntEnum):
     IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
     MLOCK = 40  # area, on (faults all pages in; reclaim passes over them until it is off)
     DIRTY = 41  # area, on (page cache that is written back before it is dropped)
+    FORK = 42  # child area, area, child process (copy_page_range of one area)
+    MAP_FILE = 43  # area, proc, file (an area of page cache, shared by all who map it)
 
 
 class Row(IntEnum):
@@ -243,6 +248,10 @@ class Cell(IntEnum):
     FILE_PIN = 41  # FilePin
     HUGETLB_COUNTS_PAGES = 30  # 1: pgmigrate_success counts base pages of a hugetlb folio
     HUGETLB_POOL_BATCHED = 31  # 1: nr_hugepages adds its pages at once, last one first (6.7)
+    FAULT_FLAG_ZERO = 42  # 1: a pin's fault over the zero page avoids ZONE_MOVABLE
+    FAULT_FLAG_HZP = 43  # the same over the huge zero page
+    FAULT_FLAG_COW = 44  # 1: the copy that a pin makes of a page shared with others avoids it
+    HZP_WRITE_THP = 45  # 1: a write to the huge zero page allocates a THP
 
 
 NR_CELLS = 64

@@ -17,16 +17,17 @@ from engine.elements import (
     chain_insert_before,
     chain_unlink,
     drop_run,
+    hole_flag,
     is_hole,
-    is_zero,
+    is_view,
     length,
     locate,
     new_hole,
     prv,
+    set_holes,
     set_prv,
-    zero_range,
 )
-from engine.enums import Cell, Cost, Counter, Errno
+from engine.enums import Cell, Cost, Counter, Errno, FaultPath
 from engine.freelist import zone_of_pb
 from engine.hugepool import available, pool_take
 from engine.kernel import kernel
@@ -43,29 +44,36 @@ from engine.memory import (
     block_of,
     cpu_of,
     range_ok,
+    set_locked,
 )
-from engine.pinrow import FAULTED, note_pin
+from engine.pinrow import FAULTED, note_pin_path
+from engine.sharing import behind, sweep, take_back
 from engine.state import (
+    AR_BELOW,
     AR_HINT,
     AR_HINTPOS,
     AR_HINTREF,
     AR_KIND,
-    AR_LOCKED,
     AR_PAGES,
     AR_PROC,
+    AR_VIEWS,
     COSTS,
     COUNTERS,
     CPUS,
     FOLIO,
     G_BUSY,
     G_ERROR,
+    G_FOR,
     G_LPOS,
     G_NNODES,
+    G_PATH,
     G_PBO,
     G_PBP,
     G_PINNING,
     G_RESERVED,
+    HUGE_ZERO,
     NIL,
+    PROMISED,
     PS_STATE,
     RN_CNT,
     RQ_WAKES,
@@ -76,6 +84,8 @@ from engine.state import (
     T_RECLAIMED,
     T_THP,
     TABLE,
+    VIEW,
+    ZERO,
 )
 
 OK, EINVAL = 0, int(Errno.EINVAL)
@@ -83,6 +93,12 @@ EFAULT, ENOMEM = int(Errno.EFAULT), int(Errno.ENOMEM)
 FLAG_ANON, FLAG_THP = int(Cell.FAULT_FLAG_ANON), int(Cell.FAULT_FLAG_THP)
 FLAG_FILE, FLAG_HUGETLB = int(Cell.FAULT_FLAG_FILE), int(Cell.FAULT_FLAG_HUGETLB)
 FLAG_SHMEM = int(Cell.FAULT_FLAG_SHMEM)
+FLAG_ZERO, FLAG_HZP = int(Cell.FAULT_FLAG_ZERO), int(Cell.FAULT_FLAG_HZP)
+FLAG_COW, HZP_THP = int(Cell.FAULT_FLAG_COW), int(Cell.HZP_WRITE_THP)
+PATH_ANON, PATH_THP, PATH_FILE, PATH_HUGETLB, PATH_SHMEM, PATH_ZERO, PATH_HZP, PATH_COW = range(
+    len(FaultPath)
+)
+KILLS = int(Counter.OOM_KILL)
 HINTS = int(Cell.HINT_HONOURED)
 FAULT_4K, FAULT_2M = int(Cost.FAULT_4K), int(Cost.FAULT_2M)
 PGFAULT = int(Counter.PGFAULT)
@@ -91,13 +107,13 @@ HUGETLB_FAULT = int(Counter.HUGETLB_FAULT)
 
 
 @kernel
-def count_fault(h, a, pb, pages, huge):
-    """Account a fault."""
+def count_fault(h, pb, pages, huge, path):
+    """Account a fault on a path."""
     cost = h.g[COSTS + FAULT_2M] if huge else pages * h.g[COSTS + FAULT_4K]
     h.g[T_FAULTED] += pages
     h.g[T_LATENCY] += cost
     if h.g[G_PINNING]:
-        note_pin(h, a, pb, huge, FAULTED, pages, cost)
+        note_pin_path(h, pb, path, FAULTED, pages, cost)
 
 
 @kernel
@@ -105,11 +121,12 @@ def ask(h, a, cpu, node, flagged):
     """Request of a fault: zonelist of the CPU's node or a stated one."""
     home = h.small[CPUS + cpu] if node < 0 else node
     movable = h.slot[a, AR_KIND] != KERNEL and not flagged
-    request(h, home, ALL_NODES, movable, cpu, h.slot[a, AR_PROC], True)
+    proc = h.slot[a, AR_PROC] if h.g[G_FOR] == NIL else h.g[G_FOR]
+    request(h, home, ALL_NODES, movable, cpu, proc, True)
 
 
 @kernel
-def populate_base(h, a, index, stop, cpu, node, flagged):
+def populate_base(h, a, index, stop, cpu, node, flagged, path):
     """Fault base pages into [index, stop), which are all holes. False when the host stopped.
 
     Below the low marks each new page of a file may be the next one that kswapd drops.
@@ -127,18 +144,19 @@ def populate_base(h, a, index, stop, cpu, node, flagged):
         pages, pb = length(h, ref), block_pb(h, ref)
         attach(h, a, index, ref)
         h.g[COUNTERS + PGFAULT] += pages
-        count_fault(h, a, pb, pages, False)
+        count_fault(h, pb, pages, False, path)
         index += pages
     return True
 
 
 @kernel
-def populate_huge(h, a, first, stop, cpu, node, flagged):
+def populate_huge(h, a, first, stop, cpu, node, flagged, path):
     """Fault huge folios into the aligned chunks of [first, stop), which one hole covers.
 
     Returns where it stopped: at ``stop``, or at the chunk that must fall back to base pages.
     """
     ask(h, a, cpu, node, flagged)
+    h.g[G_PATH] = path
     pbp = h.g[G_PBP]
     hole = hole_from(h, a, first)
     before = prv(h, hole)
@@ -179,7 +197,7 @@ def hole_from(h, a, index):
     hole = locate(h, a, index)
     pos = h.g[G_LPOS]
     if index > pos:
-        chain_insert_before(h, a, hole, new_hole(h, index - pos, is_zero(h, hole)))
+        chain_insert_before(h, a, hole, new_hole(h, index - pos, hole_flag(h, hole)))
         h.run[-2 - hole, RN_CNT] -= index - pos
     return hole
 
@@ -219,39 +237,153 @@ def base_flag(kind):
 
 
 @kernel
+def flagged(h, a, cell, pinning):
+    """Whether a fault on a path stays out of ZONE_MOVABLE: for a pin, or by a hint."""
+    if h.slot[a, AR_HINT] and h.g[TABLE + HINTS]:
+        return True
+    return pinning and h.g[TABLE + cell] != 0
+
+
+@kernel
 def populate(h, a, first, count, cpu, node, pinning):
-    """Write-fault every page of a range that is not present. Returns an errno."""
-    kind = h.slot[a, AR_KIND]
-    if kind == HUGETLB:
+    """Write-fault every page of a range that is not the area's own. Returns an errno."""
+    if h.slot[a, AR_KIND] == HUGETLB:
         return populate_hugetlb(h, a, first, count, cpu, node, pinning)
-    hinted = h.slot[a, AR_HINT] and h.g[TABLE + HINTS]
-    flag_base = hinted or (pinning and h.g[TABLE + base_flag(kind)])
-    flag_huge = hinted or (pinning and h.g[TABLE + FLAG_THP])
-    pbp = h.g[G_PBP]
     index, end = first, first + count
+    while index < end:
+        ref = locate(h, a, index)
+        stop = h.g[G_LPOS] + length(h, ref)
+        if is_hole(h, ref):
+            stop = fill(h, a, ref, index, min(end, stop), end, cpu, node, pinning)
+            if stop < 0:
+                return OK
+        index = stop
+    return OK
+
+
+@kernel
+def fill(h, a, hole, index, stop, end, cpu, node, pinning):
+    """Write-fault [index, stop) of a hole, THPs up to ``end``; until where, or NIL if stopped."""
+    kind, flag = h.slot[a, AR_KIND], hole_flag(h, hole)
+    if flag == VIEW:
+        return copy_views(h, a, index, stop, cpu, node, flagged(h, a, FLAG_COW, pinning))
+    pbp, pos = h.g[G_PBP], h.g[G_LPOS]
+    chunk = index - index % pbp
+    if kind == THP and (flag == 0 or (flag == HUGE_ZERO and h.g[TABLE + HZP_THP])):
+        limit = pos + length(h, hole)
+        limit = min(limit - limit % pbp, end + (-end) % pbp)
+        if pos <= chunk and chunk < limit:
+            cell, path = (FLAG_HZP, PATH_HZP) if flag else (FLAG_THP, PATH_THP)
+            wanted = flagged(h, a, cell, pinning)
+            done = populate_huge(h, a, chunk, limit, cpu, node, wanted, path)
+            if done == limit:
+                return done
+            if done > chunk:
+                index, chunk = done, done
+                hole = locate(h, a, index)
+            stop = min(end, chunk + pbp)
+    if flag == HUGE_ZERO:
+        return first_of_huge_zero(h, a, index, cpu, node, pinning)
+    if flag == ZERO:
+        cell, path = FLAG_ZERO, PATH_ZERO
+    else:
+        cell, path = base_flag(kind), base_path(kind)
+        if kind == THP:
+            stop = min(stop, chunk + pbp)
+    wanted = flagged(h, a, cell, pinning)
+    return stop if populate_base(h, a, index, stop, cpu, node, wanted, path) else NIL
+
+
+@kernel
+def first_of_huge_zero(h, a, index, cpu, node, pinning):
+    """One base page in the place of a huge zero page, the rest of which becomes zero pages."""
+    wanted = flagged(h, a, FLAG_HZP, pinning)
+    if not populate_base(h, a, index, index + 1, cpu, node, wanted, PATH_HZP):
+        return NIL
+    set_holes(h, a, index - index % h.g[G_PBP], h.g[G_PBP], HUGE_ZERO, ZERO)
+    return index + 1
+
+
+@kernel
+def base_path(kind):
+    """Fault path of a base page where nothing was."""
+    if kind == FILE:
+        return PATH_FILE
+    return PATH_SHMEM if kind == SHMEM else PATH_ANON
+
+
+@kernel
+def copy_views(h, a, index, stop, cpu, node, wanted):
+    """Write-fault views: copy what others see, too. Returns until where, NIL if stopped."""
+    while index < stop:
+        taken, until = take_back(h, a, index, stop)
+        if taken >= 0:
+            index = taken
+            continue
+        ask(h, a, cpu, node, wanted)
+        kills = h.g[COUNTERS + KILLS]
+        while index < until and kills == h.g[COUNTERS + KILLS]:
+            z = find_zone(h)
+            if z < 0 or h.g[G_ERROR]:
+                return NIL
+            one = kills != h.g[COUNTERS + KILLS]  # others may be gone
+            ref = take_piece(h, z, 1 if one else until - index)
+            pages, pb = length(h, ref), block_pb(h, ref)
+            attach(h, a, index, ref)
+            h.g[COUNTERS + PGFAULT] += pages
+            count_fault(h, pb, pages, False, PATH_COW)
+            sweep(h, h.slot[a, AR_BELOW], index, pages, cpu)
+            index += pages
+    return index
+
+
+@kernel
+def map_zero(h, a, first, count):
+    """Read faults of anonymous memory: zero pages where nothing is. Returns the pages mapped."""
+    pbp, huge = h.g[G_PBP], h.slot[a, AR_KIND] == THP
+    mapped, index, end = 0, first, first + count
     while index < end:
         ref = locate(h, a, index)
         pos = h.g[G_LPOS]
         stop = pos + length(h, ref)
-        if not is_hole(h, ref):
+        if not is_hole(h, ref) or hole_flag(h, ref):
             index = stop
             continue
         chunk = index - index % pbp
-        if kind == THP and pos <= chunk and chunk + pbp <= stop and not is_zero(h, ref):
-            limit = min(stop - stop % pbp, end + (-end) % pbp)
-            done = populate_huge(h, a, chunk, limit, cpu, node, flag_huge)
-            if done == limit:
-                index = done
-                continue
-            if done > chunk:
-                index, chunk = done, done
-        stop = min(end, stop)
-        if kind == THP:
-            stop = min(stop, chunk + pbp)
-        if not populate_base(h, a, index, stop, cpu, node, flag_base):
-            return OK
+        limit = min(stop - stop % pbp, end + (-end) % pbp)
+        if huge and pos <= chunk and chunk < limit:
+            mapped += set_holes(h, a, chunk, limit - chunk, 0, HUGE_ZERO)
+            index = limit
+            continue
+        stop = min(stop, end, chunk + pbp) if huge else min(stop, end)
+        mapped += set_holes(h, a, index, stop - index, 0, ZERO)
         index = stop
-    return OK
+    return mapped
+
+
+@kernel
+def populate_through(h, a, first, count, cpu, node):
+    """Populate an area, or the file that a mapping shows."""
+    at = behind(h, a, first, count)
+    h.g[G_FOR] = h.slot[a, AR_PROC]
+    errno = populate(h, at, first, count, cpu, node, False)
+    h.g[G_FOR] = NIL
+    return errno
+
+
+@kernel
+def unshare(h, a, first, count, cpu):
+    """Give an area pages of its own in the place of views."""
+    index, end = first, first + count
+    wanted = flagged(h, a, FLAG_COW, False)
+    while index < end and h.slot[a, AR_VIEWS]:
+        ref = locate(h, a, index)
+        stop = min(end, h.g[G_LPOS] + length(h, ref))
+        if is_view(h, ref):
+            stop = copy_views(h, a, index, stop, cpu, NIL, wanted)
+            if stop < 0:
+                return
+        index = stop
 
 
 @kernel
@@ -264,7 +396,7 @@ def populate_hugetlb(h, a, first, count, cpu, node, pinning):
     while chunk < first + count:
         hole = locate(h, a, chunk)
         if is_hole(h, hole):
-            reserved = is_zero(h, hole)
+            reserved = hole_flag(h, hole) == PROMISED
             pb = NIL
             if reserved or available(h) > 0:
                 pb = pool_take(h, start, ALL_NODES, flagged)
@@ -274,7 +406,7 @@ def populate_hugetlb(h, a, first, count, cpu, node, pinning):
             h.pbs[pb, PS_STATE] = FOLIO
             attach(h, a, chunk, pb)
             h.g[COUNTERS + HUGETLB_FAULT] += 1
-            count_fault(h, a, pb, pbp, True)
+            count_fault(h, pb, pbp, True, PATH_HUGETLB)
         chunk += pbp
     return OK
 
@@ -285,7 +417,7 @@ def touch(h, a, first, count, cpu, node):
     if not range_ok(h, a, first, count) or node >= h.g[G_NNODES]:
         return EINVAL
     h.g[T_PAGES] = count
-    return populate(h, a, first, count, cpu_of(h, a, cpu), node, False)
+    return populate_through(h, a, first, count, cpu_of(h, a, cpu), node)
 
 
 @kernel
@@ -295,10 +427,10 @@ def read(h, a, first, count):
         return EINVAL
     if h.slot[a, AR_KIND] == FILE or h.slot[a, AR_KIND] == SHMEM:
         h.g[T_PAGES] = count
-        return populate(h, a, first, count, cpu_of(h, a, -1), -1, False)
+        return populate_through(h, a, first, count, cpu_of(h, a, -1), -1)
     if h.slot[a, AR_KIND] not in (ANON, THP):
         return EINVAL
-    h.g[T_PAGES] = zero_range(h, a, first, count)
+    h.g[T_PAGES] = map_zero(h, a, first, count)
     return OK
 
 
@@ -307,9 +439,9 @@ def mlock(h, a, on):
     """MLOCK: mlock of a whole area faults it in; reclaim passes over it."""
     if not area_ok(h, a) or h.slot[a, AR_KIND] == KERNEL:
         return EINVAL
-    h.slot[a, AR_LOCKED] = 1 if on else 0
+    set_locked(h, a, 1 if on else 0)
     if not on:
         return OK
     pages = h.slot[a, AR_PAGES]
     h.g[T_PAGES] = pages
-    return populate(h, a, 0, pages, cpu_of(h, a, -1), -1, False)
+    return populate_through(h, a, 0, pages, cpu_of(h, a, -1), -1)

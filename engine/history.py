@@ -20,8 +20,8 @@ from engine.elements import (
     chain_insert_before,
     chain_unlink,
     drop_run,
+    hole_flag,
     is_hole,
-    is_zero,
     join_before,
     join_holes,
     length,
@@ -38,6 +38,7 @@ from engine.kernel import kernel
 from engine.memory import area_ok, claim, count_used
 from engine.percpu import take_huge_by_cpu
 from engine.state import (
+    AR_BELOW,
     AR_HINT,
     AR_HINTREF,
     AR_KIND,
@@ -179,6 +180,8 @@ def begin(h, a, key, mix):
     """Check what AGE and CACHE have in common and begin; an errno."""
     if not area_ok(h, a) or h.slot[a, AR_KIND] == THP or h.slot[a, AR_KIND] == HUGETLB:
         return EINVAL
+    if h.slot[a, AR_BELOW] != NIL:
+        return EINVAL
     if h.slot[a, AR_PAGES] > MAX_PAGES or not 0 < mix < 1 << MIX_BITS or key < 0:
         return EINVAL
     for q in range(len(h.slot)):
@@ -268,7 +271,7 @@ def grow(h, a, key, mix, most, zone):
 def room(h, a):
     """Untouched pages at the end of a bag."""
     tail = h.slot[a, AR_TAIL]
-    if tail == NIL or not is_hole(h, tail) or is_zero(h, tail):
+    if tail == NIL or not is_hole(h, tail) or hole_flag(h, tail):
         return 0
     return h.run[-2 - tail, RN_CNT]
 
@@ -451,10 +454,10 @@ def take_off(h, a, ref, pages):
     before = prv(h, ref)
     chain_unlink(h, a, ref)
     tail = h.slot[a, AR_TAIL]
-    if tail != NIL and is_hole(h, tail) and not is_zero(h, tail):
+    if tail != NIL and is_hole(h, tail) and not hole_flag(h, tail):
         h.run[-2 - tail, RN_CNT] += pages
     else:
-        chain_insert_before(h, a, NIL, new_hole(h, pages, False))
+        chain_insert_before(h, a, NIL, new_hole(h, pages, 0))
     if before != NIL and is_hole(h, before):
         join_holes(h, a, before)
 

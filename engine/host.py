@@ -1,6 +1,6 @@
 """The fast host: arrays, compiled commands, and its state as arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 from engine.state import (
+    AR_BELOW,
     AR_HEAD,
     AR_KIND,
     AR_MARKS,
@@ -46,6 +47,7 @@ from engine.state import (
     G_NOW,
     G_NROWS,
     G_NZONES,
+    G_OBJROWS,
     G_PBO,
     G_PBP,
     G_PCP,
@@ -53,6 +55,8 @@ from engine.state import (
     G_RESERVED,
     G_RUNS,
     G_RUNTOP,
+    G_THROUGH,
+    HUGE_ZERO,
     ISOLATED,
     NIL,
     NR_GLOBALS,
@@ -62,6 +66,7 @@ from engine.state import (
     PCP_ROWS,
     PIN_BITS,
     PIN_MASK,
+    PROMISED,
     PS_FLAG,
     PS_STATE,
     R_HOLE,
@@ -76,6 +81,7 @@ from engine.state import (
     SPLIT,
     TABLE,
     UNIFORM,
+    VIEW,
     Z_FREE,
     Z_HIGH,
     Z_ISO,
@@ -101,7 +107,7 @@ from engine.state import (
 )
 
 Int64 = NDArray[np.int64]
-RUNS_SHORT, ROWS_SHORT = 1, 2
+RUNS_SHORT, ROWS_SHORT, OBJECTS_SHORT = 1, 2, 3
 
 
 class EngineError(RuntimeError):
@@ -186,15 +192,23 @@ class Host:
             if h.g[G_NCMD] and times[0] < h.g[G_NOW]:
                 raise ValueError(f"command at {times[0]} ns, host is at {h.g[G_NOW]} ns")
             raise ValueError("commands are not in order of time")
-        if top >= len(h.slot):
-            larger = empty_slots(max(2 * len(h.slot), top + 1))
-            larger[: len(h.slot)] = h.slot
-            self._hold(h._replace(slot=larger))
+        areas = len(h.slot) - int(h.g[G_OBJROWS])
+        if top >= areas:
+            self._more_slots(max(2 * areas, top + 1), int(h.g[G_OBJROWS]))
         if h.g[G_FEW] >= self.few:
             self._survey()
         if h.g[G_ERROR]:
             size = int(h.g[G_PERM]) + len(h.pbs) // 2 + 1
             self._hold(self._h._replace(small=resized(h.small, size)))
+
+    def _more_slots(self, areas: int, objects: int) -> None:
+        """Make a larger table of slots: ``areas`` rows from the front, ``objects`` from the end."""
+        h, kept = self._h, int(self._h.g[G_OBJROWS])
+        larger = empty_slots(areas + objects)
+        larger[: len(h.slot) - kept] = h.slot[: len(h.slot) - kept]
+        larger[len(larger) - kept :] = h.slot[len(h.slot) - kept :]
+        h.g[G_OBJROWS] = objects
+        self._hold(h._replace(slot=larger))
 
     def _survey(self) -> None:
         """Set landmarks in all areas that are no bags, unless they have them."""
@@ -219,6 +233,9 @@ class Host:
             run = reserve_runs(used, max(least, 2 * len(h.run)))
             marked = resized(h.marked, len(h.pb) + len(run)) if len(h.marks) else h.marked
             self._hold(h._replace(**views(h.pb, run), marked=marked))
+        elif why == OBJECTS_SHORT:
+            objects = int(h.g[G_OBJROWS])
+            self._more_slots(len(h.slot) - objects, 2 * objects + int(h.g[G_THROUGH]))
         else:
             rows = scratch("rows", (2 * len(h.rows) + 1024, h.rows.shape[1]))
             rows[: len(h.rows)] = h.rows
@@ -274,21 +291,31 @@ class Host:
     def area(self, slot: int) -> Int64:
         """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
 
-        pfn -1: absent, -2: zero page, -3: absent, a folio of the hugetlb pool is reserved (step 0);
-        step +1 or -1: direction of the pfns of base pages; step 2: one huge folio.
+        pfn -1: absent, -2: zero page, -3: absent, a folio of the hugetlb pool is reserved, -4: huge
+        zero page (step 0); step +1 or -1: direction of the pfns of base pages; step 2: (a part of)
+        one huge folio.
         """
-        h, index = self._h, 0
         out: list[list[int]] = []
-        ref = int(h.slot[slot, AR_HEAD])
-        while ref != NIL:
-            first, pages, step = self._extent(ref)
-            _append(out, index, pages, first, step)
+        for index, pages, first, step in self._shown(slot, 0, int(self._h.slot[slot, AR_PAGES])):
+            _append(out, index, pages, first, step, int(self._h.g[G_PBP]))
+        return np.array(out, np.int64).reshape(-1, 4)
+
+    def _shown(self, slot: int, first: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+        """Index, pages, first pfn and step of what a range of an area shows."""
+        index, ref = 0, int(self._h.slot[slot, AR_HEAD])
+        while ref != NIL and index < stop:
+            pfn, pages, step = self._extent(ref)
+            low, high = max(index, first), min(index + pages, stop)
+            below = int(self._h.slot[slot, AR_BELOW])
+            if low < high and pfn == SHOWN_VIEW:
+                if below >= 0 and self._h.slot[below, AR_KIND] < 0:
+                    yield low, high - low, -1, 0
+                else:
+                    yield from self._shown(below, low, high)
+            elif low < high:
+                yield low, high - low, pfn + min(step, 1) * (low - index), step
             index += pages
             ref = self._next(ref)
-        extents = np.array(out, np.int64).reshape(-1, 4)
-        if h.slot[slot, AR_KIND] == AreaKind.HUGETLB:
-            extents[extents[:, 2] == -2, 2] = -3
-        return extents
 
     def pool(self) -> Int64:
         """int64[nr_nodes, 4]: hugetlb folios of a node: all, free, surplus, and reserved.
@@ -309,7 +336,7 @@ class Host:
             return ref << pbo, pbp, 2 if h.pbs[ref, PS_STATE] == FOLIO else 1
         r = -2 - ref
         if h.runb[r, RS_STATE] == R_HOLE:
-            return (-2 if h.runb[r, RS_FLAG] & ZERO else -1), int(h.run[r, RN_CNT]), 0
+            return HOLE_PFNS[int(h.runb[r, RS_FLAG])], int(h.run[r, RN_CNT]), 0
         first, pages = (
             (int(h.run[r, RN_PB]) << pbo) + int(h.runs[r, RS_START]),
             int(h.runs[r, RS_LEN]),
@@ -356,7 +383,9 @@ class Host:
         """int64[n, 7]: folios ascending: pfn, order, area, index, pins, refs, isolated."""
         h, out = self._h, []
         pbo = int(h.g[G_PBO])
-        for slot in np.flatnonzero(h.slot[:, AR_KIND] >= 0).tolist():
+        areas = len(h.slot) - int(h.g[G_OBJROWS])
+        for row in np.flatnonzero(h.slot[:, AR_KIND] >= 0).tolist():
+            slot = row if row < areas else row - len(h.slot)
             index, ref = 0, int(h.slot[slot, AR_HEAD])
             while ref != NIL:
                 first, pages, step = self._extent(ref)
@@ -454,6 +483,9 @@ class Host:
         return other
 
 
+SHOWN_VIEW = -5
+HOLE_PFNS = {0: -1, ZERO: -2, PROMISED: -3, HUGE_ZERO: -4, VIEW: SHOWN_VIEW}
+"""What ``Host.area`` calls a hole of each flag; views are looked through."""
 VIEWED = ("pb", "pbs", "run", "runs", "runb")
 LANDMARKS = ("marks", "marked")
 BAGS = (int(AreaKind.FILE), int(AreaKind.KERNEL))
@@ -475,10 +507,15 @@ def _fields(h: H) -> list[tuple[str, np.ndarray]]:
     return list(zip(h._fields, h, strict=True))
 
 
-def _append(out: list[list[int]], index: int, pages: int, pfn: int, step: int) -> None:
+def _append(
+    out: list[list[int]], index: int, pages: int, pfn: int, step: int, folio_pages: int
+) -> None:
     """Add an extent, joined to the last one where that continues it."""
     if out:
         last = out[-1]
+        if step == last[3] == 2 and pfn == last[2] + last[1] and pfn % folio_pages:
+            last[1] += pages
+            return
         hole = step == 0 and last[2] == pfn
         base = step in (1, -1) and last[3] in (1, -1)
         if hole:

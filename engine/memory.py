@@ -10,9 +10,9 @@ from engine.elements import (
     count_of,
     cut_out,
     drop_run,
+    hole_flag,
     is_folio,
     is_hole,
-    is_zero,
     join_around,
     length,
     locate,
@@ -21,7 +21,6 @@ from engine.elements import (
     nxt,
     put_in_hole,
     set_count,
-    unzero_range,
     whole_again,
 )
 from engine.enums import AreaKind, Cost, Counter, Errno
@@ -40,6 +39,7 @@ from engine.percpu import free_base
 from engine.stacks import whole_run
 from engine.state import (
     AR_ASKED,
+    AR_BELOW,
     AR_DIRTY,
     AR_FILES,
     AR_HEAD,
@@ -48,12 +48,14 @@ from engine.state import (
     AR_HINTREF,
     AR_KIND,
     AR_LOCKED,
+    AR_LOCKS,
     AR_MARKS,
     AR_PAGES,
     AR_PRESENT,
     AR_PROC,
     AR_SEQ,
     AR_TAIL,
+    AR_VIEWS,
     AR_ZONE,
     BK_FILE,
     BK_ISO,
@@ -62,7 +64,6 @@ from engine.state import (
     BK_USED,
     BK_ZONE,
     COSTS,
-    COUNTERS,
     DESC,
     FOLIO,
     G_AREASEQ,
@@ -72,21 +73,20 @@ from engine.state import (
     G_NCPUS,
     G_NDIRTY,
     G_NFILES,
+    G_OBJROWS,
     G_PBP,
     G_RESERVED,
     IO_MANY,
     IO_PAGES,
     NIL,
+    OB_AREA,
     PB_AUX,
     PB_OWN,
     PIN_BITS,
     PIN_MASK,
-    PN_AREA,
-    PN_COUNT,
-    PN_FIRST,
-    PN_LONG,
     PR_CPU,
     PR_IMMUNE,
+    PROMISED,
     PS_FLAG,
     PS_STATE,
     R_ALLOC,
@@ -127,7 +127,7 @@ def block_of(h, pb):
 @kernel
 def area_ok(h, a):
     """Whether an area slot is mapped."""
-    return 0 <= a < len(h.slot) and h.slot[a, AR_KIND] >= 0
+    return 0 <= a < len(h.slot) - h.g[G_OBJROWS] and h.slot[a, AR_KIND] >= 0
 
 
 @kernel
@@ -158,7 +158,7 @@ def count_used(h, a, pb, pages):
     """Account pages that an area gains (negative: loses) in a pageblock."""
     b = block_of(h, pb)
     h.blk[b, BK_USED] += pages
-    if a < 0:
+    if a == NIL:
         return
     h.slot[a, AR_PRESENT] += pages
     if h.slot[a, AR_KIND] == FILE:
@@ -251,18 +251,6 @@ def free_pages_of(h, ref, cpu):
 
 
 @kernel
-def held_in(h, a, first, count):
-    """Whether any page of a range is pinned or referenced."""
-    index, end = first, first + count
-    while index < end:
-        ref = locate(h, a, index)
-        if not is_hole(h, ref) and count_of(h, ref) != 0:
-            return True
-        index = h.g[G_LPOS] + length(h, ref)
-    return False
-
-
-@kernel
 def release_range(h, a, first, count, cpu):
     """Unmap and free the pages of a range; nothing in it is held."""
     begin_gather(h)
@@ -289,7 +277,7 @@ def release_range(h, a, first, count, cpu):
 
 @kernel
 def release_area(h, a, cpu):
-    """Free everything of an area and forget it."""
+    """Free everything of an area's own and forget it."""
     h.g[T_PAGES] += h.slot[a, AR_PAGES]
     begin_gather(h)
     look_ahead(h, a, 0, h.slot[a, AR_PAGES], cpu)
@@ -297,7 +285,7 @@ def release_area(h, a, cpu):
     while ref != NIL:
         following = nxt(h, ref)
         if is_hole(h, ref):
-            if h.slot[a, AR_KIND] == HUGETLB and is_zero(h, ref):
+            if h.slot[a, AR_KIND] == HUGETLB and hole_flag(h, ref) == PROMISED:
                 h.g[G_RESERVED] -= length(h, ref) // h.g[G_PBP]
             drop_run(h, -2 - ref)
         elif is_folio(h, ref) and h.slot[a, AR_KIND] != HUGETLB:
@@ -320,6 +308,8 @@ def count_freed_folios(h, a, pb, folios):
 @kernel
 def forget_area(h, a):
     """Make an area slot free again."""
+    set_locked(h, a, 0)
+    h.slot[a, AR_BELOW] = NIL
     if h.slot[a, AR_KIND] == FILE:
         n = h.g[G_NFILES]
         k = 0
@@ -336,6 +326,14 @@ def forget_area(h, a):
     h.slot[a, AR_HEAD] = NIL
     h.slot[a, AR_TAIL] = NIL
     h.slot[a, AR_HINTREF] = NIL
+
+
+@kernel
+def set_locked(h, a, on):
+    """Lock an area (a mapping: its file) in memory, or unlock it."""
+    target = h.slot[a, AR_BELOW] if h.slot[a, AR_BELOW] >= 0 else a
+    h.slot[target, AR_LOCKS] += on - h.slot[a, AR_LOCKED]
+    h.slot[a, AR_LOCKED] = on
 
 
 # -- commands -------------------------------------------------------------------------------------
@@ -361,25 +359,9 @@ def map_area(h, a, p, kind, pages, flags):
     reserving = kind == HUGETLB and not flags & NORESERVE
     if reserving and not reserve_folios(h, pages // h.g[G_PBP]):
         return ENOMEM
-    h.slot[a, AR_KIND] = kind
-    h.slot[a, AR_HINT] = flags & HINTED
-    h.slot[a, AR_PROC] = p
-    h.slot[a, AR_PAGES] = pages
-    h.slot[a, AR_PRESENT] = 0
+    new_area(h, a, p, kind, pages, flags & HINTED, PROMISED if reserving else 0)
     h.slot[a, AR_SEQ] = h.g[G_AREASEQ]
     h.g[G_AREASEQ] += 1
-    h.slot[a, AR_HEAD] = NIL
-    h.slot[a, AR_TAIL] = NIL
-    h.slot[a, AR_HINTREF] = NIL
-    h.slot[a, AR_HINTPOS] = 0
-    h.slot[a, AR_MARKS] = NIL
-    h.slot[a, AR_LOCKED] = 0
-    h.slot[a, AR_DIRTY] = 0
-    left = pages
-    while left > 0:  # a hole's length is an int32
-        k = min(left, 1 << 30)
-        chain_insert_before(h, a, NIL, new_hole(h, k, reserving))
-        left -= k
     if kind == FILE:
         h.slot[h.g[G_NFILES], AR_FILES] = a
         h.g[G_NFILES] += 1
@@ -387,76 +369,30 @@ def map_area(h, a, p, kind, pages, flags):
 
 
 @kernel
-def set_dirty(h, a, on):
-    """DIRTY: whether page cache must be written back before it is dropped."""
-    if not area_ok(h, a) or h.slot[a, AR_KIND] != FILE:
-        return EINVAL
-    dirty = 1 if on else 0
-    h.g[G_NDIRTY] += dirty - h.slot[a, AR_DIRTY]
-    h.slot[a, AR_DIRTY] = dirty
-    return OK
-
-
-@kernel
-def free_range(h, a, first, count, cpu):
-    """FREE: MADV_DONTNEED."""
-    if not range_ok(h, a, first, count):
-        return EINVAL
-    if h.slot[a, AR_KIND] == HUGETLB and (first | count) % h.g[G_PBP]:
-        return EINVAL
-    if held_in(h, a, first, count):
-        return EBUSY
-    h.g[T_PAGES] = count
-    release_range(h, a, first, count, cpu_of(h, a, cpu))
-    if h.slot[a, AR_KIND] != HUGETLB:  # what is reserved stays so
-        unzero_range(h, a, first, count)
-    return OK
-
-
-@kernel
-def unmap(h, a):
-    """UNMAP."""
-    if not area_ok(h, a):
-        return EINVAL
-    if held_in(h, a, 0, h.slot[a, AR_PAGES]):
-        return EBUSY
-    release_area(h, a, h.slot[h.slot[a, AR_PROC], PR_CPU])
-    return OK
-
-
-@kernel
-def exit_process(h, p):
-    """EXIT: pins of the process's areas, then the areas, in slot order."""
-    for q in range(len(h.slot)):
-        if area_ok(h, h.slot[q, PN_AREA]) and h.slot[h.slot[q, PN_AREA], AR_PROC] == p:
-            unpin(h, q)
-    for a in range(len(h.slot)):
-        if h.slot[a, AR_KIND] >= 0 and h.slot[a, AR_PROC] == p:
-            release_area(h, a, h.slot[p, PR_CPU])
-    h.slot[p, PR_CPU] = NIL
-
-
-@kernel
-def unpin(h, q):
-    """UNPIN: release what PIN or HOLD took."""
-    if not 0 <= q < len(h.slot) or h.slot[q, PN_AREA] < 0:
-        return EINVAL
-    a, first, count, longterm = (
-        h.slot[q, PN_AREA],
-        h.slot[q, PN_FIRST],
-        h.slot[q, PN_COUNT],
-        h.slot[q, PN_LONG],
-    )
-    h.slot[q, PN_AREA] = NIL
-    if not count:  # a hold of the zero page outlives the unmapping of its area
-        return OK
-    if longterm == BY_FOLIO:
-        h.g[COUNTERS + RELEASED] += unpin_folios(h, a, first, count)
-    else:
-        change_range(h, a, first, count, longterm, -1)
-        h.g[COUNTERS + RELEASED] += count if longterm else 0
-    h.g[T_PAGES] += count
-    return OK
+def new_area(h, a, p, kind, pages, hinted, flag):
+    """Make an area, or object, of holes of a flag."""
+    h.slot[a, AR_KIND] = kind
+    h.slot[a, AR_HINT] = 1 if hinted else 0
+    h.slot[a, AR_PROC] = p
+    h.slot[a, AR_PAGES] = pages
+    h.slot[a, AR_PRESENT] = 0
+    h.slot[a, AR_SEQ] = 0
+    h.slot[a, AR_HEAD] = NIL
+    h.slot[a, AR_TAIL] = NIL
+    h.slot[a, AR_HINTREF] = NIL
+    h.slot[a, AR_HINTPOS] = 0
+    h.slot[a, AR_MARKS] = NIL
+    h.slot[a, AR_LOCKED] = 0
+    h.slot[a, AR_DIRTY] = 0
+    h.slot[a, AR_LOCKS] = 0
+    h.slot[a, AR_BELOW] = NIL
+    h.slot[a, AR_VIEWS] = 0
+    h.slot[a, OB_AREA] = NIL
+    left = pages
+    while left > 0:  # a hole's length is an int32
+        k = min(left, 1 << 30)
+        chain_insert_before(h, a, NIL, new_hole(h, k, flag))
+        left -= k
 
 
 @kernel
@@ -482,20 +418,6 @@ def change_range(h, a, first, count, longterm, sign):
                 if ref < NIL:
                     whole_again(h, a, ref)
         index = stop
-
-
-@kernel
-def unpin_folios(h, a, first, count):
-    """Take one pin of each huge folio of a range that has nothing else; returns the folios."""
-    folios = 0
-    index = first
-    while index < first + count:
-        ref = locate(h, a, index)
-        index = h.g[G_LPOS] + length(h, ref)
-        change_count(h, ref, count_of(h, ref) - 1)
-        folios += 1
-    h.g[T_LATENCY] += folios * h.g[COSTS + UNPIN_2M]
-    return folios
 
 
 @kernel

@@ -51,6 +51,7 @@ from engine.memory import (
 )
 from engine.percpu import free_base, free_huge
 from engine.pinrow import MIGRATED, note_pin
+from engine.sharing import behind
 from engine.stacks import whole_run
 from engine.state import (
     AR_KIND,
@@ -598,13 +599,15 @@ def try_deferred(h, a, first, count):
 
 
 @kernel
-def migrate(h, a, first, count, node):
+def migrate(h, slot, first, count, node):
     """MIGRATE: move_pages of a range to a node."""
+    a = slot
     if not range_ok(h, a, first, count) or not 0 <= node < h.g[G_NNODES]:
         return EINVAL
     if h.slot[a, AR_KIND] == KERNEL:
         return EINVAL
     begin_call(h, NODE, h.slot[h.slot[a, AR_PROC], PR_CPU], h.slot[a, AR_PROC], node)
+    a = behind(h, a, 0, 0)
     index, end = first, first + count
     while index < end and not h.g[M_ABORT]:
         ref = locate(h, a, index)
@@ -619,6 +622,6 @@ def migrate(h, a, first, count, node):
         index = stop
     try_deferred(h, a, first, count)
     finish_now(h)
-    emit_moves(h, 0, SYSCALL, a)
+    emit_moves(h, 0, SYSCALL, slot)
     h.g[T_PAGES] = count
     return EBUSY if left_behind(h) else OK

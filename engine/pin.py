@@ -16,7 +16,6 @@ from engine.elements import (
     locate,
     set_isolated,
     whole_again,
-    zero_range,
 )
 from engine.emit import emit_moves, new_row
 from engine.enums import (
@@ -34,7 +33,7 @@ from engine.enums import (
     Pinner,
     Row,
 )
-from engine.fault import populate
+from engine.fault import map_zero, populate, populate_through, unshare
 from engine.hugepool import unpinnable
 from engine.inflight import epoch_end, flights_over, has_io, stretch
 from engine.kernel import kernel
@@ -52,7 +51,6 @@ from engine.memory import (
     change_range,
     cpu_of,
     range_ok,
-    unpin,
 )
 from engine.migrate import (
     PIN,
@@ -63,6 +61,7 @@ from engine.migrate import (
     try_element,
 )
 from engine.pinrow import FAILED, PINNED, note_pin
+from engine.sharing import behind, note_taken, unpin
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
@@ -73,6 +72,7 @@ from engine.state import (
     COUNTERS,
     DESC,
     G_BUSY,
+    G_FOR,
     G_LATER,
     G_LPOS,
     G_NOW,
@@ -85,7 +85,6 @@ from engine.state import (
     O_STEP,
     PN_AREA,
     PN_COUNT,
-    PN_FIRST,
     PN_LONG,
     RS_FLAG,
     RS_START,
@@ -122,10 +121,9 @@ def pin(h, q, a, first, count, pinner, cpu):
         return EINVAL
     if h.slot[a, AR_KIND] == KERNEL:
         return EFAULT
-    h.slot[q, PN_AREA] = a
-    h.slot[q, PN_FIRST] = first
-    h.slot[q, PN_COUNT] = 0
-    h.slot[q, PN_LONG] = 1
+    at = behind(h, a, first, count)
+    note_taken(h, q, at, first, 0, 1, a)
+    h.g[G_FOR] = h.slot[a, AR_PROC]
     cpu = cpu_of(h, a, cpu)
     unit = h.g[TABLE + VFIO_PAGES] if pinner == VFIO else count
     h.g[T_CALLS] = (count + unit - 1) // unit
@@ -133,24 +131,25 @@ def pin(h, q, a, first, count, pinner, cpu):
     if not (h.g[TABLE + MIGRATES] == BY_CALL or h.g[TABLE + DENIED]):
         unit = count
     h.g[G_PINNING] = 1
-    h.g[G_BUSY] = a
+    h.g[G_BUSY] = at
     errno = OK
     done = 0
     while done < count and errno == OK:
         size = min(unit, count - done)
-        errno = pin_call(h, a, first + done, size, cpu, pinner)
+        errno = pin_call(h, at, first + done, size, cpu, pinner)
         if errno == OK:
             done += size
-            if h.slot[q, PN_AREA] == a:
+            if h.slot[q, PN_AREA] == at:
                 h.slot[q, PN_COUNT] = done
-    if errno == OK and refuses_file(h, a, pinner):
+    if errno == OK and refuses_file(h, at, pinner):
         errno = EOPNOTSUPP
     h.g[G_PINNING] = 0
     h.g[G_BUSY] = NIL
+    h.g[G_FOR] = NIL
     if errno != OK and not stopped(h):
         unpin(h, q)
     elif errno == OK and pinner == IO_URING and h.g[TABLE + FOLIO_PINS]:
-        keep_folio_pins(h, q, a, first, count)
+        keep_folio_pins(h, q, at, first, count)
     h.g[T_PAGES] = 0 if errno != OK else count
     if h.g[G_PANIC]:
         drop_pin(h)
@@ -276,7 +275,7 @@ def check_and_migrate(h, a, first, count, cpu):
     tries = h.g[TABLE + RETRIES]
     while stayed and tries > 0:
         tries -= 1
-        begin_call(h, PIN, cpu, h.slot[a, AR_PROC], 0)
+        begin_call(h, PIN, cpu, h.g[G_FOR], 0)
         move_unpinnable(h, a, first, count)
         if not stopped(h):
             try_deferred(h, a, first, count)
@@ -488,27 +487,28 @@ def hold(h, q, a, first, count):
         return EINVAL
     if h.slot[a, AR_KIND] == KERNEL:
         return EFAULT
-    if h.slot[a, AR_KIND] == FILE or h.slot[a, AR_KIND] == SHMEM:
-        h.g[G_BUSY] = a
-        populate(h, a, first, count, cpu_of(h, a, -1), -1, False)
-        h.g[G_BUSY] = NIL
-        if stopped(h):
-            return EINTR
+    at = behind(h, a, 0, 0)
+    caches = h.slot[a, AR_KIND] == FILE or h.slot[a, AR_KIND] == SHMEM
+    h.g[G_BUSY] = at
+    if caches:
+        populate_through(h, a, first, count, cpu_of(h, a, -1), -1)
+    else:
+        unshare(h, a, first, count, cpu_of(h, a, -1))
+    h.g[G_BUSY] = NIL
+    if stopped(h):
+        return EINTR
     if h.slot[a, AR_KIND] == HUGETLB:  # no zero page: a read fault takes a folio, too
         if populate(h, a, first, count, cpu_of(h, a, -1), -1, False) != OK:
             return EFAULT
-    present = present_in(h, a, first, count)
+    present = present_in(h, at, first, count)
     anonymous = h.slot[a, AR_KIND] == ANON or h.slot[a, AR_KIND] == THP
     if present not in (0, count) or (present == 0 and not anonymous):
         return EFAULT
-    h.slot[q, PN_AREA] = a
-    h.slot[q, PN_FIRST] = first
-    h.slot[q, PN_COUNT] = present
-    h.slot[q, PN_LONG] = 0
+    note_taken(h, q, at, first, present, 0, a)
     if present:
-        change_range(h, a, first, count, 0, 1)
+        change_range(h, at, first, count, 0, 1)
     else:
-        zero_range(h, a, first, count)
+        map_zero(h, a, first, count)
     h.g[T_PAGES] = count
     return OK
 

@@ -27,7 +27,13 @@ def path_of(h, a, huge):
 @kernel
 def note_pin(h, a, pb, huge, column, pages, latency_ns):
     """Add pages to the PIN row of (block, path)."""
-    cell = block_of(h, pb) * NR_PATHS + path_of(h, a, huge)
+    note_pin_path(h, pb, path_of(h, a, huge), column, pages, latency_ns)
+
+
+@kernel
+def note_pin_path(h, pb, path, column, pages, latency_ns):
+    """Add pages to the PIN row of (block, path), whatever their area is."""
+    cell = block_of(h, pb) * NR_PATHS + path
     if not (h.acc[cell, 0] or h.acc[cell, 1] or h.acc[cell, 2] or h.acc[cell, 3]):
         h.acc[h.g[A_TOUCHED], ACC_TOUCHED] = cell
         h.g[A_TOUCHED] += 1

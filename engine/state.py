@@ -48,7 +48,10 @@ R_LOOSE = 5  # taken from one list, not yet on another
 # flags of runs and pageblocks
 DESC = 1  # virtual order is descending pfns (runs), chunk of maximal order (free pageblocks)
 ISOLATED = 2  # listed by a running migrate_pages call
-ZERO = 4  # hole: mapped to the zero page; of a hugetlb area: folios of the pool are reserved for it
+ZERO = 4  # hole: mapped to the zero page
+VIEW = 16  # hole: shows the pages of the area below
+HUGE_ZERO = 32  # hole: mapped to the huge zero page, whole aligned chunks
+PROMISED = 64  # hole of a hugetlb area: folios of the pool are reserved for it
 DEFERRED = 8  # tail of a THP that migrate_pages split: tried after everything else
 MAXORDER = 1
 
@@ -109,13 +112,16 @@ NR_RUN = 8
     AR_KIND, AR_HINT, AR_PROC, AR_HEAD, AR_TAIL, AR_HINTREF, AR_HINTPOS, AR_PAGES, AR_PRESENT,
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
     IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
-    AR_DIRTY, AR_ZONE,
-) = range(30)  # fmt: skip
+    AR_DIRTY, AR_LOCKS, AR_BELOW, AR_VIEWS, OB_AREA, OB_SEQ, PN_PROC, PN_SEQ, PN_THROUGH, AR_ZONE,
+) = range(38)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
+AR_LOCKS: locked areas that show a file, itself included. AR_BELOW, AR_VIEWS: area that the views
+show, pages they show. OB_*: area whose orphans an object has, command after which they left it.
+PN_THROUGH: 1 where a mapping of another area was pinned.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 NR_SLOT = AR_ZONE + 24
 """From AR_ZONE on: pages that a FILE area has in each zone (of eight nodes at most)."""
-EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, AR_MARKS, PR_CPU, PN_AREA)
+EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, AR_MARKS, PR_CPU, PN_AREA, AR_BELOW, OB_AREA)
 """Columns where -1 means none."""
 
 ACC_TOUCHED = 5
@@ -136,8 +142,9 @@ ACC_TOUCHED = 5
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
-    G_RESERVED, G_TURN_ALLOC, G_TURN_FREE, SAVED,
-) = range(112)  # fmt: skip
+    G_RESERVED, G_TURN_ALLOC, G_TURN_FREE,
+    G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, SAVED,
+) = range(118)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -149,6 +156,9 @@ COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
 """The decision table, the costs and the counters follow the globals."""
+FIRST_OBJECT, OBJECT_ROWS = -2, 4
+"""Objects (``engine.sharing``) have numbers from -2 downwards and stand in the last rows of the
+slot table, where Numba's negative indices find them; the row of -1 (NIL) belongs to nobody."""
 CPUS = RANGES
 """In small: first the heads of rows of maximal chunks, then the node of each CPU."""
 
@@ -211,6 +221,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_MAXO], g[G_BLOCK_PAGES] = shape.pageblock_order + 1, shape.block_pages
     g[G_BLOCK_PBS], g[G_NBLOCKS], g[G_NNODES] = per_block, nb, shape.nr_nodes
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
+    g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
     fl = np.zeros((nr_lists + nr_cpus * nz * PCP_ROWS, 3), np.int32)
@@ -224,7 +235,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     blk[:, BK_ZONE] = np.minimum(np.array(shape.block_zone), -1)
     blk[:, BK_NODE], blk[:, BK_RESERVED] = shape.block_node, shape.block_reserved
     return H(
-        g=g, zone=zone, fl=fl, small=small, slot=empty_slots(8), blk=blk,
+        g=g, zone=zone, fl=fl, small=small, slot=empty_slots(8 + OBJECT_ROWS), blk=blk,
         **views(arena.zeros((nb * per_block, NR_PB)), np.zeros((64, NR_RUN), np.int32)),
         rows=scratch("rows", (1024, NR_COLUMNS)),
         moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),

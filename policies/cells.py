@@ -148,5 +148,16 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         "pages that nr_hugepages adds join the pool at once, last one first, so the first is taken"
         " first"
     ),
+    Cell.FAULT_FLAG_ZERO: _flag(
+        "a page that a long-term pin puts in the place of the zero page avoids MOVABLE"
+    ),
+    Cell.FAULT_FLAG_HZP: _flag(
+        "the first page (or the THP) that a long-term pin puts in the place of a huge zero page"
+        " avoids MOVABLE"
+    ),
+    Cell.FAULT_FLAG_COW: _flag(
+        "the copy that a long-term pin makes of a page shared with another process avoids MOVABLE"
+    ),
+    Cell.HZP_WRITE_THP: _flag("a write to the huge zero page allocates a THP (before 5.8, 6.13)"),
 }
 """Complete: one entry per ``Cell``."""

@@ -90,6 +90,13 @@ LINUX_5_10 = Profile(
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 5.10.35: waits for nothing"),
         Cell.FAULT_FLAG_SHMEM: Setting(0, _MOVABLE_MASK_510),
+        Cell.FAULT_FLAG_ZERO: Setting(0, _MOVABLE_MASK_510),
+        Cell.FAULT_FLAG_HZP: Setting(0, _MOVABLE_MASK_510),
+        Cell.FAULT_FLAG_COW: Setting(0, _MOVABLE_MASK_510),
+        Cell.HZP_WRITE_THP: Setting(
+            0,
+            "mm/huge_memory.c do_huge_pmd_wp_page, 5.10.35: it is split, base pages follow",
+        ),
         Cell.FILE_PIN: Setting(
             FilePin.IO_URING_REFUSES,
             "fs/io_uring.c io_sqe_buffer_register, 5.10.223: mappings with a file but shmem's and"
@@ -193,6 +200,12 @@ LINUX_6_1 = Profile(
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.1.166: waits for nothing"),
         Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_61),
+        Cell.FAULT_FLAG_ZERO: Setting(1, _PIN_MASK_61),
+        Cell.FAULT_FLAG_HZP: Setting(1, _PIN_MASK_61),
+        Cell.FAULT_FLAG_COW: Setting(1, _PIN_MASK_61),
+        Cell.HZP_WRITE_THP: Setting(
+            0, "mm/huge_memory.c do_huge_pmd_wp_page, 6.1: it is split, base pages follow"
+        ),
         Cell.FILE_PIN: Setting(
             FilePin.IO_URING_REFUSES,
             "io_uring/rsrc.c io_pin_pages, 6.1: mappings with a file but shmem's and hugetlbfs's;"
@@ -306,6 +319,12 @@ LINUX_6_12 = Profile(
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.12: waits for nothing"),
         Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_612),
+        Cell.FAULT_FLAG_ZERO: Setting(1, _PIN_MASK_612),
+        Cell.FAULT_FLAG_HZP: Setting(1, _PIN_MASK_612),
+        Cell.FAULT_FLAG_COW: Setting(1, _PIN_MASK_612),
+        Cell.HZP_WRITE_THP: Setting(
+            0, "mm/huge_memory.c do_huge_pmd_wp_page, 6.12: it is split, base pages follow"
+        ),
         Cell.FILE_PIN: Setting(
             FilePin.REFUSED,
             "mm/gup.c check_vma_flags and writable_file_mapping_allowed, 6.12 (since 6.5): -EFAULT"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine.enums import AreaKind, Cost, Counter, Incident, Migratetype, Row, ZoneKind
 from engine.reference.percpu import PerCpu
-from engine.reference.state import ABSENT, Zone
+from engine.reference.state import ABSENT, VIEW, Zone
 
 SWAP_CLUSTER_MAX = 32
 NOBODY = -1
@@ -129,10 +129,12 @@ class Allocator(PerCpu):
         what is locked stays.
         """
         reclaimed = 0
+        locked = {s for s, a in self.area_of.items() if a.locked}
+        locked |= {a.below for a in self.area_of.values() if a.locked}
         files = [
             a
             for s, a in self.area_of.items()
-            if a.kind == AreaKind.FILE and s != self.busy_area and not a.locked
+            if a.kind == AreaKind.FILE and s >= 0 and s != self.busy_area and s not in locked
         ]
         for area in sorted(files, key=lambda a: (a.dirty, a.sequence)):
             for index, pfn in enumerate(area.pages):
@@ -222,11 +224,12 @@ class Allocator(PerCpu):
     # -- OOM ----------------------------------------------------------------------------------
 
     def _rss(self, proc: int) -> int:
-        """Anonymous and shmem pages of a process (what oom_badness mostly counts)."""
+        """Anonymous and shmem pages of a process, and views (what oom_badness mostly counts)."""
+        counted = (AreaKind.ANON, AreaKind.THP, AreaKind.SHMEM)
         return sum(
-            sum(pfn >= 0 for pfn in a.pages)
+            sum((pfn >= 0 and a.kind in counted) or pfn == VIEW for pfn in a.pages)
             for a in self.area_of.values()
-            if a.proc == proc and a.kind in (AreaKind.ANON, AreaKind.THP, AreaKind.SHMEM)
+            if a.proc == proc
         )
 
     def _oom_kill(self, requester: int) -> None:

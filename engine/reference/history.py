@@ -120,8 +120,8 @@ class History(Offlining):
 
     def _bag_errno(self, slot: int, mix: int, key: int) -> Errno:
         """EINVAL unless the area can be a bag and the mix has weights; EBUSY if it is held."""
-        area = self.area_of.get(slot)
-        if area is None or area.kind in (AreaKind.THP, AreaKind.HUGETLB):
+        area = self._mapped(slot)
+        if area is None or area.kind in (AreaKind.THP, AreaKind.HUGETLB) or area.below != -1:
             return Errno.EINVAL
         if len(area.pages) > MAX_PAGES or not 0 < mix < 1 << NR_SIZES * WEIGHT_BITS or key < 0:
             return Errno.EINVAL

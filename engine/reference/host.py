@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.enums import AreaKind, Errno, Migratetype, Op, Row
 from engine.reference.allocator import KilledError, PanicError
 from engine.reference.history import History
-from engine.reference.state import Tally
+from engine.reference.state import ABSENT, POOL_AREA, VIEW, Area, Tally
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 
@@ -22,7 +22,7 @@ ARITY = {
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
     Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
     Op.MIN_FREE: 1, Op.IO: 5, Op.MLOCK: 2, Op.DIRTY: 2, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 3,
-    Op.NR_HUGEPAGES: 3,
+    Op.NR_HUGEPAGES: 3, Op.FORK: 3, Op.MAP_FILE: 3,
 }  # fmt: skip
 """Arguments each operation reads."""
 
@@ -49,7 +49,7 @@ class ReferenceHost(History):
             Op.SIGNAL: "_signal", Op.STATUS: "_status", Op.RECLAIM: "_reclaim_zone",
             Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
             Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free", Op.IO: "_io",
-            Op.MLOCK: "_mlock", Op.DIRTY: "_dirty",
+            Op.MLOCK: "_mlock", Op.DIRTY: "_dirty", Op.FORK: "_fork", Op.MAP_FILE: "_map_file",
             Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir", Op.NR_HUGEPAGES: "_set_pool",
         }  # fmt: skip
 
@@ -78,19 +78,20 @@ class ReferenceHost(History):
         """Run one command and emit its RESULT row."""
         self.cause, self.tally = self.nr_commands, Tally()
         self.nr_commands += 1
+        if self.offline is not None and op not in NO_OFFLINE_CHANGE:
+            self.offline.endless = False
         name = self._operations.get(op)
         if name is None or self.panicked:
             errno = Errno.EINVAL
         else:
             function: Callable[..., Errno] = getattr(self, name)
-            if self.offline is not None and op not in NO_OFFLINE_CHANGE:
-                self.offline.endless = False
             try:
                 errno = function(*arguments[: ARITY[Op(op)]])
             except KilledError:
                 errno = Errno.EINTR
             except PanicError:
                 errno, self.offline = Errno.ENOMEM, None
+            self._tidy()
         t = self.tally
         self._emit(
             Row.RESULT, op, arguments[0], errno, t.pages, t.latency_ns, t.faulted_pages,
@@ -171,7 +172,7 @@ class ReferenceHost(History):
             row = out[folio.pfn // self.shape.block_pages]
             row[3] += folio.pages
             row[4] += folio.pages if folio.pins else 0
-            if folio.area >= 0:
+            if folio.area != POOL_AREA:
                 kind = self.area_of[folio.area].kind
                 row[5] += folio.pages if kind == AreaKind.FILE else 0
                 row[6] += folio.pages if kind == AreaKind.KERNEL else 0
@@ -180,21 +181,34 @@ class ReferenceHost(History):
     def area(self, slot: int) -> Int64:
         """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
 
-        pfn -1: absent, -2: zero page, -3: absent, a folio of the hugetlb pool is reserved (step 0);
-        step +1 or -1: direction of the pfns of base pages; step 2: one huge folio.
+        pfn -1: absent, -2: zero page, -3: absent, a folio of the hugetlb pool is reserved, -4: huge
+        zero page (step 0); step +1 or -1: direction of the pfns of base pages; step 2: (a part of)
+        one huge folio.
         """
         out: list[list[int]] = []
-        pages = self.area_of[slot].pages
-        for index, pfn in enumerate(pages):
+        for index in range(len(self.area_of[slot].pages)):
+            pfn = self._shown(slot, index)
             order = self.owner[pfn].order if pfn >= 0 else 0
             if order:
-                if self.owner[pfn].pfn == pfn:
-                    out.append([index, 1 << order, pfn, 2])
+                last = out[-1] if out else [0, 0, 0, 0]
+                if last[3] == 2 and last[2] + last[1] == pfn > self.owner[pfn].pfn:
+                    last[1] += 1
+                else:
+                    out.append([index, 1, pfn, 2])
             elif out and self._extends(out[-1], pfn):
                 out[-1][1] += 1
             else:
                 out.append([index, 1, pfn, 0 if pfn < 0 else 1])
         return np.array(out, np.int64).reshape(-1, 4)
+
+    def _shown(self, slot: int, index: int) -> int:
+        """Page an area shows at an index: its own, or one of an area below; ABSENT if none."""
+        area: Area | None = self.area_of[slot]
+        while area is not None and index < len(area.pages) and area.pages[index] == VIEW:
+            area = self.area_of.get(area.below)
+        if area is None or index >= len(area.pages):
+            return ABSENT
+        return area.pages[index]
 
     @staticmethod
     def _extends(extent: list[int], pfn: int) -> bool:

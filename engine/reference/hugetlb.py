@@ -11,10 +11,7 @@ from collections.abc import Iterator
 
 from engine.enums import Cell, Counter, Errno
 from engine.reference.allocator import NOBODY, Allocator
-from engine.reference.state import Folio
-
-POOL_AREA = -1
-"""Area of a free hugetlb folio."""
+from engine.reference.state import POOL_AREA, Folio
 
 
 class HugePool(Allocator):

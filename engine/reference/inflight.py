@@ -17,8 +17,8 @@ because an offline that moves them in circles could then never be skipped.
 
 from engine.draws import below
 from engine.enums import AreaKind, Cell, Errno
-from engine.reference.memory import Memory
-from engine.reference.state import Folio, Io
+from engine.reference.sharing import Sharing
+from engine.reference.state import POOL_AREA, Folio, Io
 
 ONE_BITS = 31
 ONE = 1 << ONE_BITS
@@ -74,7 +74,7 @@ def places(io: Io, pageblock: int, pageblock_pages: int, now_ns: int) -> list[in
     return [below(stretches, io.key, PLACE + j, pageblock, epoch) for j in range(number)]
 
 
-class InFlight(Memory):
+class InFlight(Sharing):
     """The layer of short references in flight."""
 
     later_ns = 0
@@ -86,7 +86,7 @@ class InFlight(Memory):
         Density is I/Os in flight per 10**12 pages; ``pages`` is the size of one, a part of a
         pageblock.
         """
-        area = self.area_of.get(slot)
+        area = self._mapped(slot)
         if area is None or area.kind not in (AreaKind.ANON, AreaKind.THP):
             return Errno.EINVAL
         if density == 0:
@@ -103,7 +103,7 @@ class InFlight(Memory):
 
     def _flights(self, folio: Folio) -> int:
         """I/Os in flight over a folio that nobody else holds, at this instant."""
-        io = self.area_of[folio.area].io if folio.area >= 0 else None
+        io = self.area_of[folio.area].io if folio.area != POOL_AREA else None
         if io is None or folio.held:
             return 0
         held = places(io, folio.pfn >> self.pbo, self.pb_pages, self.now_ns + self.later_ns)

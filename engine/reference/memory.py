@@ -5,12 +5,23 @@ Sources: mm/memory.c (``do_anonymous_page``), mm/huge_memory.c
 5.8), mm/hugetlb.c (``alloc_huge_page``, ``hugetlb_reserve_pages``).
 """
 
+from collections.abc import Callable
 from itertools import chain, repeat
 
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno, FaultPath
 from engine.reference.allocator import Request
 from engine.reference.hugetlb import HugePool
-from engine.reference.state import ABSENT, RESERVED, ZERO_PAGE, Area, Folio, PinRows, Process
+from engine.reference.state import (
+    ABSENT,
+    HUGE_ZERO,
+    RESERVED,
+    VIEW,
+    ZERO_PAGE,
+    Area,
+    Folio,
+    PinRows,
+    Process,
+)
 
 PATH_OF = {
     AreaKind.ANON: FaultPath.ANON,
@@ -28,7 +39,12 @@ FLAG_CELL = {
     FaultPath.FILE: Cell.FAULT_FLAG_FILE,
     FaultPath.HUGETLB: Cell.FAULT_FLAG_HUGETLB,
     FaultPath.SHMEM: Cell.FAULT_FLAG_SHMEM,
+    FaultPath.ZERO: Cell.FAULT_FLAG_ZERO,
+    FaultPath.HZP: Cell.FAULT_FLAG_HZP,
+    FaultPath.COW: Cell.FAULT_FLAG_COW,
 }
+PATH_OVER = {ZERO_PAGE: FaultPath.ZERO, HUGE_ZERO: FaultPath.HZP, VIEW: FaultPath.COW}
+"""Fault path of a write to an anonymous page that is mapped already."""
 GATHER_BATCHES = (8, *[510] * 19)
 """Pages of mmu_gather's batches: the one on the stack, then up to 19 of a page each."""
 NORESERVE = 2
@@ -65,9 +81,13 @@ class Memory(HugePool):
         self.area_sequence += 1
         return Errno.OK
 
+    def _mapped(self, slot: int) -> Area | None:
+        """The area of a slot (objects have no slots), None if there is none."""
+        return self.area_of.get(slot) if slot >= 0 else None
+
     def _range_ok(self, area: int, first: int, count: int) -> bool:
         """Whether [first, first + count) lies in a mapped area."""
-        if area not in self.area_of or first < 0 or count <= 0:
+        if self._mapped(area) is None or first < 0 or count <= 0:
             return False
         return first + count <= len(self.area_of[area].pages)
 
@@ -98,10 +118,11 @@ class Memory(HugePool):
         """Memory block of a pfn."""
         return pfn // self.shape.block_pages
 
-    def _record(self, folio: Folio, column: int, cost: int) -> None:
-        """Note a folio that a running PIN faulted or moved."""
+    def _record(self, folio: Folio, column: int, cost: int, path: FaultPath | None = None) -> None:
+        """Note a folio that a running PIN faulted (on a path) or moved."""
         if self.pin_rows is not None:
-            block, path = self._block(folio.pfn), self._path(folio)
+            block = self._block(folio.pfn)
+            path = self._path(folio) if path is None else path
             self.pin_rows.add(block, path, column, folio.pages, cost)
 
     # -- faults -------------------------------------------------------------------------------
@@ -110,28 +131,29 @@ class Memory(HugePool):
         """Zonelist and migratetype of a fault; ``flagged`` keeps it out of ZONE_MOVABLE."""
         movable = area.kind != AreaKind.KERNEL and not flagged
         home = self.shape.cpu_node[cpu] if node < 0 else node
-        return self._request(self._nodes_from(home), movable, cpu, area.proc, may_oom=True)
+        proc = area.proc if self.on_behalf < 0 else self.on_behalf
+        return self._request(self._nodes_from(home), movable, cpu, proc, may_oom=True)
 
-    def _fault_base(self, area: int, index: int, request: Request) -> int:
+    def _fault_base(self, area: int, index: int, request: Request, path: FaultPath) -> int:
         """Fault one base page in. Returns its pfn."""
         pfn = self._alloc(request, 0)
         assert pfn >= 0
         folio = self._place(area, index, pfn, 0)
-        self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_4K])
+        self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_4K], path)
         self.counters[Counter.PGFAULT] += 1
         self.tally.faulted_pages += 1
         self.tally.latency_ns += self.costs[Cost.FAULT_4K]
         return pfn
 
-    def _fault_huge(self, area: int, index: int, request: Request) -> int:
-        """Fault a THP in at an aligned, wholly absent chunk. Returns its pfn or -1."""
+    def _fault_huge(self, area: int, index: int, request: Request, path: FaultPath) -> int:
+        """Fault a THP in at an aligned chunk without pages. Returns its pfn or -1."""
         pfn = self._alloc(request, self.pbo)
         if pfn < 0:
             self.counters[Counter.THP_FAULT_FALLBACK] += 1
             self.tally.thp_fallbacks += 1
             return -1
         folio = self._place(area, index, pfn, self.pbo)
-        self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_2M])
+        self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_2M], path)
         self.counters[Counter.PGFAULT] += 1
         self.counters[Counter.THP_FAULT_ALLOC] += 1
         self.tally.thp_faults += 1
@@ -140,52 +162,106 @@ class Memory(HugePool):
         return pfn
 
     def _huge_chunk(self, area: Area, index: int) -> bool:
-        """Whether a THP may be faulted at ``index``: aligned, inside the area, all absent."""
+        """Whether a THP may be faulted at ``index``: aligned, inside the area, nothing there.
+
+        The huge zero page is nothing to kernels that replace it by a THP.
+        """
         if area.kind != AreaKind.THP or index % self.pb_pages:
             return False
         if index + self.pb_pages > len(area.pages):
             return False
+        if area.pages[index] == HUGE_ZERO:
+            return bool(self.table[Cell.HZP_WRITE_THP])
         return all(p == ABSENT for p in area.pages[index : index + self.pb_pages])
 
     def _populate(
         self, slot: int, first: int, count: int, cpu: int, node: int, *, pinning: bool
     ) -> Errno:
-        """Write-fault every page of a range that is not present."""
+        """Write-fault every page of a range that is not the area's own."""
         area = self.area_of[slot]
         if area.kind == AreaKind.HUGETLB:
             return self._populate_hugetlb(slot, first, count, cpu, node, pinning=pinning)
         hinted = area.hinted and bool(self.table[Cell.HINT_HONOURED])
+
+        def ask(path: FaultPath) -> Request:
+            flagged = hinted or (pinning and bool(self.table[FLAG_CELL[path]]))
+            return self._fault_request(area, cpu, node, flagged=flagged)
+
         index, end = first, first + count
         while index < end:
             if area.pages[index] >= 0:
                 index += 1
                 continue
             chunk = index - index % self.pb_pages
+            stop = index + 1
             if self._huge_chunk(area, chunk):
-                flagged = hinted or (pinning and bool(self.table[Cell.FAULT_FLAG_THP]))
-                request = self._fault_request(area, cpu, node, flagged=flagged)
-                if self._fault_huge(slot, chunk, request) >= 0:
+                path = PATH_OVER.get(area.pages[chunk], FaultPath.THP)
+                if self._fault_huge(slot, chunk, ask(path), path) >= 0:
                     index = chunk + self.pb_pages
                     continue
                 stop = min(chunk + self.pb_pages, end)
-            else:
-                stop = index + 1
-            path = PATH_OF[area.kind] if area.kind in CACHES else FaultPath.ANON
-            flagged = hinted or (pinning and bool(self.table[FLAG_CELL[path]]))
-            request = self._fault_request(area, cpu, node, flagged=flagged)
             while index < stop:
                 if area.pages[index] < 0:
-                    self._fault_base(slot, index, request)
+                    self._fault_page(slot, index, cpu, ask)
                 index += 1
         return Errno.OK
+
+    def _fault_page(
+        self, slot: int, index: int, cpu: int, ask: Callable[[FaultPath], Request]
+    ) -> None:
+        """Write-fault one base page, over whatever is mapped there."""
+        area = self.area_of[slot]
+        entry = area.pages[index]
+        if entry == VIEW and self._take_back(slot, index):
+            return
+        path = PATH_OF[area.kind] if area.kind in CACHES else FaultPath.ANON
+        path = PATH_OVER.get(entry, path)
+        self._fault_base(slot, index, ask(path), path)
+        if entry == HUGE_ZERO:
+            self._split_huge_zero(area, index)
+        elif entry == VIEW:
+            self._sweep(area.below, index, 1, cpu)
+
+    def _split_huge_zero(self, area: Area, index: int) -> None:
+        """The huge zero page around an index becomes zero pages (``__split_huge_pmd``)."""
+        chunk = index - index % self.pb_pages
+        for i in range(chunk, min(chunk + self.pb_pages, len(area.pages))):
+            if area.pages[i] == HUGE_ZERO:
+                area.pages[i] = ZERO_PAGE
+
+    def _map_zero(self, slot: int, first: int, count: int) -> int:
+        """Read faults of anonymous memory: zero pages where nothing is. Returns the pages mapped.
+
+        mm/huge_memory.c ``do_huge_pmd_anonymous_page``: a THP area maps the huge zero page.
+        """
+        area, mapped, use_huge = self.area_of[slot], 0, self.area_of[slot].kind == AreaKind.THP
+        for i in range(first, first + count):
+            if area.pages[i] != ABSENT:
+                continue
+            chunk = i - i % self.pb_pages
+            if use_huge and self._huge_chunk(area, chunk):
+                area.pages[chunk : chunk + self.pb_pages] = [HUGE_ZERO] * self.pb_pages
+                mapped += self.pb_pages
+            else:
+                area.pages[i] = ZERO_PAGE
+                mapped += 1
+        return mapped
 
     def _touch(self, slot: int, first: int, count: int, cpu: int, node: int) -> Errno:
         """TOUCH: write one byte to each page."""
         if not self._range_ok(slot, first, count) or node >= self.shape.nr_nodes:
             return Errno.EINVAL
-        cpu = self._cpu(slot, cpu)
         self.tally.pages = count
-        return self._populate(slot, first, count, cpu, node, pinning=False)
+        return self._populate_through(slot, first, count, self._cpu(slot, cpu), node)
+
+    def _populate_through(self, slot: int, first: int, count: int, cpu: int, node: int) -> Errno:
+        """Populate an area, or the file that a mapping shows."""
+        behind = self._behind(slot, first, count)
+        self.on_behalf = self.area_of[slot].proc
+        try:
+            return self._populate(behind, first, count, cpu, node, pinning=False)
+        finally:
+            self.on_behalf = -1
 
     def _read(self, slot: int, first: int, count: int) -> Errno:
         """READ: untouched pages of anonymous areas become the zero page, page cache is filled."""
@@ -194,31 +270,29 @@ class Memory(HugePool):
         area = self.area_of[slot]
         if area.kind in CACHES:
             self.tally.pages = count
-            return self._populate(slot, first, count, self._cpu(slot, -1), -1, pinning=False)
+            return self._populate_through(slot, first, count, self._cpu(slot, -1), -1)
         if area.kind not in ANONYMOUS:
             return Errno.EINVAL
-        for i in range(first, first + count):
-            if area.pages[i] == ABSENT:
-                area.pages[i] = ZERO_PAGE
-                self.tally.pages += 1
+        self.tally.pages = self._map_zero(slot, first, count)
         return Errno.OK
 
     def _mlock(self, slot: int, on: int) -> Errno:
         """MLOCK: mlock of a whole area faults it in (mm/gup.c ``populate_vma_page_range``)."""
-        if slot not in self.area_of or self.area_of[slot].kind == AreaKind.KERNEL:
+        area = self._mapped(slot)
+        if area is None or area.kind == AreaKind.KERNEL:
             return Errno.EINVAL
-        area = self.area_of[slot]
         area.locked = bool(on)
         if not on:
             return Errno.OK
         self.tally.pages = len(area.pages)
-        return self._populate(slot, 0, len(area.pages), self._cpu(slot, -1), -1, pinning=False)
+        return self._populate_through(slot, 0, len(area.pages), self._cpu(slot, -1), -1)
 
     def _dirty(self, slot: int, on: int) -> Errno:
         """DIRTY: whether page cache must be written back before it is dropped."""
-        if slot not in self.area_of or self.area_of[slot].kind != AreaKind.FILE:
+        area = self._mapped(slot)
+        if area is None or area.kind != AreaKind.FILE:
             return Errno.EINVAL
-        self.area_of[slot].dirty = bool(on)
+        self.area_of[self._behind(slot)].dirty = bool(on)
         return Errno.OK
 
     def _cpu(self, slot: int, cpu: int) -> int:
@@ -230,7 +304,7 @@ class Memory(HugePool):
     # -- freeing ------------------------------------------------------------------------------
 
     def _release_range(self, slot: int, first: int, count: int, cpu: int) -> None:
-        """Unmap and free present pages of a range; nothing in it is held.
+        """Unmap and free the own pages of a range; nothing in it is held.
 
         Base pages are gathered and each batch is freed last to first (mm/mmu_gather.c, mm/swap.c
         ``release_pages``), or first to last (``folios_put_refs``, 6.12); huge folios are freed at
@@ -243,6 +317,8 @@ class Memory(HugePool):
         while index < end:
             pfn = area.pages[index]
             if pfn < 0:
+                if pfn == HUGE_ZERO:
+                    self._split_huge_zero(area, index)
                 if pfn != RESERVED:
                     area.pages[index] = ABSENT
                 index += 1
@@ -289,13 +365,8 @@ class Memory(HugePool):
             del self.owner[folio.pfn + i]
             pages[folio.index + i] = ABSENT
 
-    def _held_in(self, slot: int, first: int, count: int) -> bool:
-        """Whether any page of a range is pinned or referenced."""
-        pages = self.area_of[slot].pages[first : first + count]
-        return any(pfn >= 0 and self.owner[pfn].held for pfn in pages)
-
     def _free(self, slot: int, first: int, count: int, cpu: int) -> Errno:
-        """FREE: MADV_DONTNEED. EBUSY when a page of the range is held.
+        """FREE: MADV_DONTNEED. What somebody holds stays allocated until it is let go.
 
         A hugetlb range must be of whole folios (mm/madvise.c ``madvise_dontneed_free_valid_vma``).
         """
@@ -303,21 +374,31 @@ class Memory(HugePool):
             return Errno.EINVAL
         if self.area_of[slot].kind == AreaKind.HUGETLB and (first | count) % self.pb_pages:
             return Errno.EINVAL
-        if self._held_in(slot, first, count):
-            return Errno.EBUSY
         self.tally.pages = count
-        self._release_range(slot, first, count, self._cpu(slot, cpu))
+        self._release_views(slot, first, count, self._cpu(slot, cpu))
         return Errno.OK
 
+    def _release_views(self, slot: int, first: int, count: int, cpu: int) -> None:
+        """Let go of a range: own pages that nobody holds are freed, then those nobody sees."""
+        self._orphan_held(slot, first, count)
+        self._release_range(slot, first, count, cpu)
+        self._sweep(self.area_of[slot].below, first, count, cpu)
+
     def _unmap(self, slot: int) -> Errno:
-        """UNMAP: munmap of a whole area. EBUSY when a page of it is held."""
-        if slot not in self.area_of:
+        """UNMAP: munmap of a whole area. EBUSY for a file that is mapped."""
+        if self._mapped(slot) is None:
             return Errno.EINVAL
+        if any(a.below == slot for a in self.area_of.values()):
+            return Errno.EBUSY
+        self._drop_area(slot, self._cpu(slot, -1))
+        return Errno.OK
+
+    def _drop_area(self, slot: int, cpu: int) -> None:
+        """Let go of a whole area and forget it."""
         count = len(self.area_of[slot].pages)
-        errno = self._free(slot, 0, count, -1)
-        if errno == Errno.OK:
-            self._forget_area(slot)
-        return errno
+        self.tally.pages += count
+        self._release_views(slot, 0, count, cpu)
+        self._forget_area(slot)
 
     def _forget_area(self, slot: int) -> None:
         """Forget an empty area, and what it had reserved of the hugetlb pool."""
@@ -325,25 +406,47 @@ class Memory(HugePool):
         self.pool_reserved -= area.pages.count(RESERVED) >> self.pbo
 
     def _exit(self, proc: int) -> Errno:
-        """EXIT: pins of the process's areas, then the areas, in slot order."""
+        """EXIT: pins of the process, then its areas, in slot order."""
         if proc not in self.proc_of:
             return Errno.EINVAL
         self._exit_process(proc)
         return Errno.OK
 
     def _exit_process(self, proc: int) -> None:
-        areas = sorted(a for a, area in self.area_of.items() if area.proc == proc)
-        for pin in sorted(p for p, q in self.pin_of.items() if q.area in areas):
+        for pin in sorted(p for p, q in self.pin_of.items() if q.proc == proc):
             self._unpin(pin)
-        for slot in areas:
-            count = len(self.area_of[slot].pages)
-            self.tally.pages += count
-            self._release_range(slot, 0, count, self.proc_of[proc].cpu)
-            self._forget_area(slot)
+        for slot in sorted(s for s, a in self.area_of.items() if a.proc == proc):
+            mappers = [
+                a.proc
+                for _, a in sorted(self.area_of.items())
+                if slot == a.below and a.proc != proc
+            ]
+            if mappers:  # a file stays until the last mapping goes
+                self.area_of[slot].proc = mappers[0]
+            else:
+                self._drop_area(slot, self.proc_of[proc].cpu)
         del self.proc_of[proc]
 
+    # -- what the layers above provide --------------------------------------------------------
+
+    def _behind(self, slot: int, first: int = 0, count: int = 0) -> int:
+        """The file a mapping shows."""
+        raise NotImplementedError
+
+    def _take_back(self, slot: int, index: int) -> bool:
+        """Whether a view became a page of the area's own."""
+        raise NotImplementedError
+
+    def _sweep(self, number: int, first: int, count: int, cpu: int) -> None:
+        """Free what nobody sees any more."""
+        raise NotImplementedError
+
+    def _orphan_held(self, slot: int, first: int, count: int) -> None:
+        """Move what somebody holds out of an area."""
+        raise NotImplementedError
+
     def _unpin(self, pin: int) -> Errno:
-        """Release a pin (provided by the layer above)."""
+        """Release a pin."""
         raise NotImplementedError
 
     # -- hugetlb ------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from engine.enums import (
 )
 from engine.reference.allocator import NOBODY, Request
 from engine.reference.inflight import InFlight
-from engine.reference.state import Folio, Moves, PinRows
+from engine.reference.state import POOL_AREA, Folio, Moves, PinRows
 
 
 class Target(IntEnum):
@@ -96,7 +96,7 @@ class Migration(InFlight):
 
     def _is_hugetlb(self, folio: Folio) -> bool:
         """Whether a folio belongs to a hugetlb area."""
-        return folio.area >= 0 and self.area_of[folio.area].kind == AreaKind.HUGETLB
+        return folio.area != POOL_AREA and self.area_of[folio.area].kind == AreaKind.HUGETLB
 
     def _move(self, call: Call, folio: Folio, pfn: int) -> None:
         """Put a folio's content at ``pfn`` and account it."""
@@ -276,13 +276,13 @@ class Migration(InFlight):
         """MIGRATE: move_pages of a range to a node; EBUSY when something stayed behind."""
         if not self._range_ok(slot, first, count) or not 0 <= node < self.shape.nr_nodes:
             return Errno.EINVAL
-        area = self.area_of[slot]
+        area, behind = self.area_of[slot], self._behind(slot)
         if area.kind == AreaKind.KERNEL:
             return Errno.EINVAL
         call = Call(Target.NODE, self._cpu(slot, -1), area.proc, node)
         call.pending = [
             f
-            for f in self._folios(slot, first, count)
+            for f in self._folios(behind, first, count)
             if not f.isolated and self._node_of(f.pfn) != node
         ]
         self._migrate_now(call)

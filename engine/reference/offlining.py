@@ -24,11 +24,10 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import NOBODY
-from engine.reference.hugetlb import POOL_AREA
 from engine.reference.memory import PATH_OF
 from engine.reference.migration import Call, Target
 from engine.reference.pinning import Pinning
-from engine.reference.state import Folio, Moves
+from engine.reference.state import POOL_AREA, Folio, Moves
 
 BLOCKER_ROWS = 32
 """Most BLOCKER rows of one attempt; the attempt's own counts are complete."""
@@ -165,7 +164,7 @@ class Offlining(Pinning):
         return [
             f
             for f in self._folios_in(block)
-            if f.area >= 0 and self.area_of[f.area].kind == AreaKind.KERNEL
+            if f.area != POOL_AREA and self.area_of[f.area].kind == AreaKind.KERNEL
         ]
 
     def _folios_in(self, block: int, first: int = -1) -> list[Folio]:
@@ -349,7 +348,7 @@ class Offlining(Pinning):
 
     def _blocker(self, off: Offline, reason: OfflineReason, folio: Folio) -> list[int]:
         """One BLOCKER row of a folio."""
-        kind = self.area_of[folio.area].kind if folio.area >= 0 else None
+        kind = self.area_of[folio.area].kind if folio.area != POOL_AREA else None
         references = folio.references + self._flights(folio)
         if reason == OfflineReason.UNMOVABLE:
             cls = BlockerClass.UNMOVABLE
@@ -377,12 +376,4 @@ class Offlining(Pinning):
 
     def _pin_over(self, folio: Folio) -> int:
         """Lowest pin number that covers a held folio, -1 if none."""
-        if not folio.held:
-            return -1
-        end = folio.index + folio.pages
-        over = [
-            number
-            for number, p in self.pin_of.items()
-            if p.area == folio.area and p.first < end and folio.index < p.first + p.count
-        ]
-        return min(over, default=-1)
+        return min(self._pins_over(folio), default=-1) if folio.held else -1

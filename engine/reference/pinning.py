@@ -27,7 +27,7 @@ from engine.enums import (
 from engine.reference.allocator import KilledError, PanicError
 from engine.reference.memory import ANONYMOUS, CACHES
 from engine.reference.migration import Call, Migration, Target
-from engine.reference.state import ZERO_PAGE, Folio, Pin, PinRows
+from engine.reference.state import VIEW, Folio, Pin, PinRows
 
 
 class Pinning(Migration):
@@ -39,22 +39,23 @@ class Pinning(Migration):
             return Errno.EINVAL
         if self.area_of[slot].kind == AreaKind.KERNEL:
             return Errno.EFAULT
-        rows, taken = PinRows(), Pin(slot, first, 0, longterm=True)
+        proc, behind = self.area_of[slot].proc, self._behind(slot, first, count)
+        rows, taken = PinRows(), Pin(behind, first, 0, True, proc, self.cause)
         self.pin_of[pin] = taken
         cpu = self._cpu(slot, cpu)
         unit = self._call_pages(pinner, count)
         self.tally.calls = self._calls(pinner, count)
         self.tally.latency_ns += self.tally.calls * self.costs[Cost.PIN_CALL]
         errno = Errno.OK
-        self.pin_rows, self.busy_area = rows, slot
+        self.pin_rows, self.busy_area, self.on_behalf = rows, behind, proc
         try:
             while taken.count < count and errno == Errno.OK:
                 start = first + taken.count
                 size = min(unit, first + count - start)
-                errno = self._pin_call(slot, start, size, cpu, pinner, rows)
+                errno = self._pin_call(behind, start, size, cpu, pinner, rows)
                 if errno == Errno.OK:
                     taken.count += size
-            if errno == Errno.OK and self._refuses_file(slot, pinner):
+            if errno == Errno.OK and self._refuses_file(behind, pinner):
                 errno = Errno.EOPNOTSUPP
         except KilledError:
             errno = Errno.EINTR
@@ -62,7 +63,7 @@ class Pinning(Migration):
             self.tally.pages = 0
             raise
         finally:
-            self.pin_rows, self.busy_area = None, -1
+            self.pin_rows, self.busy_area, self.on_behalf = None, -1, -1
         if errno != Errno.OK and pin in self.pin_of:
             self._unpin(pin)
         elif errno == Errno.OK and pinner == Pinner.IO_URING:
@@ -177,7 +178,7 @@ class Pinning(Migration):
         self.tally.latency_ns += self.later_ns
         stayed = False
         for _ in range(self.table[Cell.PIN_RETRIES]):
-            call = Call(Target.PIN, cpu, self.area_of[slot].proc)
+            call = Call(Target.PIN, cpu, self.on_behalf)
             found = self._folios(slot, first, count)
             call.pending = [f for f in found if self._unpinnable(f.pfn) and not f.isolated]
             self._migrate_now(call)
@@ -262,22 +263,22 @@ class Pinning(Migration):
         taken = self.pin_of.pop(pin)
         if not taken.count:  # a hold of the zero page outlives the unmapping of its area
             return Errno.OK
-        pages = self.area_of[taken.area].pages
+        cpu = self.proc_of[taken.proc].cpu if taken.proc in self.proc_of else -1
         seen, released = set[int](), 0
         for i in range(taken.first, taken.first + taken.count):
-            if pages[i] < 0:
+            if taken.by_folio and i > taken.first and i % self.pb_pages:
                 continue
-            folio = self.owner[pages[i]]
+            folio = self.owner[self._page_of(taken, i)]
             if taken.longterm:
-                first = folio.pfn not in seen
-                folio.pins -= first or not taken.by_folio
-                released += first or not taken.by_folio
-                if first:
+                folio.pins -= 1
+                released += 1
+                if folio.pfn not in seen:
                     seen.add(folio.pfn)
                     cost = Cost.UNPIN_2M if folio.order else Cost.UNPIN_4K
                     self.tally.latency_ns += self.costs[cost]
             else:
                 folio.references -= 1
+            self._let_go(folio, cpu)
         self.counters[Counter.NR_FOLL_PIN_RELEASED] += released
         self.tally.pages += taken.count
         return Errno.OK
@@ -290,15 +291,19 @@ class Pinning(Migration):
         """
         if pin in self.pin_of or pin < 0 or not self._range_ok(slot, first, count):
             return Errno.EINVAL
-        area = self.area_of[slot]
-        if area.kind == AreaKind.KERNEL:
+        if self.area_of[slot].kind == AreaKind.KERNEL:
             return Errno.EFAULT
-        if area.kind in CACHES:
-            self.busy_area = slot
-            try:
-                self._populate(slot, first, count, self._cpu(slot, -1), -1, pinning=False)
-            finally:
-                self.busy_area = -1
+        proc, behind = self.area_of[slot].proc, self._behind(slot)
+        area = self.area_of[behind]
+        self.busy_area = behind
+        try:
+            if area.kind in CACHES:
+                self._populate_through(slot, first, count, self._cpu(slot, -1), -1)
+            for i in range(first, first + count):
+                if area.pages[i] == VIEW:
+                    self._populate_through(slot, i, 1, self._cpu(slot, -1), -1)
+        finally:
+            self.busy_area = -1
         if area.kind == AreaKind.HUGETLB:  # no zero page: a read fault takes a folio, too
             cpu = self._cpu(slot, -1)
             if self._populate(slot, first, count, cpu, -1, pinning=False) != Errno.OK:
@@ -306,11 +311,10 @@ class Pinning(Migration):
         present = sum(p >= 0 for p in area.pages[first : first + count])
         if present not in (0, count) or (present == 0 and area.kind not in ANONYMOUS):
             return Errno.EFAULT
-        self.pin_of[pin] = Pin(slot, first, present, longterm=False)
-        for i in range(first, first + count):
-            if present:
-                self.owner[area.pages[i]].references += 1
-            else:
-                area.pages[i] = ZERO_PAGE
+        self.pin_of[pin] = Pin(behind, first, present, False, proc, self.cause)
+        if not present:
+            self._map_zero(slot, first, count)
+        for pfn in area.pages[first : first + present]:
+            self.owner[pfn].references += 1
         self.tally.pages = count
         return Errno.OK

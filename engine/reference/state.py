@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from engine.enums import NR_COUNTERS, ZONES_PER_NODE, AreaKind, Migratetype
 from engine.shape import HostShape
 
-ABSENT, ZERO_PAGE, RESERVED = -1, -2, -3
-"""RESERVED: absent, but a hugetlb mapping has a folio of the pool reserved for it."""
+ABSENT, ZERO_PAGE, RESERVED, HUGE_ZERO, VIEW = -1, -2, -3, -4, -5
+"""Entries of ``Area.pages`` that are no pfn. RESERVED: absent, but a hugetlb mapping has a folio of
+the pool reserved for it; a VIEW shows the page of the area below.
+"""
+POOL_AREA = -1
+"""Area of a free hugetlb folio."""
 PCP_TYPES = (Migratetype.UNMOVABLE, Migratetype.MOVABLE)
 """Migratetypes that have a per-CPU list."""
 
@@ -100,7 +104,7 @@ class Io:
 
 @dataclass(slots=True, eq=False)
 class Area:
-    """A stretch of virtual memory: ``pages[i]`` is a pfn, ABSENT, ZERO_PAGE or RESERVED."""
+    """A stretch of virtual memory: ``pages[i]`` is a pfn, or one of the entries that are none."""
 
     kind: AreaKind
     proc: int
@@ -112,6 +116,8 @@ class Area:
     """mlock: reclaim passes over its pages (they migrate as ever)."""
     dirty: bool = False
     """Page cache that must be written back before it is dropped."""
+    below: int = -1
+    """Area that its views show (``engine.reference.sharing``)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -130,6 +136,10 @@ class Pin:
     first: int
     count: int
     longterm: bool
+    proc: int
+    """Process whose exit releases it."""
+    sequence: int
+    """Index of the command that took it."""
     by_folio: bool = False
     """Each huge folio is pinned once, not once per page."""
 
@@ -212,6 +222,10 @@ class State:
         """Free folios that mappings have reserved, on whatever node."""
         self.pool_turn = [0, 0]
         """Node whose turn it is to give a page to the pool, and to get one back."""
+        self.gone: list[tuple[int, int, int]] = []
+        """Pages that left an area while held: (area, index of the command, object), in order."""
+        self.on_behalf = -1
+        """Process that works on a file through a mapping."""
         self.area_sequence = 0
         self.panicked = False
         self.pin_rows: PinRows | None = None

@@ -10,7 +10,7 @@ from math import isqrt
 
 from engine.draws import below
 from engine.enums import ZONES_PER_NODE, AreaKind, Cell, Counter, Migratetype, ZoneKind
-from engine.reference.state import State, Zone
+from engine.reference.state import POOL_AREA, State, Zone
 
 FALLBACKS = {
     Migratetype.UNMOVABLE: (Migratetype.RECLAIMABLE, Migratetype.MOVABLE),
@@ -223,7 +223,7 @@ class Buddy(State):
         first, count = pb << self.pbo, 0
         for pfn in range(first, first + self.pb_pages):
             folio = self.owner.get(pfn)
-            if folio is not None and folio.area >= 0:
+            if folio is not None and folio.area != POOL_AREA:
                 count += self.area_of[folio.area].kind not in (AreaKind.KERNEL, AreaKind.HUGETLB)
         return count
 

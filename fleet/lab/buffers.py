@@ -19,7 +19,7 @@ from typing import Any
 
 from engine.enums import ZONES_PER_NODE, AreaKind, Errno, Op, ZoneKind
 from fleet.lab import placement
-from fleet.lab.guest import DRIVER_PROC
+from fleet.lab.guest import BOOT_PROC, DRIVER_PROC
 from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES, Heap
 from fleet.lab.machine import Ints, Machine
 
@@ -131,6 +131,12 @@ class Buffers:
         self.scattered = scattered
         self.heap = Heap()
         self.files: dict[str, tuple[int, int]] = {}
+        self.unnamed: dict[int, int] = {}
+        """Mappings of files without a name, which go with them."""
+        self.mapped: list[int] = []
+        """Areas of the driver that a child gets, in order of mapping."""
+        self.children: list[int] = []
+        self._forks = 0
         self.hot = hot_blocks
         self.buffers: dict[str, Buffer] = {}
         self.cpu_now, self.node_now = 0, -1
@@ -181,6 +187,8 @@ class Buffers:
         """Map an area of the driver and return its slot."""
         slot = self._slot()
         self.machine.do(Op.MAP, slot, DRIVER_PROC, kind, pages, 0)
+        if kind != AreaKind.KERNEL:
+            self.mapped.append(slot)
         return slot
 
     def _kernel_pages(self, pages: int) -> Errno:
@@ -208,18 +216,32 @@ class Buffers:
     def _map_parts(self, name: str, pages: int, kind: str) -> tuple[tuple[int, ...], int]:
         """Map the pages of a buffer: areas, and pages of each but the last."""
         if kind.startswith(FILE_KIND):
-            return (self._file_slot(kind.removeprefix(FILE_KIND), pages),), pages
+            path = kind.removeprefix(FILE_KIND)
+            file, size = self.files.get(path, (-1, 0))
+            if pages > size:
+                raise UnsupportedOperationError(f"file {path!r} has no {pages} pages")
+            return (self._map_file(file),), pages
         if kind not in KINDS:
             raise UnsupportedOperationError(f"buffers of kind {kind!r} are not supported yet")
+        if KINDS[kind] == AreaKind.SHMEM:
+            return (self._map_file(self._new_file(pages, AreaKind.SHMEM)),), pages
         part = PAGEBLOCK_PAGES if name in self.scattered else pages
         sizes = [min(part, pages - first) for first in range(0, pages, part)]
         return tuple(self._map(size, KINDS[kind]) for size in sizes), part
 
-    def _file_slot(self, path: str, pages: int) -> int:
-        """Area of a file's pages, for a mapping of its first pages."""
-        slot, size = self.files.get(path, (-1, 0))
-        if pages > size:
-            raise UnsupportedOperationError(f"file {path!r} has no {pages} pages")
+    def _new_file(self, pages: int, kind: AreaKind) -> int:
+        """Make a file. It belongs to nobody: the driver maps it, and its pages may outlive it."""
+        slot = self._slot()
+        self.machine.do(Op.MAP, slot, BOOT_PROC, kind, pages, 0)
+        return slot
+
+    def _map_file(self, file: int) -> int:
+        """Map all of a file; its pages are those of all who map it."""
+        slot = self._slot()
+        if file not in (f for f, _ in self.files.values()):
+            self.unnamed[slot] = file
+        self.machine.do(Op.MAP_FILE, slot, DRIVER_PROC, file)
+        self.mapped.append(slot)
         return slot
 
     def _new_buffer(self, name: str, pages: int, kind: str) -> Buffer:
@@ -244,6 +266,9 @@ class Buffers:
     def _touch_records(self, buffer: Buffer, pages: int) -> None:
         """Fault the first pages of the driver's records about a buffer in."""
         first, more = buffer.records_present, pages - buffer.records_present
+        if self.children and buffer.records_present:  # shared with a child until they are written
+            where = (self.cpu_now, self.node_now)
+            self.machine.do(Op.TOUCH, buffer.records_slot, 0, buffer.records_present, *where)
         if more > 0:
             buffer.records_present = pages
             where = (self.cpu_now, self.node_now)
@@ -304,10 +329,15 @@ class Buffers:
         self._tables(buffer, buffer.pages)
         return self.machine.do_all(Op.MLOCK, [(slot, 1) for slot in buffer.slots])
 
+    def _unmap(self, buffer: Buffer) -> Errno:
+        """Unmap the pages of a buffer; a file without a name goes with them."""
+        gone = [*buffer.slots, *(self.unnamed.pop(s) for s in buffer.slots if s in self.unnamed)]
+        return self.machine.do_all(Op.UNMAP, [(slot,) for slot in gone])
+
     def op_free(self, name: str) -> Errno:
         """Unmap a buffer."""
         buffer = self._buffer(name)
-        errno = self.machine.do_all(Op.UNMAP, [(slot,) for slot in buffer.slots])
+        errno = self._unmap(buffer)
         if errno == Errno.OK:
             self.machine.do(Op.UNMAP, buffer.records_slot)
             del self.buffers[name]
@@ -317,7 +347,7 @@ class Buffers:
         """Unmap a buffer and keep the frame list."""
         self._look(name)
         buffer = self._buffer(name)
-        errno = self.machine.do_all(Op.UNMAP, [(slot,) for slot in buffer.slots])
+        errno = self._unmap(buffer)
         buffer.slots, buffer.part_pages = (self._map(buffer.pages, AreaKind.ANON),), buffer.pages
         return errno
 
@@ -436,9 +466,8 @@ class Buffers:
         now = self._frames(buffer)
         machine = self.machine
         dist = placement.distribution(
-            now, buffer.last, machine.shape, machine.engine.blocks(), zero_is_huge=buffer.thp,
-            hugetlb=buffer.hugetlb,
-        )  # fmt: skip
+            now, buffer.last, machine.shape, machine.engine.blocks(), hugetlb=buffer.hugetlb
+        )
         buffer.last = now.pfn
         if buffer.marked_block >= 0:
             dist["in_marked_block"] = dist["by_block"].get(str(buffer.marked_block), 0)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.enums import Errno, OfflineReason, Op, Pinner, ZoneKind
+from engine.enums import AreaKind, Errno, OfflineReason, Op, Pinner, ZoneKind
 from fleet.lab import placement
 from fleet.lab.buffers import Buffer, UnsupportedOperationError, errno_name
+from fleet.lab.guest import CHILD_PROC
 from fleet.lab.machine import Attempt
 from fleet.lab.operations import Operation
 from fleet.lab.settings import Settings
@@ -145,6 +146,29 @@ class Driver(Settings):
     def op_vfio_init(self, _device: str) -> None:
         """Open the device: nothing that the host model sees."""
 
+    # -- children -----------------------------------------------------------------------------
+
+    def op_fork_hold(self) -> None:
+        """Fork a child that keeps all it shares with the driver and does nothing."""
+        self._spawn()
+        child = CHILD_PROC + self._forks
+        self._forks += 1
+        self.machine.do(Op.SPAWN, child, self.cpu_now, int(self.immune))
+        tables = sum(buffer.tables for buffer in self.buffers.values())
+        if tables:
+            slot = self._slot()
+            self.machine.do(Op.MAP, slot, child, AreaKind.KERNEL, tables, 0)
+            self.machine.do(Op.TOUCH, slot, 0, tables, self.cpu_now, -1)
+        # areas that are gone are refused, nothing else is
+        self.machine.do_all(Op.FORK, [(self._slot(), area, child) for area in self.mapped])
+        self.children.append(child)
+
+    def op_child_kill(self) -> None:
+        """Kill the child forked last."""
+        if not self.children:
+            raise UnsupportedOperationError("there is no child to kill")
+        self.machine.do(Op.EXIT, self.children.pop())
+
     # -- blocks -------------------------------------------------------------------------------
 
     def op_online(self, blocks: tuple[int, ...], zone: str) -> Errno:
@@ -176,7 +200,6 @@ class Driver(Settings):
         buffer = self._buffer(what)
         dist = placement.distribution(
             self._frames(buffer), None, self.machine.shape, self.machine.engine.blocks(),
-            zero_is_huge=buffer.thp,
         )  # fmt: skip
         block = placement.most_used_block(dist) if how == "of" else buffer.marked_block
         if block < 0:

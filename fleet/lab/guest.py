@@ -19,8 +19,9 @@ from fleet.lab.machine import EngineFactory, Ints, Machine, build
 
 PAGEBLOCK_ORDER = 9
 PAGES_PER_MIB = 256
-BOOT_PROC, DRIVER_PROC, OTHER_PROC = 0, 1, 2
-"""Process slots: init and the kernel; the driver program; a neighbour that holds memory."""
+BOOT_PROC, DRIVER_PROC, OTHER_PROC, CHILD_PROC = 0, 1, 2, 3
+"""Process slots: init and the kernel; the driver program; a neighbour that holds memory; the child
+that the driver forks first."""
 
 
 @dataclass(frozen=True, slots=True)

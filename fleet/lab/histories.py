@@ -10,7 +10,6 @@ from engine.enums import AreaKind, Errno, Op
 from fleet.lab import placement
 from fleet.lab.buffers import TMPFS, Buffer, Buffers, UnsupportedOperationError, errno_name
 from fleet.lab.draws import Lcg
-from fleet.lab.guest import BOOT_PROC
 from fleet.lab.walk import UNIT_PAGES, walk
 
 INDEX_BYTES = 4
@@ -125,9 +124,8 @@ class Histories(Buffers):
         """Area and size of a file, made when it is new. Its pages outlive the driver."""
         self._spawn()
         if path not in self.files:
-            self.files[path] = self._slot(), pages
             kind = AreaKind.SHMEM if path.startswith(TMPFS) else AreaKind.FILE
-            self.machine.do(Op.MAP, self.files[path][0], BOOT_PROC, kind, pages, 0)
+            self.files[path] = self._new_file(pages, kind), pages
         return self.files[path]
 
     def op_filewrite(self, path: str, pages: int) -> Errno:

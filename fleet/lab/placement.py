@@ -10,7 +10,7 @@ from engine.enums import ZONES_PER_NODE, ZoneKind
 from engine.shape import HostShape
 from fleet.lab.machine import Ints
 
-ABSENT, ZERO_PAGE, RESERVED = -1, -2, -3
+ABSENT, ZERO_PAGE, RESERVED, HUGE_ZERO = -1, -2, -3, -4
 HUGE_STEP = 2
 """Extent step of a huge folio (engine contract)."""
 SEQUENCE_LENGTH = 24
@@ -24,7 +24,7 @@ class Frames:
     Attributes
     ----------
     pfn : int64[pages]
-        Frame number, ABSENT or ZERO_PAGE.
+        Frame number, ABSENT, ZERO_PAGE or HUGE_ZERO.
     huge : bool[pages]
         Part of a huge folio.
     """
@@ -60,13 +60,7 @@ def kind_of_block(blocks: Ints) -> Ints:
 
 
 def distribution(
-    now: Frames,
-    last: Ints | None,
-    shape: HostShape,
-    blocks: Ints,
-    *,
-    zero_is_huge: bool,
-    hugetlb: bool = False,
+    now: Frames, last: Ints | None, shape: HostShape, blocks: Ints, *, hugetlb: bool = False
 ) -> dict[str, Any]:
     """The driver's ``dist``: counts by state, zone, block and node.
 
@@ -75,7 +69,7 @@ def distribution(
     it counts as THP there (mm/huge_memory.c ``do_huge_pmd_anonymous_page``).
     """
     present = now.pfn != ABSENT
-    zero = now.pfn == ZERO_PAGE
+    zero = now.pfn < ABSENT
     real = now.pfn >= 0
     block = np.where(zero, 0, now.pfn // shape.block_pages)[present]
     kinds = kind_of_block(blocks)
@@ -96,7 +90,7 @@ def distribution(
         "pages": len(now.pfn),
         "absent": int((~present).sum()),
         "moved_since_last": moved,
-        "thp": 0 if hugetlb else huge + (int(zero.sum()) if zero_is_huge else 0),
+        "thp": 0 if hugetlb else huge + int((now.pfn == HUGE_ZERO).sum()),
         "hugetlb": huge if hugetlb else 0,
         "by_zone": {"Movable": int(movable.sum()), "kernel": int((~movable).sum())},
         "by_block": {str(b): int(c) for b, c in zip(numbers, counts, strict=True)},

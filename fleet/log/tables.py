@@ -94,7 +94,7 @@ def _word(name: str, description: str, *values: str) -> Column:
 
 _ZONE = "zone id: node * 3 + kind (0 DMA32, 1 Normal, 2 Movable); zone_name(zone) spells it"
 _ERRNO = "0 or the positive Linux errno; errno_name(errno) spells it"
-_PATHS = ("anon", "thp", "file", "hugetlb", "shmem")
+_PATHS = ("anon", "thp", "file", "hugetlb", "shmem", "zero", "hzp", "cow")
 _REASONS = (
     "none", "bad_state", "unmovable", "signal", "max_errors", "timeout", "pin_seen", "dissolve",
     "running",

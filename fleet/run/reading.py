@@ -318,4 +318,4 @@ class Reading:
 LEAD_ATTEMPT, LEAD_START, LEAD_END = 3, 8, 9
 LEAD_ERRNO, LEAD_REASON, LEAD_ENDLESS = 10, 11, 16
 """Places in an ``attempts`` row with its leading columns."""
-KNOWN_PATHS = 5
+KNOWN_PATHS = 8

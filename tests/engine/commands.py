@@ -48,12 +48,15 @@ CELLS: list[dict[str, int]] = [
     {"PIN_ISOLATION": 2, "PIN_MIGRATES": 2, "PIN_FAILURE": 0},
     {"MOVABLE_MARK_CAPPED": 1, "PCP_RULE": 2},
     {"OFFLINE_MAX_ERRORS": 2, "OFFLINE_BOUND_NS": 9_000_000, "HUGETLB_PIN_MIGRATES": 1},
-    {"FILE_PIN": 2, "FAULT_FLAG_SHMEM": 1},
+    {"FILE_PIN": 2, "FAULT_FLAG_SHMEM": 1, "HZP_WRITE_THP": 1},
+    {"FAULT_FLAG_ZERO": 1, "FAULT_FLAG_COW": 1, "FAULT_FLAG_HZP": 0, "PIN_MIGRATES": 0},
+    {"FAULT_FLAG_HZP": 1, "HZP_WRITE_THP": 1, "PCP_HIGH_PAGES": 6},
     {"FILE_PIN": 0, "FAULT_FLAG_SHMEM": 0, "FAULT_FLAG_FILE": 1},
     {"MIGRATE_TRIES": 3, "OFFLINE_BOUND_NS": 4_000_000, "THP_FAIL_PAGES": 1, "PIN_FAILURE": 0},
     {"HUGETLB_POOL_BATCHED": 1, "HUGETLB_PIN_MIGRATES": 1, "HUGETLB_COUNTS_PAGES": 0},
     {"HUGETLB_POOL_BATCHED": 1, "HUGETLB_PIN_MIGRATES": 0, "PIN_MIGRATES": 1},
 ]
+CACHES = (AreaKind.FILE, AreaKind.SHMEM)
 OPS = (*(int(op) for op in Op), -1, 0, max(Op) + 1)
 """Operations of ``junk``: all there are, and some there are not."""
 DELAYS_NS = (0, 0, 0, 0, 0, 0, 1, 1_000, 60_000, 250_000, 800_000, 1_700_000, 3_000_001, 9_000_000)
@@ -161,7 +164,7 @@ class Commander:
 
     def area(self) -> int:
         """A live area."""
-        return self.alive(self.model.area_of)
+        return self.alive([s for s in self.model.area_of if s >= 0])
 
     def span(self, area: int) -> tuple[int, int]:
         """A range inside an area: a page, some pages across folios, whole folios, all of it."""
@@ -219,6 +222,24 @@ class Commander:
         d = self.d
         node, now = d.below(self.shape.nr_nodes + 2) - 1, int(self.model.pool()[:, 0].sum())
         self.run(Op.NR_HUGEPAGES, node, max(now + d.below(7) - 4, d.below(2) - 1), d.below(3) - 1)
+
+    def share(self) -> None:
+        """FORK into a process that may be new, MAP_FILE; at times a write to what is shared."""
+        d, area, slot = self.d, self.area(), self.vacant(self.model.area_of)
+        if d.percent(40):
+            caches = [s for s, a in self.model.area_of.items() if a.kind in CACHES and s >= 0]
+            file = int(d.of(sorted(caches))) if caches and d.percent(90) else area
+            self.run(Op.MAP_FILE, slot, self.alive(self.model.proc_of), file)
+        else:
+            forked = self.model.area_of.get(area)
+            others = [p for p in self.model.proc_of if forked is None or p != forked.proc]
+            if not others or d.percent(30):
+                others = [self.vacant(self.model.proc_of)]
+                self.run(Op.SPAWN, others[0], d.below(len(self.shape.cpu_node)), 0)
+            self.run(Op.FORK, slot, area, int(d.of(sorted(others))))
+        if d.percent(60):
+            shown = d.of((area, slot))
+            self.run(d.of((Op.TOUCH, Op.TOUCH, Op.READ)), shown, *self.span(shown), -1, -1)
 
     def touch(self) -> None:
         """TOUCH."""
@@ -347,6 +368,7 @@ class Commander:
 WEIGHTS = (
     (2, Commander.spawn),
     (14, Commander.map),
+    (9, Commander.share),
     (14, Commander.touch),
     (16, Commander.free),
     (3, Commander.let_go),

@@ -19,6 +19,8 @@ MANAGED, FREE, MIN, LOW, HIGH, PRESENT, PCP, ISOLATED = range(8)
 B_ZONE, B_ISOLATED, B_FREE, B_USED, B_PINNED, B_FILE, B_KERNEL = range(7)
 PFN, ORDER, AREA, INDEX, PINS, REFERENCES, LISTED = range(7)
 
+POOL = -1
+"""Area of a free hugetlb folio; areas below it are objects (shared or orphaned pages)."""
 ADVANCE = 1 << 20
 """Pseudo operation of a command row: nothing but time passes."""
 
@@ -81,12 +83,9 @@ class Conservation:
         grown = now.counters - before.counters
         killed = grown[Counter.OOM_KILL] > 0
         released = killed or command[1] in (Op.UNPIN, Op.EXIT)
-        for content, folio in before.held.items():
-            after = now.held.get(content)
-            if after is None:
-                require(released, f"held page {content} was freed or let go by {command}")
-            else:
-                require(after[PFN] == folio[PFN], f"held page {content} was moved by {command}")
+        split = before.held_huge if command[1] == Op.FREE else set()
+        gone = sorted(before.held - now.held - split)
+        require(released or not gone, f"held pages {gone[:4]} were moved or let go by {command}")
         if command[1] in KEEPS_CONTENT and not killed:
             lost = set(before.content) - set(now.content)
             new = set(now.content) - set(before.content)
@@ -133,15 +132,19 @@ class View:
                 self.pcp += [(pfn, zone) for pfn in host.pcp(cpu, zone).tolist()]
         self.content: dict[tuple[int, int], int] = {}
         """(area, index) of every present base page to its pfn."""
-        self.held: dict[tuple[int, int], list[int]] = {}
-        """(area, index) of a held folio to the folio."""
+        self.held: set[int] = set()
+        """Base pages of folios that somebody holds; they stay where they are."""
+        self.held_huge: set[int] = set()
+        """Those of huge folios: when a part is freed, what nobody holds itself may go."""
         for f in self.pages:
+            if f[PINS] or f[REFERENCES]:
+                span = range(f[PFN], f[PFN] + (1 << f[ORDER]))
+                self.held.update(span)
+                self.held_huge.update(span if f[ORDER] else ())
             if f[AREA] < 0:
                 continue
             for i in range(1 << f[ORDER]):
                 self.content[f[AREA], f[INDEX] + i] = f[PFN] + i
-            if f[PINS] or f[REFERENCES]:
-                self.held[f[AREA], f[INDEX]] = f
 
 
 def free_chunks(shape: HostShape, v: View) -> None:
@@ -224,8 +227,8 @@ def folios(shape: HostShape, v: View) -> None:
         require(f[ORDER] in (0, shape.pageblock_order), f"folio {f} has an odd order")
         require(f[PFN] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
         require(f[PINS] >= 0 and f[REFERENCES] >= 0, f"folio {f} has a negative count")
-        require(f[AREA] >= 0 or not (f[PINS] or f[REFERENCES]), f"pool folio {f} is held")
-        require(f[AREA] < 0 or f[INDEX] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
+        require(f[AREA] != POOL or not (f[PINS] or f[REFERENCES]), f"pool folio {f} is held")
+        require(f[AREA] == POOL or f[INDEX] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
         pages += 1 << f[ORDER] if f[AREA] >= 0 else 0
         pins += f[PINS]
     require(pages == len(v.content), "a virtual page has two folios")

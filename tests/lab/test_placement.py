@@ -7,6 +7,7 @@ from engine.shape import HOLE, OFFLINE, HostShape
 from fleet.lab.draws import Lcg
 from fleet.lab.placement import (
     ABSENT,
+    HUGE_ZERO,
     ZERO_PAGE,
     distribution,
     frames,
@@ -41,13 +42,14 @@ def test_extents_expand_to_pages() -> None:
 def test_distribution_counts_zones_blocks_nodes_and_moves() -> None:
     now = frames(np.array([[0, 4, 32, 2], [4, 2, 50, 1], [6, 1, ZERO_PAGE, 0], [7, 1, 3, 1]]), 9)
     last = np.array([32, 33, 34, 35, 40, 51, ABSENT, ABSENT, ABSENT])
-    dist = distribution(now, last, SHAPE, BLOCKS, zero_is_huge=False)
+    dist = distribution(now, last, SHAPE, BLOCKS)
     assert (dist["pages"], dist["absent"], dist["moved_since_last"], dist["thp"]) == (9, 1, 1, 4)
     assert dist["by_zone"] == {"Movable": 6, "kernel": 2}
     assert dist["by_block"] == {"0": 2, "2": 4, "3": 2}
     assert dist["by_node_zone"] == {"0/Movable": 4, "0/kernel": 2, "1/Movable": 2}
     assert most_used_block(dist) == 2
-    huge_zero = distribution(now, None, SHAPE, BLOCKS, zero_is_huge=True)
+    read = frames(np.array([[0, 4, 32, 2], [4, 2, 50, 1], [6, 1, HUGE_ZERO, 0], [7, 1, 3, 1]]), 9)
+    huge_zero = distribution(read, None, SHAPE, BLOCKS)
     assert (huge_zero["thp"], huge_zero["moved_since_last"]) == (5, 0)
 
 

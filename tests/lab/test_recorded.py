@@ -15,12 +15,12 @@ RECORDED = Path(__file__).resolve().parents[3] / "shared" / "kernel-lab"
 FILES = [RECORDED / "cases.jsonl", RECORDED / "placement.jsonl"]
 KERNELS = ("5.10", "6.1", "6.12")
 SELECTED = (
-    "01-*", "03-*", "04-*", "05-normal-*", "06*", "07*", "08-*", "09-*", "10-*", "11-repin-*",
-    "13-hugetlb-*", "14-*", "P*", "N[a-e]-*",
+    "01-*", "03-*", "04-*", "05-normal-*", "06*", "07*", "08-*", "09-*", "10-*", "11-*",
+    "12-*", "13-*", "14-*", "P*", "N[a-e]-*",
 )  # fmt: skip
 CLASSES = {
     "touched", "untouched", "nopin", "vmsplice", "release", "k-of-8", "kernel-zone", "noroom",
-    "repin", "normal-leave", "vfio", "hugetlb",
+    "repin", "normal-leave", "vfio", "hugetlb", "fork", "special-memory",
 } | PLACEMENT  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +68,7 @@ def test_only_known_disagreements_are_found(summary: Summary) -> None:
 )
 def test_long_term_pins_disagree_under_the_other_kernel(kernel: str, profile: str) -> None:
     """5.10 pins in MOVABLE and loops, 6.1 moves first: no such case may look right in both."""
-    names = ("01-*", "03-*-iou", "09-*", "11-repin-*", "14-*", "Nc-*")
+    names = ("01-*", "03-*-iou", "09-*", "11-*", "12-*", "13-mlock", "14-*", "Nc-*")
     wrong = replayed(profile, *names, kernels=(kernel,))
     assert len(wrong.outcomes) >= 5
     assert [o.case.label for o in wrong.outcomes if o.agrees] == []

@@ -58,7 +58,7 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
     rows = [
         pin_line(),
         line([{"op": "frob:a"}]),
-        line([{"op": "fork_hold"}]),
+        line([{"op": "child_kill"}]),
         line([{"op": "alloc:a:2:swap"}]),
         pin_line(kernel="6.18"),
     ]
@@ -68,7 +68,7 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
     assert out["agreement"]["overall"] == 1.0
     assert [(e["where"][-1], e["field"], e["reason"]) for e in out["errors"]] == [
         ("2", "ops[0].op", "unknown operation 'frob:a'"),
-        ("3", "ops[0]", "operation 'fork_hold' is not supported yet"),
+        ("3", "ops[0]", "there is no child to kill"),
         ("4", "ops[0]", "buffers of kind 'swap' are not supported yet"),
         ("5", "kernel", "no profile for kernel '6.18' yet"),
     ]
@@ -207,9 +207,9 @@ def test_a_guest_nobody_measured_is_told(run: Any) -> None:
 
 def test_the_table_shows_every_disagreement(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "cases.jsonl"
-    path.write_text(text(pin_line(), line([{"op": "fork_hold"}])))
+    path.write_text(text(pin_line(), line([{"op": "child_kill"}])))
     assert main(["validate", str(path), "--profile", "linux-5.10"]) == 1
     out = capsys.readouterr().out
     assert "touched           0/1 0%            1/1 100%" in out  # the null model beside it
     assert "ops[5] offline:was=a:6: result: recorded ok, simulated EINTR_after_bound" in out
-    assert "cases.jsonl:2 ops[0]: operation 'fork_hold' is not supported yet" in out
+    assert "cases.jsonl:2 ops[0]: there is no child to kill" in out

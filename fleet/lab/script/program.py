@@ -37,7 +37,6 @@ class Program(Driver):
         machine = self.machine
         return placement.distribution(
             self._frames(buffer), None, machine.shape, machine.engine.blocks(),
-            zero_is_huge=buffer.thp,
         )  # fmt: skip
 
     def op_hint(self, name: str, pages: int, kind: str) -> None:
