@@ -52,8 +52,28 @@ DEFAULT_FIGURES: dict[Cost, Figure] = {
     Cost.OOM_KILL: Figure(100_000_000, "victim selection and exit, background estimate"),
     Cost.FREE_4K: Figure(100, "munmap of touched pages, background estimate"),
     Cost.FREE_2M: Figure(2_000, "munmap of a THP, background estimate"),
+    Cost.ONLINE_PAGEBLOCK: Figure(
+        15_300, "4.9 M instructions per block of 64 pageblocks at 6.0 k instructions = 1.2 us (6.1)"
+    ),
     Cost.WRITEBACK_4K: Figure(8_000, "a page written to a disk of 500 MB/s, background estimate"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """Time to migrate a folio: a part for the folio and a part for each of its 4 KiB pages."""
+
+    folio_ns: int
+    page_ns: int
+    source: str
+
+    def ns(self, pages: int) -> int:
+        """Nanoseconds for a folio of so many pages."""
+        return self.folio_ns + pages * self.page_ns
+
+
+HUGE_PAGES = 512
+"""Base pages of a 2 MiB folio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +86,16 @@ class CostModel:
         Name a scenario refers to.
     figures : dict of Cost to Figure
         Complete: a missing figure is a ValueError.
+    law : Law or None
+        What migrations cost by the size of the folio; it replaces their two figures.
+    summary : str
+        The machine, in one line.
     """
 
     name: str = "default"
     figures: dict[Cost, Figure] = field(default_factory=lambda: dict(DEFAULT_FIGURES))
+    law: Law | None = None
+    summary: str = "a recent server: figures of several machines, each named at its figure"
 
     def __post_init__(self) -> None:
         """Reject incomplete or negative models (ValueError)."""
@@ -78,9 +104,83 @@ class CostModel:
             if figure is None or figure.ns < 0:
                 raise ValueError(f"cost {cost.name} is missing or negative")
 
-    def vector(self) -> NDArray[np.int64]:
-        """Return the figures as int64, shape ``(NR_COSTS,)``, indexed by ``Cost``."""
+    def figure(self, cost: Cost, pageblock_pages: int = HUGE_PAGES) -> Figure:
+        """Return the figure of a cost, for huge folios of so many pages."""
+        if self.law is not None and cost in (Cost.MIGRATE_4K, Cost.MIGRATE_2M):
+            pages = 1 if cost == Cost.MIGRATE_4K else pageblock_pages
+            return Figure(self.law.ns(pages), self.law.source)
+        return self.figures[cost]
+
+    def vector(self, pageblock_pages: int = HUGE_PAGES) -> NDArray[np.int64]:
+        """Return the figures as int64, shape ``(NR_COSTS,)``, indexed by ``Cost``.
+
+        A huge folio of a host is a pageblock; ``pageblock_pages`` is its size on that host.
+        """
         out = np.zeros(NR_COSTS, np.int64)
-        for cost, figure in self.figures.items():
-            out[cost] = figure.ns
+        for cost in Cost:
+            out[cost] = self.figure(cost, pageblock_pages).ns
         return out
+
+
+def _like(base: dict[Cost, Figure], source: str, **ns: int) -> dict[Cost, Figure]:
+    """Figures of ``base`` with others in place of some, all from one source."""
+    return base | {Cost[name]: Figure(value, source) for name, value in ns.items()}
+
+
+_GARG = "law fitted to 4 KiB and 1 MiB of move_pages on Zen 3 EPYC 2x32, {} (Garg, LKML {})"
+_T1 = (
+    "fitted to guests of 1 and 120 GB: VFIO pin of a fresh guest, 2-node Broadwell (commit"
+    " 4d83de6da265)"
+)
+_LAB = "guest instructions of a recorded {} kernel in an emulated machine, 1 instruction = 1 ns"
+_BETWEEN = "; a pass: between instructions and the rates by the clock; THP: between offline and pin"
+_BROADWELL = {"FAULT_2M": 468_161, "PIN_CALL": 105}
+
+_LAB_61 = _like(
+    DEFAULT_FIGURES, _LAB.format("6.1.176") + _BETWEEN,
+    FAULT_4K=3_320, FAULT_2M=563_000, PIN_4K=551, PIN_2M=345_000, PIN_CALL=1_000, UNPIN_4K=845,
+    UNPIN_2M=460_000, MIGRATE_4K=6_440, MIGRATE_2M=680_000, MIGRATE_FAIL_4K=4_710,
+    MIGRATE_FAIL_2M=300_000, OFFLINE_FIXED=12_100_000, PASS_FIXED=400_000,
+    PASS_SCAN_PAGEBLOCK=25_000, ONLINE_PAGEBLOCK=77_000,
+)  # fmt: skip
+_LAB_510 = _like(
+    _LAB_61, _LAB.format("5.10.223") + _BETWEEN,
+    FAULT_4K=2_970, FAULT_2M=573_000, PIN_4K=532, PIN_2M=342_000, UNPIN_4K=805, UNPIN_2M=371_000,
+    MIGRATE_4K=6_270, MIGRATE_FAIL_4K=3_990, MIGRATE_FAIL_2M=310_000, OFFLINE_FIXED=3_750_000,
+    PASS_FIXED=100_000, ONLINE_PAGEBLOCK=38_000,
+)  # fmt: skip
+_LAB_612 = _like(
+    _LAB_61,
+    "as 6.1.176 but for failing tries, 3.5 times cheaper by the clock of a recorded 6.12 kernel",
+    MIGRATE_FAIL_4K=1_346, MIGRATE_FAIL_2M=85_700,
+)  # fmt: skip
+
+MODELS: dict[str, CostModel] = {
+    model.name: model
+    for model in (
+        CostModel(),
+        CostModel(
+            "zen3-7.0", law=Law(565, 589, _GARG.format("v7.0-rc2", "2603.2/06223")),
+            summary="Zen 3 EPYC 2x32 cores, Linux v7.0-rc2: migration",
+        ),
+        CostModel(
+            "zen3-7.1", law=Law(666, 572, _GARG.format("v7.1-rc1", "2605.1/00684")),
+            summary="Zen 3 EPYC 2x32 cores, Linux v7.1-rc1: migration",
+        ),
+        CostModel(
+            "broadwell", _like(DEFAULT_FIGURES, _T1, **_BROADWELL),
+            summary="Broadwell, 2 nodes of 128 GB: first touch of a huge page and the GUP call",
+        ),
+        CostModel("lab-5.10", _LAB_510, summary="the recorded 5.10 guests, in instructions"),
+        CostModel("lab-6.1", _LAB_61, summary="the recorded 6.1 guests, in instructions"),
+        CostModel("lab-6.12", _LAB_612, summary="the recorded 6.12 guests, in instructions of 6.1"),
+    )
+}  # fmt: skip
+"""All machines by name. ``fleet validate --published`` shows how far each can be trusted."""
+
+
+def cost_model(name: str) -> CostModel:
+    """Return the model of a machine; ValueError naming those known."""
+    if name not in MODELS:
+        raise ValueError(f"unknown cost model {name!r} (known: {', '.join(MODELS)})")
+    return MODELS[name]

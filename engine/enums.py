@@ -315,6 +315,7 @@ class Cost(IntEnum):
     FREE_4K = 16
     FREE_2M = 17
     WRITEBACK_4K = 20
+    ONLINE_PAGEBLOCK = 21  # giving a pageblock's pages to a zone, the zone's set-up included
 
 
 NR_COSTS = 24

@@ -112,6 +112,7 @@ from engine.state import (
     RS_START,
     RS_STATE,
     SPLIT,
+    T_LATENCY,
     TABLE,
     UNIFORM,
     Z_FREE,
@@ -140,6 +141,7 @@ BOUNDED, TIMED, PIN_AWARE = (
     int(OfflineRule.PIN_AWARE),
 )
 FIXED, PASS_FIXED = int(Cost.OFFLINE_FIXED), int(Cost.PASS_FIXED)
+ONLINE_PB = int(Cost.ONLINE_PAGEBLOCK)
 PASS_SCAN = int(Cost.PASS_SCAN_PAGEBLOCK)
 PASSES, STEALS = int(Counter.OFFLINE_PASSES), int(Counter.PGSTEAL)
 HOTPLUG, ATTEMPT = int(MigrateReason.MEMORY_HOTPLUG), int(Row.ATTEMPT)
@@ -193,6 +195,7 @@ def online(h, first, count, kind):
     for b in range(first, first + count):
         add_block(h, b, h.blk[b, BK_NODE] * 3 + kind)
         set_watermarks(h)
+    h.g[T_LATENCY] += count * h.g[G_BLOCK_PBS] * h.g[COSTS + ONLINE_PB]
     return OK
 
 

@@ -89,6 +89,8 @@ class Offlining(Pinning):
         for block in range(first, first + count):
             self._add_block(block, self.shape.block_node[block] * len(ZoneKind) + kind)
             self._set_watermarks()
+        pageblocks = count * (self.shape.block_pages >> self.pbo)
+        self.tally.latency_ns += pageblocks * self.costs[Cost.ONLINE_PAGEBLOCK]
         return Errno.OK
 
     def _offline(self, attempt: int, first: int, count: int, bound_ns: int) -> Errno:

@@ -24,7 +24,9 @@ class Format(StrEnum):
 
 
 def run(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recorded cases, JSONL.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Recorded cases, JSONL.")
+    ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option(help="Only cases of this kernel (may be repeated).")
     ] = None,
@@ -41,6 +43,9 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes (default: one per CPU).")
     ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Compare costs with published measurements instead.")
+    ] = False,
     fmt: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
 ) -> int:
     """Replay recorded real-kernel cases and say where they agree, and every disagreement.
@@ -49,8 +54,16 @@ def run(
     disagreement is not in the list of known ones (docs/fidelity.md), a class is below --require, or
     a selected line could not be replayed; such lines are listed, never skipped.
 
+    With --published and no file, run the experiments behind published tables of costs in the
+    engine and print measured, simulated and error of every cell, and whether it was fitted or
+    predicted; exit code 1 when a limit of docs/costs.md is broken.
+
     Example: fleet validate cases.jsonl --kernel 6.1
     """
+    if published:
+        return _published(files, fmt)
+    if not files:
+        raise InputError("a file of recorded cases is missing", field="FILE")
     from fleet.lab import report
     from fleet.lab.validate import validate
 
@@ -77,6 +90,17 @@ def run(
     for problem in problems:
         print(problem, file=sys.stderr)
     return int(bool(problems))
+
+
+def _published(files: list[Path] | None, fmt: Format) -> int:
+    """Compare costs with published measurements."""
+    if files:
+        raise InputError("takes no recorded cases", field="--published")
+    from fleet.lab.published.report import as_json, as_text, published
+
+    found = published()
+    print(json.dumps(as_json(found), indent=2) if fmt is Format.JSON else as_text(found))
+    return int(not found.holds)
 
 
 def _low(summary: "Summary", require: int) -> list[str]:

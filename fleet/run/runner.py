@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.costs import CostModel
+from engine.costs import cost_model
 from fleet.errors import RunError
 from fleet.log import paths, records
 from fleet.log.folder import RunFolder
@@ -79,7 +79,7 @@ def identity_of(scenario: Scenario) -> Identity:
         "scenario": hash_input(scenario).decode(),
         "tables": {arm.name: arm.table().tolist() for arm in arms},
         "sizings": {arm.name: arm.movable_millionths for arm in arms},
-        "costs": CostModel(scenario.costs).vector().tolist(),
+        "costs": cost_model(scenario.costs).vector().tolist(),
         "code": code_digest(),
     }
     names = tuple(arm.name for arm in arms)

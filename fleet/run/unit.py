@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.costs import CostModel
+from engine.costs import cost_model
 from engine.enums import MigrateReason
 from fleet.hosts.ageing import Age
 from fleet.hosts.shape import host_shape
@@ -63,7 +63,7 @@ def build_world(
         plan=plan,
         shapes=tuple(host_shape(*row, arm.movable_millionths) for row in rows),
         table=arm.table(),
-        costs=CostModel(scenario.costs).vector(),
+        costs=cost_model(scenario.costs).vector(),
         latency_ns=scenario.reaction_latency_ns,
         boot_ns=tuple(scenario.watchdog.boot_ns),
         engine=engine,

@@ -516,7 +516,7 @@ class Scenario(Model):
         "movable-50", description="Zone sizing of arms that name none."
     )
     costs: Annotated[Text, AfterValidator(check_cost_model)] = Field(
-        "default", description="Cost model."
+        "default", description="Cost model: the machine whose figures are used (docs/costs.md)."
     )
     hosts: Hosts = Field(description="The inventory.")
     age: Age | None = Field(

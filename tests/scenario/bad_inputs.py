@@ -180,7 +180,7 @@ SYNTAX = [
     Case(
         "no such scenario",
         ["scenario", "check", "nope"],
-        "nope: no such file or shipped scenario (shipped: pmem-reboot, quickstart, real-fleet)",
+        "nope: no such file or shipped scenario (shipped: open-questions, pmem-reboot, quickstart, real-fleet)",
     ),
 ]
 
@@ -201,7 +201,7 @@ FIELDS = [
         "unknown top-level field",
         "horizon: 1h",
         "horizon: 1h\nfoo: 1",
-        "s.yaml:3:1 foo: unknown field (known: name, seed, replications, horizon, profile, arms, sizing, costs, hosts, age, workloads, removals, probes, watchdog, reaction_latency, placement, samples, executor, digests)",
+        "s.yaml:3:1 foo: unknown field (known: name, seed, replications, horizon, profile, arms, sizing, costs, hosts, age, workloads, removals, probes, watchdog, reaction_latency, placement, samples, margins, executor, digests)",
     ),
     _yaml("field missing", "horizon: 1h\n", "", "s.yaml:1:1 horizon: required field is missing"),
     _yaml(
@@ -398,7 +398,8 @@ RULES = [
         "unknown cost model",
         "horizon: 1h",
         "horizon: 1h\ncosts: free",
-        "s.yaml:3:8 costs: unknown cost model 'free' (known: default)",
+        "s.yaml:3:8 costs: unknown cost model 'free' (known: default, zen3-7.0,"
+        " zen3-7.1, broadwell, lab-5.10, lab-6.1, lab-6.12)",
     ),
     _yaml(
         "host shares below 100%",

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from engine.costs import DEFAULT_FIGURES
+from engine.costs import MODELS
 from fleet.report import units
 from fleet.report.html.render import render
 from queries.catalog import Catalog, RunFiles
@@ -20,7 +20,14 @@ PLAIN = ("removals", "probes", "watchdog", "margins")
 def section(catalog: Catalog) -> Markup:
     """Return the section, one card per run."""
     cards = [_card(run) for run in catalog.runs]
-    return render("simulated.html", cards=cards, costs=_costs()) if cards else Markup("")
+    costs = _costs(_cost_model(catalog.runs[0])) if catalog.runs else []
+    return render("simulated.html", cards=cards, costs=costs) if cards else Markup("")
+
+
+def _cost_model(run: RunFiles) -> str:
+    """Return the name of the cost model that the (first) run used."""
+    scenario = _mapping(yaml.safe_load(_read(run.path / "scenario.resolved.yaml")))
+    return str(scenario.get("costs", "default"))
 
 
 def _card(run: RunFiles) -> dict[str, Any]:
@@ -119,12 +126,13 @@ def told(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _costs() -> list[tuple[str, int, str]]:
-    """Return name, nanoseconds and source of every figure of the cost model."""
-    return [
-        (cost.name.lower().replace("_", " "), figure.ns, figure.source)
-        for cost, figure in DEFAULT_FIGURES.items()
-    ]
+def _costs(name: str) -> list[tuple[str, int, str]]:
+    """Return name, nanoseconds and source of every figure of a cost model this version knows."""
+    model = MODELS.get(name)
+    if model is None:
+        return []
+    figures = ((cost, model.figure(cost)) for cost in model.figures)
+    return [(cost.name.lower().replace("_", " "), f.ns, f.source) for cost, f in figures]
 
 
 def _read(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Published measurements, and what the engine says to the same experiment."""
