@@ -38,9 +38,8 @@ def trial_of(source: Source, arm: int, row: dict[str, Any]) -> tuple[Trial, Repl
 
 
 SAMPLES = [
-    pytest.param(arm, step, marks=[pytest.mark.slow] if step == 1 else [])
-    for step in (14, 1)
-    for arm in range(5)
+    *((arm, 14) for arm in (0, 3)),
+    *(pytest.param(arm, 1, marks=pytest.mark.slow) for arm in range(5)),
 ]
 """Arms, and every how many-th of their requests."""
 

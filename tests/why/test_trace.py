@@ -102,7 +102,7 @@ def test_counters_agree_with_samples(aged: Source) -> None:
         assert values["pinned pages"] == row["pinned_pages"]
 
 
-@pytest.mark.parametrize("arm", range(5))
+@pytest.mark.parametrize("arm", [0, 3])
 def test_passes_add_up_to_the_attempt(aged: Source, arm: int) -> None:
     unit = aged.units[arm]
     checked = 0
