@@ -1,11 +1,12 @@
 """Arms: one profile, pin policy, offline policy and sizing, composed to a decision table."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.enums import Cell
 from engine.table import Table, make_table
 from policies import registry
-from policies.models import OfflinePolicy, PinPolicy, PolicyError, Profile, Setting, Sizing
+from policies.models import OfflinePolicy, PinPolicy, Policy, PolicyError, Profile, Setting, Sizing
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Arm:
         return make_table({cell: setting.value for cell, setting in self.settings().items()})
 
 
-def parse_arm(text: str, profile: str, default_sizing: str) -> Arm:
+def parse_arm(text: str, profile: str, default_sizing: str, own: Iterable[Policy] = ()) -> Arm:
     """Parse ``PIN+OFFLINE[@SIZING]``, for example ``linux-5.13+unbounded@movable-75``.
 
     Parameters
@@ -51,13 +52,15 @@ def parse_arm(text: str, profile: str, default_sizing: str) -> Arm:
         Kernel profile that fills the cells no policy overrides.
     default_sizing : str
         Sizing preset of an arm without ``@SIZING``.
+    own : iterable of Policy
+        Policies of the caller, by name beside the shipped and the installed ones.
 
     Raises
     ------
     PolicyError
         One line naming the part that is wrong, with the nearest known name.
     """
-    name = text.strip()
+    name, own = text.strip(), tuple(own)
     policies, at, size = name.partition("@")
     pin, plus, offline = policies.partition("+")
     if not (pin and plus and offline) or "+" in offline or (at and not size):
@@ -67,7 +70,7 @@ def parse_arm(text: str, profile: str, default_sizing: str) -> Arm:
     return Arm(
         name,
         registry.profile(profile),
-        registry.pin_policy(pin),
-        registry.offline_policy(offline),
+        registry.pin_policy(pin, own),
+        registry.offline_policy(offline, own),
         registry.sizing(size if at else default_sizing),
     )

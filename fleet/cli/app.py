@@ -37,7 +37,7 @@ class Entry:
 ENTRIES: tuple[Entry, ...] = (
     Entry("simulate", "simulate", "Run a scenario under its arms and write a run folder."),
     Entry("scenario", "scenario", "List, show, check and start scenarios."),
-    Entry("policy", "policy", "List and explain kernel profiles, policies and sizing presets."),
+    Entry("policy", "policy", "List, explain and check kernel profiles, policies and presets."),
     Entry("import", "import_", "Turn real inventories and traces into fleet's own columns."),
     Entry("query", "query", "Answer a shipped question about a run."),
     Entry("sql", "sql", "Run your own SQL over a run's event log."),

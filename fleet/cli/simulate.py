@@ -25,6 +25,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change a field of the scenario."),
     ] = None,
+    policies: Annotated[
+        list[Path] | None,
+        typer.Option("--policy", metavar="FILE", help="Own policy that arms may name (repeat)."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed instead of the scenario's.")] = None,
     replications: Annotated[
         int | None, typer.Option(help="Replications instead of the scenario's.")
@@ -65,7 +69,7 @@ def run(
         options["--seed"] = ("seed", seed)
     if replications is not None:
         options["--replications"] = ("replications", replications)
-    loaded = load_scenario(scenario, sets or (), options)
+    loaded = load_scenario(scenario, sets or (), options, [str(file) for file in policies or ()])
     settings = Settings(out, actors, hosts_per_actor, inline, address, resume)
     if dry_run:
         _say_size(loaded, settings)

@@ -23,6 +23,7 @@ from fleet.run.unit import Tally, build_world, run_unit
 from fleet.run.world import EngineName
 from fleet.scenario.load import hash_input, resolve
 from fleet.scenario.models import Scenario
+from fleet.scenario.own import policies_of
 from policies.arms import Arm, parse_arm
 
 RUNS = Path("runs")
@@ -69,7 +70,8 @@ class Finished:
 
 def arms_of(scenario: Scenario) -> list[Arm]:
     """Return the scenario's arms, composed under its profile."""
-    return [parse_arm(text, scenario.profile, scenario.sizing) for text in scenario.arms]
+    own = policies_of(scenario.policies)
+    return [parse_arm(text, scenario.profile, scenario.sizing, own) for text in scenario.arms]
 
 
 def identity_of(scenario: Scenario) -> Identity:

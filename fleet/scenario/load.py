@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from fleet.errors import InputError
 from fleet.scenario.models import Digests, Scenario
 from fleet.scenario.overrides import FILE_FIELDS, Override, apply, read_set, spread_aliases
+from fleet.scenario.own import OwnPolicy
 from fleet.scenario.places import Places
 from fleet.scenario.problems import path_of, reason_of
 from fleet.scenario.yamlpos import parse_yaml, read_path
@@ -54,6 +55,7 @@ def load_scenario(
     source: str,
     sets: Sequence[str] = (),
     options: Mapping[str, tuple[str, object]] | None = None,
+    policies: Sequence[str] = (),
 ) -> Scenario:
     """Load, override and validate a scenario.
 
@@ -65,6 +67,8 @@ def load_scenario(
         ``path=value`` overrides in order (``--set``).
     options : mapping of str to (path, plain value)
         Other options by the name that errors shall show: ``{"--seed": ("seed", 7)}``; they win.
+    policies : sequence of str
+        Files of policies beside those the scenario names (``--policy``).
 
     Returns
     -------
@@ -92,8 +96,42 @@ def load_scenario(
         if override.path in FILE_FIELDS:
             data = _absolute(data, File.cwd())
         places.options.append(override)
+    data = _with_policies(data, file.parent, policies)
     scenario = validated(Scenario, data, places)
     return scenario.model_copy(update={"digests": _digests(scenario, places)}).written_at(places)
+
+
+def load_policy(source: str | File) -> OwnPolicy:
+    """Load and validate the file of one own policy.
+
+    Raises
+    ------
+    InputError
+        One line for the first thing that is wrong.
+    """
+    file = File(source)
+    document = parse_yaml(read_file(file), str(file))
+    if not isinstance(document.data, dict):
+        raise InputError("a policy is a mapping of fields", where=f"{file}:1:1")
+    return validated(OwnPolicy, document.data, Places(str(file), document))
+
+
+def _with_policies(data: dict[str, Any], folder: File, more: Sequence[str]) -> dict[str, Any]:
+    """Put the content of policy files in the place of their names, and that of more files behind.
+
+    So a scenario holds its policies, and its hash depends on what they say, not on where they are.
+    """
+    held = data.get("policies", [])
+    if not isinstance(held, list):
+        return data
+    files = [folder / item if isinstance(item, str) else item for item in held]
+    found = [
+        load_policy(item).model_dump(mode="json", exclude_none=True)
+        if isinstance(item, File)
+        else item
+        for item in (*files, *map(File, more))
+    ]
+    return {**data, "policies": found} if found else data
 
 
 def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:

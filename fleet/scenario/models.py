@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from fleet.errors import InputError
+from fleet.scenario.own import OwnPolicy
 from fleet.scenario.places import Places
 from fleet.scenario.rules import (
     check_arms,
@@ -512,6 +513,11 @@ class Scenario(Model):
     arms: Annotated[
         tuple[Text, ...], Field(min_length=1), AfterValidator(check_arms)
     ] = Field(description="Arms to compare, each `PIN+OFFLINE[@SIZING]`.")  # fmt: skip
+    policies: tuple[OwnPolicy, ...] = Field(
+        (),
+        description="Policies of one's own that arms may name: YAML files (a relative path counts "
+        "from the scenario file) or their fields; see [own-policy.md](own-policy.md).",
+    )
     sizing: Annotated[Text, AfterValidator(check_sizing)] = Field(
         "movable-50", description="Zone sizing of arms that name none."
     )

@@ -95,17 +95,25 @@ def _known(look_up: Callable[[str], object], value: str) -> str:
 
 
 def check_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
-    """Arms parse and differ (whatever profile and default sizing they are used with)."""
+    """Arms differ."""
     names: list[str] = []
     for index, text in enumerate(arms):
-        try:
-            name = parse_arm(text, "linux-6.1", "movable-50").name
-        except PolicyError as error:
-            raise fail(str(error), f"[{index}]") from error
+        name = text.strip()
         if name in names:
             raise fail(f"arm {name!r} is listed twice", f"[{index}]")
         names.append(name)
     return tuple(names)
+
+
+def check_policies(scenario: "Scenario") -> None:
+    """Own policies differ, and every arm is composed of policies that there are."""
+    _unique([policy.name for policy in scenario.policies], "policies")
+    own = [policy.policy() for policy in scenario.policies]
+    for index, text in enumerate(scenario.arms):
+        try:
+            parse_arm(text, scenario.profile, scenario.sizing, own)
+        except PolicyError as error:
+            raise fail(str(error), f"arms[{index}]") from error
 
 
 def _unique(names: list[str], field: str) -> None:
@@ -259,7 +267,8 @@ def check_removals(removals: "Removals") -> "Removals":
 
 
 def check_scenario(scenario: "Scenario") -> "Scenario":
-    """Windows inside the horizon, lookahead within the latency, watchdog with its campaign."""
+    """Arms of known policies, windows inside the horizon, lookahead within the latency."""
+    check_policies(scenario)
     for name in ("removals", "probes"):
         part = getattr(scenario, name)
         if part is None:

@@ -15,7 +15,8 @@ from tests.lab import cases
 
 LIGHTER = {
     "fleet simulate quickstart": "--inline --set hosts.total=4 --set removals.count=2"
-    " --set probes.count=2 --set horizon=5m"
+    " --set probes.count=2 --set horizon=5m",
+    "fleet policy check deny": "--sequences 2",
 }
 """What tests add to an example, so that it takes a second."""
 NODES = "sn,cpu_milli,memory_mib,gpu,model\nopenb-node-0000,64000,262144,2,P100\n"
