@@ -225,6 +225,32 @@ def test_6_1_refuses_to_pin_what_it_would_have_to_move(
     assert g.host.counters[Counter.PGMIGRATE_SUCCESS] == 0
 
 
+@pytest.mark.parametrize(
+    ("profile", "outside", "errno", "movable"),
+    [
+        ("linux-5.10", False, 0, True),
+        ("linux-6.1", False, Errno.ENOMEM, True),
+        ("linux-6.1", True, 0, False),
+        ("linux-6.12", False, 0, False),
+    ],
+)
+def test_a_device_driver_in_user_space_touches_its_huge_pages_and_maps_them_one_by_one(
+    profile: str, outside: bool, errno: int, movable: bool
+) -> None:
+    """As DPDK does: what 6.1 makes of it turns on where the pool was filled from."""
+    g = guest(profile=profile)
+    proc = g.spawn()
+    hog = g.touched(proc, ANON, 94) if outside else -1
+    nr_hugepages(g, 3)
+    if outside:
+        g.do(Op.UNMAP, hog)
+    area = g.touched(proc, HUGETLB, 12)
+    errnos = {g.pin(i, area, 4 * i, 4, Pinner.VFIO)["errno"] for i in range(3)}
+    assert errnos == {errno}
+    assert (MOVABLE in g.zones_of(area)) == movable
+    assert g.host.pool()[0, TOTAL] == 3
+
+
 def test_6_12_moves_them_to_fresh_pages_and_the_pool_keeps_its_size() -> None:
     g = guest(HUGETLB_PIN_MIGRATES=1)
     nr_hugepages(g, 2)
