@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from engine.costs import MODELS
 from fleet.cli.app import main
+from fleet.log.tables import TABLES
 from fleet.report import units
 from fleet.report.figures import collect
 from fleet.report.html import forms
 from fleet.report.html.arms import arms_of
+from fleet.report.html.charts.blockers import CLASSES
 from fleet.report.html.charts.damage import classes
 from fleet.report.html.comparisons import p_value
 from fleet.report.html.page import page
@@ -178,6 +181,22 @@ def test_what_comes_from_a_run_is_text(tmp_path: Path, hostile: str, monkeypatch
     assert hostile in read.text("dl")
     assert data.count(b"<script") == 1
     monkeypatch.setattr(catalog, "arms", (hostile, *ARMS[1:]))
+
+
+def test_costs_are_those_of_the_run(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    for name in ("default", "lab-6.1"):
+        model = MODELS[name]
+        (folder / "scenario.resolved.yaml").write_text(f"name: example\ncosts: {name}\n")
+        told = Page.parse(made(Catalog.open([folder]))).text("costs")
+        for cost in model.figures:
+            assert f"{model.figure(cost).ns:,}" in told
+            assert model.figure(cost).source in told
+
+
+def test_every_class_of_blocker_has_its_words() -> None:
+    words = next(c.values for c in TABLES["blockers"].columns if c.name == "class")
+    assert set(CLASSES) == set(words)
 
 
 def test_one_arm(tmp_path: Path) -> None:

@@ -1,21 +1,21 @@
 """How sure the page is: what the intervals cover, and what no interval covers."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
 from markupsafe import Markup
 
-from engine.costs import DEFAULT_FIGURES
+from engine.costs import CostModel
 from fleet.report import units
 from fleet.report.html.chart import Paper
+from fleet.report.html.recorded import cost_models, scenario_of
 from fleet.report.html.render import render
 from queries.catalog import Catalog
 
 
 def section(catalog: Catalog, paper: Paper) -> Markup:
     """Return the section; its words are in the template."""
-    sources = [figure.source for figure in DEFAULT_FIGURES.values()]
+    models = cost_models(catalog) or [CostModel()]
+    sources = [model.figure(cost).source for model in models for cost in model.figures]
     return render(
         "certainty.html",
         requests={
@@ -31,7 +31,5 @@ def section(catalog: Catalog, paper: Paper) -> Markup:
 
 def age_of(folder: Path) -> str:
     """Say whether the hosts of a run are ``aged`` or ``fresh``."""
-    file = folder / "scenario.resolved.yaml"
-    scenario: Any = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-    age = scenario.get("age") if isinstance(scenario, dict) else None
+    age = scenario_of(folder).get("age")
     return "aged" if isinstance(age, dict) and age.get("history") != "none" else "fresh"

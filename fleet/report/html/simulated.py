@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markupsafe import Markup
 
-from engine.costs import MODELS
+from engine.costs import CostModel
 from fleet.report import units
+from fleet.report.html.recorded import cost_models, scenario_of, text_of
 from fleet.report.html.render import render
 from queries.catalog import Catalog, RunFiles
 
@@ -20,24 +20,16 @@ PLAIN = ("removals", "probes", "watchdog", "margins")
 def section(catalog: Catalog) -> Markup:
     """Return the section, one card per run."""
     cards = [_card(run) for run in catalog.runs]
-    costs = _costs(_cost_model(catalog.runs[0])) if catalog.runs else []
+    costs = [(model, list(_costs(model))) for model in cost_models(catalog)]
     return render("simulated.html", cards=cards, costs=costs) if cards else Markup("")
 
 
-def _cost_model(run: RunFiles) -> str:
-    """Return the name of the cost model that the (first) run used."""
-    scenario = _mapping(yaml.safe_load(_read(run.path / "scenario.resolved.yaml")))
-    return str(scenario.get("costs", "default"))
-
-
 def _card(run: RunFiles) -> dict[str, Any]:
-    resolved = _read(run.path / "scenario.resolved.yaml")
-    scenario = _mapping(yaml.safe_load(resolved))
-    manifest = _mapping(json.loads(_read(run.path / "manifest.json") or "null"))
+    manifest = _mapping(json.loads(text_of(run.path / "manifest.json") or "null"))
     return {
         "name": run.run["name"],
-        "facts": [*_scenario_facts(scenario), *_run_facts(run.run, manifest)],
-        "resolved": resolved,
+        "facts": [*_scenario_facts(scenario_of(run.path)), *_run_facts(run.run, manifest)],
+        "resolved": text_of(run.path / "scenario.resolved.yaml"),
     }
 
 
@@ -126,17 +118,11 @@ def told(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _costs(name: str) -> list[tuple[str, int, str]]:
-    """Return name, nanoseconds and source of every figure of a cost model this version knows."""
-    model = MODELS.get(name)
-    if model is None:
-        return []
-    figures = ((cost, model.figure(cost)) for cost in model.figures)
-    return [(cost.name.lower().replace("_", " "), f.ns, f.source) for cost, f in figures]
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def _costs(model: CostModel) -> Iterator[tuple[str, int, str]]:
+    """Yield name, nanoseconds and source of every figure of a cost model."""
+    for cost in model.figures:
+        figure = model.figure(cost)
+        yield cost.name.lower().replace("_", " "), figure.ns, figure.source
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from fleet.report.html.words import NOUNS, named, say
 
 CLASSES = {
     "longterm_pin": "long-term pin", "short_reference": "short reference", "no_room": "no room",
-    "hugetlb_shuttle": "hugetlb shuttle", "kernel_zone_pin": "pin in a kernel zone",
-    "unmovable": "unmovable kernel memory",
+    "hugetlb_shuttle": "hugetlb shuttle", "hugetlb_reserved": "reserved hugetlb page",
+    "kernel_zone_pin": "pin in a kernel zone", "unmovable": "unmovable kernel memory",
 }  # fmt: skip
 
 
