@@ -62,6 +62,12 @@ class Pinner(IntEnum):
     IO_URING = 0
     VFIO = 1
     RDMA = 2
+    DIRECT_IO = 3  # a reference for a short while, without FOLL_LONGTERM
+
+
+RDMA_CALL_PAGES = 512
+"""Pages of one GUP call of RDMA: a page of pointers (drivers/infiniband/core/umem.c
+``ib_umem_get``, 5.10 to 6.12)."""
 
 
 class Errno(IntEnum):

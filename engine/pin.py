@@ -20,6 +20,7 @@ from engine.elements import (
 from engine.emit import emit_moves, new_row
 from engine.enums import (
     NR_PATHS,
+    RDMA_CALL_PAGES,
     Cell,
     Cost,
     Counter,
@@ -83,6 +84,7 @@ from engine.state import (
     NIL,
     O_CALL,
     O_STEP,
+    PIN_BITS,
     PN_AREA,
     PN_COUNT,
     PN_LONG,
@@ -102,6 +104,7 @@ ISOLATION, RETRIES, WAIT_NS = int(Cell.PIN_ISOLATION), int(Cell.PIN_RETRIES), in
 WAIT, NOT_LOST = int(PinIsolation.WAIT), int(PinIsolation.ENOMEM)
 FAILURE, IN_PLACE = int(Cell.PIN_FAILURE), int(PinFailure.PIN_IN_PLACE)
 VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
+RDMA, DIRECT_IO = int(Pinner.RDMA), int(Pinner.DIRECT_IO)
 FILE_PIN, IO_URING = int(Cell.FILE_PIN), int(Pinner.IO_URING)
 IO_URING_REFUSES, REFUSED = int(FilePin.IO_URING_REFUSES), int(FilePin.REFUSED)
 EOPNOTSUPP = int(Errno.EOPNOTSUPP)
@@ -122,10 +125,14 @@ def pin(h, q, a, first, count, pinner, cpu):
     if h.slot[a, AR_KIND] == KERNEL:
         return EFAULT
     at = behind(h, a, first, count)
-    note_taken(h, q, at, first, 0, 1, a)
+    note_taken(h, q, at, first, 0, 0 if pinner == DIRECT_IO else 1, a)
     h.g[G_FOR] = h.slot[a, AR_PROC]
     cpu = cpu_of(h, a, cpu)
-    unit = h.g[TABLE + VFIO_PAGES] if pinner == VFIO else count
+    unit = count
+    if pinner == VFIO:
+        unit = h.g[TABLE + VFIO_PAGES]
+    elif pinner == RDMA:
+        unit = RDMA_CALL_PAGES
     h.g[T_CALLS] = (count + unit - 1) // unit
     h.g[T_LATENCY] += h.g[T_CALLS] * h.g[COSTS + PIN_CALL]
     if not (h.g[TABLE + MIGRATES] == BY_CALL or h.g[TABLE + DENIED]):
@@ -179,6 +186,13 @@ def drop_pin(h):
 @kernel
 def pin_call(h, a, first, count, cpu, pinner):
     """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
+    if pinner == DIRECT_IO:
+        errno = populate(h, a, first, count, cpu, -1, False)
+        if stopped(h):
+            return EINTR
+        if errno == OK:
+            take_pins(h, a, first, count, 1 << PIN_BITS)
+        return errno
     if h.slot[a, AR_KIND] == FILE and h.g[TABLE + FILE_PIN] == REFUSED:
         return EFAULT
     wanted, before = before_refused(h, a, first, count), h.g[TABLE + MIGRATES] == BEFORE
@@ -192,12 +206,12 @@ def pin_call(h, a, first, count, cpu, pinner):
         if stopped(h):
             return EINTR
     if errno == OK and wanted == count and before:
-        take_pins(h, a, first, count)
+        take_pins(h, a, first, count, 1)
         return OK
     if errno == OK and wanted == count:
         errno = check_and_migrate(h, a, first, count, cpu)
         if errno == OK:
-            take_pins(h, a, first, count)
+            take_pins(h, a, first, count, 1)
         return errno
     if h.slot[a, AR_KIND] != HUGETLB:
         return errno
@@ -401,8 +415,8 @@ def note_stayed(h, a, first, count):
 
 
 @kernel
-def take_pins(h, a, first, count):
-    """Add a pin to each page; a huge folio counts its pinned sub-pages."""
+def take_pins(h, a, first, count, unit):
+    """Add a pin (of ``unit``: or a reference) to each page; a huge folio counts its sub-pages."""
     index, end = first, first + count
     while index < end:
         ref = locate(h, a, index)
@@ -412,11 +426,11 @@ def take_pins(h, a, first, count):
         pb = block_pb(h, ref)
         if huge:
             cost = h.g[COSTS + PIN_2M] * pages // h.g[G_PBP]
-            change_count(h, ref, count_of(h, ref) + pages)
+            change_count(h, ref, count_of(h, ref) + pages * unit)
         else:
             cost = pages * h.g[COSTS + PIN_4K]
             ref = cut_out(h, a, index, stop)
-            change_count(h, ref, count_of(h, ref) + 1)
+            change_count(h, ref, count_of(h, ref) + unit)
             if ref < NIL:
                 ref = join_around(h, a, ref)
                 if ref < NIL:
@@ -424,7 +438,8 @@ def take_pins(h, a, first, count):
         h.g[T_LATENCY] += cost
         note_pin(h, a, pb, huge, PINNED, pages, cost)
         index = stop
-    h.g[COUNTERS + ACQUIRED] += count
+    if unit == 1:
+        h.g[COUNTERS + ACQUIRED] += count
 
 
 @kernel

@@ -9,6 +9,7 @@ refuses all pinners before (mm/gup.c ``writable_file_mapping_allowed``).
 """
 
 from engine.enums import (
+    RDMA_CALL_PAGES,
     AreaKind,
     Cell,
     Cost,
@@ -40,7 +41,8 @@ class Pinning(Migration):
         if self.area_of[slot].kind == AreaKind.KERNEL:
             return Errno.EFAULT
         proc, behind = self.area_of[slot].proc, self._behind(slot, first, count)
-        rows, taken = PinRows(), Pin(behind, first, 0, True, proc, self.cause)
+        longterm = pinner != Pinner.DIRECT_IO
+        rows, taken = PinRows(), Pin(behind, first, 0, longterm, proc, self.cause)
         self.pin_of[pin] = taken
         cpu = self._cpu(slot, cpu)
         unit = self._call_pages(pinner, count)
@@ -76,9 +78,15 @@ class Pinning(Migration):
     def _call_pages(self, pinner: int, count: int) -> int:
         """Pages handled as one GUP call; where no call can fail the range is one."""
         by_call = self.table[Cell.PIN_MIGRATES] == PinMigrates.AFTER_FAULTS
-        if not (by_call or self.table[Cell.PIN_DENIED]):
+        if pinner == Pinner.DIRECT_IO or not (by_call or self.table[Cell.PIN_DENIED]):
             return count
-        return self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
+        return self._unit(pinner, count)
+
+    def _unit(self, pinner: int, count: int) -> int:
+        """Pages of one GUP call of a pinner that wants ``count``."""
+        if pinner == Pinner.VFIO:
+            return self.table[Cell.VFIO_CALL_PAGES]
+        return RDMA_CALL_PAGES if pinner == Pinner.RDMA else count
 
     def _refuses_file(self, slot: int, pinner: int) -> bool:
         """Whether the pinner itself turns the area down, with everything pinned."""
@@ -88,13 +96,17 @@ class Pinning(Migration):
 
     def _calls(self, pinner: int, count: int) -> int:
         """GUP calls the pinner makes for ``count`` pages."""
-        unit = self.table[Cell.VFIO_CALL_PAGES] if pinner == Pinner.VFIO else count
-        return -(-count // unit)
+        return -(-count // self._unit(pinner, count))
 
     def _pin_call(
         self, slot: int, first: int, count: int, cpu: int, pinner: int, rows: PinRows
     ) -> Errno:
         """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
+        if pinner == Pinner.DIRECT_IO:
+            errno = self._populate(slot, first, count, cpu, -1, pinning=False)
+            if errno == Errno.OK:
+                self._take_pins(slot, first, count, rows, longterm=False)
+            return errno
         file = self.area_of[slot].kind == AreaKind.FILE
         if file and self.table[Cell.FILE_PIN] == FilePin.REFUSED:
             return Errno.EFAULT
@@ -215,12 +227,15 @@ class Pinning(Migration):
         """How long the present try of a running offline still takes (the layer above knows)."""
         return 0
 
-    def _take_pins(self, slot: int, first: int, count: int, rows: PinRows) -> None:
-        """Add a pin to each page; a huge folio counts, and costs, its pinned sub-pages."""
+    def _take_pins(
+        self, slot: int, first: int, count: int, rows: PinRows, *, longterm: bool = True
+    ) -> None:
+        """Add a pin (a reference) to each page; a huge folio counts its sub-pages."""
         taken: dict[int, int] = {}
         for pfn in self.area_of[slot].pages[first : first + count]:
             folio = self.owner[pfn]
-            folio.pins += 1
+            folio.pins += longterm
+            folio.references += not longterm
             taken[folio.pfn] = taken.get(folio.pfn, 0) + 1
         for pfn, pages in taken.items():
             folio = self.owner[pfn]
@@ -229,7 +244,7 @@ class Pinning(Migration):
                 cost = self.costs[Cost.PIN_2M] * pages // self.pb_pages
             self.tally.latency_ns += cost
             rows.add(self._block(pfn), self._path(folio), PinRows.PINNED, pages, cost)
-        self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count
+        self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += count * longterm
 
     def _keep_folio_pins(self, taken: Pin) -> None:
         """io_coalesce_buffer: a buffer that is all huge folios keeps one pin of each."""

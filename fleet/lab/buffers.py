@@ -87,13 +87,6 @@ class Buffer:
     tables: int = 0
     pins: list[int] = field(default_factory=list)
 
-    @property
-    def slot(self) -> int:
-        """The area, where there is only one."""
-        if len(self.slots) > 1:
-            raise UnsupportedOperationError("a buffer with a random history cannot be pinned yet")
-        return self.slots[0]
-
     def parts(self, first: int, count: int) -> Iterator[tuple[int, int, int]]:
         """Area, first page and pages of each part of a range, in virtual order."""
         end = first + count

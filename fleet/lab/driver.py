@@ -18,7 +18,13 @@ TRACE_PAGES = 352
 (kernel/trace/trace.c TRACE_BUF_SIZE_DEFAULT, 1408 KiB; free pages drop by as much there)."""
 KERNEL_ZONE_PAGES = 15
 """Pages the kernel itself takes from a new ZONE_NORMAL (observed: 65,521 of 65,536 free)."""
-PINNERS = {"iou": Pinner.IO_URING, "vfio": Pinner.VFIO}
+PINNERS = {
+    "iou": Pinner.IO_URING,
+    "vfio": Pinner.VFIO,
+    "rdma": Pinner.RDMA,
+    "dio": Pinner.DIRECT_IO,
+}
+"""Kinds of pins: those of the recorded cases, and two for scripts."""
 
 
 class Driver(Settings):
@@ -63,17 +69,29 @@ class Driver(Settings):
     # -- pins ---------------------------------------------------------------------------------
 
     def _pin(self, buffer: Buffer, kind: str, first: int, count: int) -> Errno:
-        """Take one pin or hold on a range."""
+        """Take one pin or hold on a range.
+
+        A buffer in several areas is pinned part by part. It is one call all the same: where a part
+        fails the others are tried, too, because what they move stays moved, and are let go again.
+        """
         self._trace()
-        pin, self._next_pin = self._next_pin, self._next_pin + 1
-        if kind == "vmsplice":
-            errno = self.machine.do(Op.HOLD, pin, buffer.slot, first, count)
+        failed, taken = Errno.OK, list[int]()
+        for slot, offset, pages in buffer.parts(first, count):
+            pin, self._next_pin = self._next_pin, self._next_pin + 1
+            if kind == "vmsplice":
+                errno = self.machine.do(Op.HOLD, pin, slot, offset, pages)
+            else:
+                how = PINNERS[kind], self.cpu_now
+                errno = self.machine.do(Op.PIN, pin, slot, offset, pages, *how)
+            if errno == Errno.OK:
+                taken.append(pin)
+            elif failed == Errno.OK:
+                failed = errno
+        if failed == Errno.OK:
+            buffer.pins += taken
         else:
-            cpu, pinner = self.cpu_now, PINNERS[kind]
-            errno = self.machine.do(Op.PIN, pin, buffer.slot, first, count, pinner, cpu)
-        if errno == Errno.OK:
-            buffer.pins.append(pin)
-        return errno
+            self.machine.do_all(Op.UNPIN, [(pin,) for pin in taken])
+        return failed
 
     def _unpin(self, buffer: Buffer) -> Errno:
         """Release everything that is pinned on a buffer."""

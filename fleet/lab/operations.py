@@ -158,7 +158,7 @@ def _chunks(text: str) -> tuple[int, ...]:
 
 MIXED_CHUNKS = (1, 4, 16, 64, 256, 512)
 """Pages of the chunks that ``mix`` draws among: six sizes from 4 KiB to 2 MiB."""
-_PIN = _one_of("iou", "vmsplice", "vfio")
+_PIN = _one_of("iou", "vmsplice", "vfio", "rdma", "dio")
 _PERCENT = _within(0, 100)
 
 _GRAMMAR: dict[str, tuple[tuple[Callable[[str], Any], ...], int]] = {

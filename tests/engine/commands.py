@@ -272,7 +272,7 @@ class Commander:
         """PIN."""
         area, d = self.area(), self.d
         pin = self.vacant(self.model.pin_of)
-        self.run(Op.PIN, pin, area, *self.span(area), d.below(3), d.below(3) - 1)
+        self.run(Op.PIN, pin, area, *self.span(area), d.below(4), d.below(3) - 1)
 
     def hold(self) -> None:
         """HOLD."""

@@ -72,7 +72,7 @@ def test_other_pinners_take_a_file_until_all_are_refused() -> None:
     assert g.pin(3, area, 0, 8, Pinner.VFIO)["errno"] == 0
     g = guest(FILE_PIN=2)
     area = g.touched(g.spawn(), FILE, 8)
-    for pinner in Pinner:
+    for pinner in (Pinner.IO_URING, Pinner.VFIO, Pinner.RDMA):
         assert g.pin(3, area, 0, 8, pinner)["errno"] == Errno.EFAULT
     assert movable_pages(g, area) == 8
     assert not g.host.counters[Counter.NR_FOLL_PIN_ACQUIRED]

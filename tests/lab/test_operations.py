@@ -54,7 +54,7 @@ def test_operations_parse_to_typed_values(text: str, name: str, args: tuple[obje
 @pytest.mark.parametrize(
     "text",
     [
-        "online:h0-x3:movable", "online:h0:both", "alloc:a:32", "pin:a:rdma", "offline:q9:3",
+        "online:h0-x3:movable", "online:h0:both", "alloc:a:32", "pin:a:xdp", "offline:q9:3",
         "offline:h0:soon", "offline:h0:-1", "freepat:a:some:2", "mpol:bind=x", "put:/x", "touch",
         "oomadj:high", "blockstates:now", "alloc::32:4k", "churn:h:1:0:10", "churn:h:1:4k:101",
         "steady:h:1:odd:75:75:92", "steady:h:1:4k:75:-1:92", "alt:a:b:1:3", "alt:a:b:0:1",

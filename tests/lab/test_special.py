@@ -99,3 +99,19 @@ def test_reading_an_untouched_thp_buffer_shows_the_huge_zero_page() -> None:
     dist = seen["dist"]
     assert isinstance(dist, dict)
     assert (dist["absent"], dist["thp"], movable(seen)) == (0, 512, 0)
+
+
+def test_a_buffer_with_a_random_history_is_pinned_as_a_whole() -> None:
+    made = driver()
+    made.scattered = frozenset({"a"})
+    seen = play(made, "alloc:a:4:4k", "touch:a", "churn:a:7:64k:50", "pin:a:iou")
+    assert (seen["pin_result"], movable(seen, "after")) == ("0", 0)
+    play(made, "unpin:a", "free:a")
+
+
+def test_one_held_page_fails_the_pin_of_all_parts_and_the_others_have_moved() -> None:
+    made = driver()
+    made.scattered = frozenset({"a"})
+    play(made, "alloc:a:4:4k", "touch:a", "pin:a:vmsplice:600p:1p")
+    seen = play(made, "pin:a:iou")
+    assert (seen["pin_result"], movable(seen, "after")) == ("ENOMEM", 1)
