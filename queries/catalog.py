@@ -327,6 +327,7 @@ def _open_run(folder: Path, *, partial: bool) -> RunFiles:
     complete = (folder / "manifest.json").exists()
     if complete:
         manifest = _read_json(folder / "manifest.json", missing="unreadable")
+        run["replications"] = manifest["replications"]  # of a run that grew: what it became
         units = [(arm, rep) for arm in run["arms"] for rep in range(run["replications"])]
         records = manifest["files"]
     elif partial:

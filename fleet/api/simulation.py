@@ -87,6 +87,7 @@ def simulate(
     RunError
         A write failed, Ray did not start, an actor was lost again and again.
     """
+    from fleet.report.stopping import rule_of
     from fleet.run.progress import Talk
     from fleet.run.runner import Settings
     from fleet.run.runner import simulate as run
@@ -100,4 +101,4 @@ def simulate(
     folder = Path(out) if out is not None else None
     settings = Settings(folder, actors, None, inline, address, resume)
     with Talk(quiet=not progress) as talk:
-        return open_run(run(scenario, settings, talk).path)
+        return open_run(run(scenario, settings, talk, rule_of(scenario)).path)

@@ -33,6 +33,13 @@ def run(
     replications: Annotated[
         int | None, typer.Option(help="Replications instead of the scenario's.")
     ] = None,
+    until_ci: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HALF_WIDTH",
+            help="Add replications until every difference of hang rates is known to this, as 1%.",
+        ),
+    ] = None,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Ray actors (default: one per CPU).")
     ] = None,
@@ -57,6 +64,7 @@ def run(
 
     Example: fleet simulate quickstart
     """
+    from fleet.report.stopping import rule_of
     from fleet.run.progress import Talk
     from fleet.run.runner import Settings, simulate
     from fleet.scenario.load import load_scenario
@@ -69,13 +77,15 @@ def run(
         options["--seed"] = ("seed", seed)
     if replications is not None:
         options["--replications"] = ("replications", replications)
+    if until_ci is not None:
+        options["--until-ci"] = ("until_ci.half_width", until_ci)
     loaded = load_scenario(scenario, sets or (), options, [str(file) for file in policies or ()])
     settings = Settings(out, actors, hosts_per_actor, inline, address, resume)
     if dry_run:
         _say_size(loaded, settings)
         return
     with Talk(quiet) as talk:
-        finished = simulate(loaded, settings, talk)
+        finished = simulate(loaded, settings, talk, rule_of(loaded))
     _say_result(loaded, finished)
 
 
@@ -119,13 +129,19 @@ def _say_size(scenario: "Scenario", settings: "Settings") -> None:
         **steady_lines(size.steady, trace is not None),
         "short references": f"{size.holds:,}",
         "requests": f"{size.requests:,}",
-        "arms x replications": f"{len(scenario.arms)} x {scenario.replications}",
+        "arms x replications": _units(scenario),
         "memory": f"about {size.total_bytes / 2**30:.1f} GiB",
         "time": f"about {max(1, round(size.seconds / 60 / cores))} min on {cores} cores",
     }
     for name, value in rows.items():
         print(f"{name:<20} {value}")
     refuse_if_too_large(size, available_bytes())
+
+
+def _units(scenario: "Scenario") -> str:
+    """Arms and replications; of a run that grows from where to where."""
+    most = "" if scenario.until_ci is None else f" to {scenario.until_ci.limit}"
+    return f"{len(scenario.arms)} x {scenario.replications}{most}"
 
 
 def _say_result(scenario: "Scenario", finished: "Finished") -> None:
@@ -151,6 +167,26 @@ def _say_result(scenario: "Scenario", finished: "Finished") -> None:
             f"{sum(t.oom_kills for t in units):,}",
         )
         print(f"{arm:<{width}}  " + "  ".join(f"{cell:>12}" for cell in cells))
+    if scenario.until_ci is not None:
+        _say_precision(scenario, finished)
     print()
     print_text(open_run(finished.path).report()["verdict"], style="bold")
     print(f"\nrun   {finished.path}\nnext  fleet report {finished.path}")
+
+
+def _say_precision(scenario: "Scenario", finished: "Finished") -> None:
+    """Print how many replications it took, or that the limit came first."""
+    from fleet.report.stopping import rule_of
+    from fleet.run.looks import Look
+
+    until, rule = scenario.until_ci, rule_of(scenario)
+    assert until is not None
+    assert rule is not None
+    reps = sorted({rep for _, rep in finished.tallies})
+    arms = list(dict.fromkeys(arm for arm, _ in finished.tallies))
+    looks = [
+        {arm: Look.from_json(finished.tallies[arm, rep].look or {}) for arm in arms} for rep in reps
+    ]
+    reached = "after" if rule(looks) else "not reached after"
+    wanted = f"{until.half_width_millionths / 10**4:g} points"
+    print(f"\nhalf-width of {wanted} {reached} {len(reps):,} replications")

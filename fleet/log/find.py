@@ -88,7 +88,8 @@ def describe(path: Path) -> RunInfo:
     changed_ns = last.stat().st_mtime_ns
     try:
         run = json.loads((path / paths.RUN).read_bytes())
-        arms, replications = len(run["arms"]), int(run["replications"])
+        arms = len(run["arms"])
+        replications = int(json.loads(last.read_bytes())["replications"])
         state = "complete" if last == manifest else "interrupted"
         records = [last] if last == manifest else _commits(path)
         files = [file for record in records for file in _files(record)]

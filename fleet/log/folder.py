@@ -83,6 +83,11 @@ class RunFolder:
         os.close(self._lock)
 
     @property
+    def units(self) -> list[Unit]:
+        """All units the run may have, in order."""
+        return self._identity.units
+
+    @property
     def missing(self) -> list[Unit]:
         """Units still to run, in order."""
         if self.complete:
@@ -105,18 +110,30 @@ class RunFolder:
         self._commits[unit.arm, unit.rep] = commit
         return commit
 
-    def finish(self, provenance: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Write the manifest and return it (ValueError when units are missing)."""
-        if self.missing:
-            raise ValueError(f"units not committed: {self.missing}")
+    def info(self, arm: str, rep: int) -> Mapping[str, Any]:
+        """Return the ``info`` of a committed unit (KeyError when it is missing)."""
+        return self._commits[arm, rep].info
+
+    def finish(
+        self, provenance: Mapping[str, Any] | None = None, replications: int | None = None
+    ) -> dict[str, Any]:
+        """Write the manifest and return it (ValueError when units are missing).
+
+        ``replications`` is how many a run that grows became: the first so many of every arm.
+        """
+        last = self._identity.replications if replications is None else replications
+        units = [unit for unit in self._identity.units if unit[1] < last]
+        missing = [unit for unit in units if unit not in self._commits]
+        if missing:
+            raise ValueError(f"units not committed: {missing}")
         names = [paths.RUN, paths.SCENARIO]
-        names += [paths.commit_path(arm, rep) for arm, rep in self._identity.units]
+        names += [paths.commit_path(arm, rep) for arm, rep in units]
         try:
             others = {name: disk.file_sha256(self.path / name) for name in names}
         except OSError as error:
             raise RunError(f"{error.filename}: cannot read: {error.strerror}") from error
-        commits = [self._commits[unit] for unit in self._identity.units]
-        manifest = records.manifest_record(self._identity, commits, others, provenance or {})
+        commits = [self._commits[unit] for unit in units]
+        manifest = records.manifest_record(self._identity, commits, others, provenance or {}, last)
         disk.write_file(self.path / paths.MANIFEST, records.to_bytes(manifest))
         self.complete = True
         return manifest

@@ -40,6 +40,10 @@ class Identity:
     arms : tuple of str
         In the order of the report; the first is the baseline.
     replications : int
+        When a rule ends the run (``grows``), at most so many.
+    grows : bool
+        The run adds replications until a rule says that they are enough; the manifest says how
+        many they became.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Identity:
     seed: int
     arms: tuple[str, ...]
     replications: int
+    grows: bool = False
 
     @property
     def run_hash(self) -> str:
@@ -101,6 +106,7 @@ def run_record(identity: Identity) -> dict[str, Any]:
         "seed": identity.seed,
         "arms": list(identity.arms),
         "replications": identity.replications,
+        "grows": identity.grows,
         "tables": {
             name: [
                 {k: v for k, v in asdict(column).items() if k != "values" or v}
@@ -142,6 +148,7 @@ def manifest_record(
     commits: Sequence[Commit],
     others: Mapping[str, str],
     provenance: Mapping[str, Any],
+    replications: int | None = None,
 ) -> dict[str, Any]:
     """Return ``manifest.json``.
 
@@ -151,6 +158,8 @@ def manifest_record(
         Path to sha256 of the files that are not event files (scenario, run and commit records).
     provenance : mapping
         Whatever the caller wants to remember (command line, wall clock); never compared.
+    replications : int, optional
+        What a run that grows became.
     """
     files = [file for commit in commits for file in commit.files]
     return {
@@ -160,7 +169,7 @@ def manifest_record(
         "run_hash": identity.run_hash,
         "seed": identity.seed,
         "arms": list(identity.arms),
-        "replications": identity.replications,
+        "replications": replications or identity.replications,
         "content_digest": content_digest(files),
         "rows": rows_per_table(files),
         "files": [asdict(file) for file in sorted(files, key=lambda f: f.path)],

@@ -105,7 +105,8 @@ def _check_manifest(
     path: Path, run: dict[str, Any], manifest: dict[str, Any], committed: list[FileRecord]
 ) -> Iterator[Problem]:
     """Compare the manifest with ``run.json``, the commit records and itself."""
-    for key in ("run_hash", "seed", "arms", "replications", "name", "schema_version"):
+    fixed = ["run_hash", "seed", "arms", "name", "schema_version"]
+    for key in fixed if run.get("grows") else [*fixed, "replications"]:
         if manifest.get(key) != run.get(key):
             yield Problem(paths.MANIFEST, f"{key} differs from {paths.RUN}")
     files = _manifest_files(manifest)

@@ -12,6 +12,7 @@ ONE_REPLICATION = (
     "one replication: all of it shares one course of events, so there is no interval "
     "(--replications N)"
 )
+NOT_AFTER_HOLM = "not after Holm's correction over the primary comparisons"
 ONE_HOST = "all probes are on one host, so there is no interval"
 
 
@@ -155,6 +156,6 @@ def _judge(row: Row) -> None:
         row["verdict"] = "equivalent"
     elif high < 0 or low > 0:
         if row["p_holm"] is not None and row["p_holm"] > ALPHA:
-            row["note"] = "not after Holm's correction over the primary comparisons"
+            row["note"] = NOT_AFTER_HOLM
         else:
             row["verdict"] = "better" if high < 0 else "worse"

@@ -165,7 +165,10 @@ def sign_flip(differences: Integers) -> float:
 
 
 def student_p(a: Units, b: Units) -> float | None:
-    """Return the two-sided p-value of Student's t on the robust standard error."""
+    """Return the two-sided p-value of Student's t on the robust standard error.
+
+    None when nothing can be tested: a single unit, or all differ by the same amount (none at all).
+    """
     from scipy.stats import t
 
     if len(a.x) < 2:
@@ -173,7 +176,7 @@ def student_p(a: Units, b: Units) -> float | None:
     difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
     error = standard_error(a, b)
     if error == 0.0:
-        return 1.0 if difference == 0 else None
+        return None
     return float(2 * t.sf(abs(difference) / error, len(a.x) - 1))
 
 

@@ -5,6 +5,7 @@ from textwrap import fill
 from typing import Any
 
 from fleet.report import units
+from fleet.report.comparisons import NOT_AFTER_HOLM
 from fleet.report.show import print_table, print_text
 
 Row = dict[str, Any]
@@ -51,12 +52,18 @@ def _lines(row: Row) -> Iterator[list[str]]:
         change,
         interval,
         units.change(row["unit"], row["margin"], None, None)[0].lstrip("+"),
-        str(row["verdict"]) if row["low"] is not None else "",
+        _verdict(row),
     ]
     counts = row["discordant"]
     if counts is not None:
         alone = [units.count(counts["only_a"]), units.count(counts["only_b"])]
         yield ["    under this arm alone", *alone, "", f"exact p {_p(row)}", "", ""]
+
+
+def _verdict(row: Row) -> str:
+    if row["low"] is None:
+        return ""
+    return "not after Holm" if row["note"] == NOT_AFTER_HOLM else str(row["verdict"])
 
 
 def _p(row: Row) -> str:

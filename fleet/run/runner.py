@@ -1,6 +1,7 @@
 """A whole run: from a scenario to a complete run folder, unit by unit."""
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from fleet.plan.tables import Plan
 from fleet.run.coordinator import Crew
 from fleet.run.crews import InlineCrew
 from fleet.run.digest import code_digest
+from fleet.run.growing import Growing
+from fleet.run.looks import Enough
 from fleet.run.progress import Talk
 from fleet.run.spools import Spools
 from fleet.run.unit import Tally, build_world, run_unit
@@ -85,11 +88,21 @@ def identity_of(scenario: Scenario) -> Identity:
         "code": code_digest(),
     }
     names = tuple(arm.name for arm in arms)
-    return Identity(scenario.name, content, scenario.seed, names, scenario.replications)
+    until = scenario.until_ci
+    most = scenario.replications if until is None else until.limit
+    return Identity(scenario.name, content, scenario.seed, names, most, grows=until is not None)
 
 
-def simulate(scenario: Scenario, settings: Settings, talk: Talk) -> Finished:
+def simulate(
+    scenario: Scenario, settings: Settings, talk: Talk, enough: Enough | None = None
+) -> Finished:
     """Run what is missing of a scenario and complete its folder.
+
+    Parameters
+    ----------
+    scenario, settings, talk
+    enough : callable, optional
+        When a scenario with ``until_ci`` has replications enough; it must have one.
 
     Raises
     ------
@@ -106,8 +119,8 @@ def simulate(scenario: Scenario, settings: Settings, talk: Talk) -> Finished:
     path = settings.out or RUNS / identity.folder_name
     with RunFolder.open(path, identity, resolve(scenario), resume=settings.resume) as folder:
         if not folder.complete:
-            _run_missing(scenario, settings, talk, folder, inputs, plan)
-            folder.finish({"steady": asdict(plan.steady)} if plan.steady else None)
+            reps = _run_missing(scenario, settings, talk, folder, inputs, plan, enough)
+            folder.finish({"steady": asdict(plan.steady)} if plan.steady else None, reps)
             return Finished(path, _tallies(path, identity), was_complete=False)
         return Finished(path, _tallies(path, identity), was_complete=True)
 
@@ -119,21 +132,25 @@ def _run_missing(
     folder: RunFolder,
     inputs: Inputs,
     first: Plan,
-) -> None:
-    """Run the missing units in order, all on one crew."""
+    enough: Enough | None,
+) -> int:
+    """Run the missing units in order, all on one crew; return how many replications there are."""
     plans = {first.replication: first}
     arms = {arm.name: arm for arm in arms_of(scenario)}
     _compile(settings, talk)
-    missing = list(folder.missing)
+    missing, growing = list(folder.missing), Growing(scenario, folder, enough)
     with (
         Spools(folder.path, needed_by(missing, arms)) as spools,
         _crew(scenario, settings, talk, len(first.hosts)) as crew,
     ):
-        for name, rep in missing:
+        for name, rep in growing.units():
             if rep not in plans:
+                if scenario.until_ci is not None:
+                    plans.clear()
                 plans[rep] = build_plan(scenario, rep, inputs=inputs)
             plan = plans[rep]
-            label = name if scenario.replications == 1 else f"{name} rep {rep}"
+            single = scenario.replications == 1 and scenario.until_ci is None
+            label = name if single else f"{name} rep {rep}"
             talk.unit(label, plan.horizon_ns, len(plan.requests))
             spool = spools.open((rep, arms[name].movable_millionths)) if scenario.age else None
             world = build_world(plan, scenario, arms[name], settings.engine, spool)
@@ -141,6 +158,7 @@ def _run_missing(
             tally = run_unit(world, scenario, crew, writer, talk.tell)
             folder.commit(writer, {"tally": asdict(tally)})
             spools.close((rep, arms[name].movable_millionths))
+    return growing.replications
 
 
 def needed_by(units: list[tuple[str, int]], arms: dict[str, Arm]) -> list[tuple[int, int]]:
@@ -192,7 +210,10 @@ def _uninterrupted() -> Iterator[None]:
 def _tallies(path: Path, identity: Identity) -> dict[tuple[str, int], Tally]:
     """Read what the units came to from their commit records."""
     found = {}
+    manifest = json.loads((path / paths.MANIFEST).read_bytes())
     for arm, rep in identity.units:
+        if rep >= manifest["replications"]:
+            continue
         record = path / paths.commit_path(arm, rep)
         commit = records.read_commit(record)
         if commit is None or "tally" not in commit.info:

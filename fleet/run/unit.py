@@ -1,8 +1,9 @@
 """One unit of a run, an (arm, replication): built, run, written."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine.costs import cost_model
 from engine.enums import MigrateReason
@@ -15,6 +16,7 @@ from fleet.run.book import write_book
 from fleet.run.campaign import Outcome
 from fleet.run.columns import LEAD, Batch, named
 from fleet.run.coordinator import Coordinator, Crew, Progress
+from fleet.run.looks import look
 from fleet.run.tenants import Fate
 from fleet.run.world import EngineName, World
 from fleet.scenario import models
@@ -35,6 +37,8 @@ class Tally:
         All requests, and those that were stuck or reset.
     outcomes : dict
         Requests by outcome name.
+    look : dict or None
+        For a run that grows: ``looks.Look.to_json()``.
     """
 
     requests: int
@@ -45,6 +49,7 @@ class Tally:
     oom_kills: int
     pin_pages: int
     offline_pages: int
+    look: dict[str, Any] | None = None
 
 
 def build_world(
@@ -109,7 +114,10 @@ def run_unit(
     coordinator = Coordinator(world, scenario, crew, sink)
     coordinator.run(tell)
     write_book(coordinator, world, writer)
-    return tally(coordinator, moved)
+    found = tally(coordinator, moved)
+    if scenario.until_ci is None:
+        return found
+    return replace(found, look=look(coordinator).to_json())
 
 
 def tally(coordinator: Coordinator, moved: list[int]) -> Tally:

@@ -432,6 +432,23 @@ class Age(Model):
     pressure: Pressure | None = Field(None, description="Memory pressure; default none.")
 
 
+class UntilCi(Model):
+    """Adds replications until the difference of the hang rates is known well enough.
+
+    `replications` is where it begins to look. With probes their intervals are looked at,
+    otherwise those of the removals; every arm is compared with the first.
+    """
+
+    half_width_millionths: Share = Field(
+        alias="half_width", gt=0,
+        description="Half the width that the 95 % interval of every difference must come down to, "
+        "in points.",
+    )  # fmt: skip
+    limit: Annotated[Count, Field(le=10_000)] = Field(
+        200, description="Replications at most, reached or not."
+    )
+
+
 class Margins(Model):
     """Differences between arms that do not matter; verdicts of a report are against these.
 
@@ -505,6 +522,9 @@ class Scenario(Model):
     seed: Natural = Field(1, description="Seed of all draws.")
     replications: Annotated[Count, Field(le=10_000)] = Field(
         1, description="Independent repetitions, each with the same plan for every arm."
+    )
+    until_ci: UntilCi | None = Field(
+        None, description="Add replications until intervals are narrow enough; default none."
     )
     horizon_ns: Duration = Field(alias="horizon", gt=0, description="Simulated time.")
     profile: Annotated[Text, AfterValidator(check_profile)] = Field(

@@ -278,6 +278,7 @@ def check_scenario(scenario: "Scenario") -> "Scenario":
             raise fail("the window ends after the horizon", f"{name}.end")
         if part.start_ns >= end_ns:
             raise fail("the window is empty: it starts at or after its end", f"{name}.start")
+    _check_until_ci(scenario)
     window_ns = scenario.executor.window_ns
     if window_ns is not None and window_ns > scenario.reaction_latency_ns:
         latency = format_duration(scenario.reaction_latency_ns)
@@ -288,3 +289,16 @@ def check_scenario(scenario: "Scenario") -> "Scenario":
     if scenario.executor.actors is not None and scenario.executor.hosts_per_actor is not None:
         raise fail("give either `actors` or `hosts_per_actor`", "executor.hosts_per_actor")
     return scenario
+
+
+def _check_until_ci(scenario: "Scenario") -> None:
+    """There is something to compare, and the limit leaves room to begin."""
+    if scenario.until_ci is None:
+        return
+    if len(scenario.arms) < 2:
+        raise fail("compares arms, and there is one", "until_ci")
+    if scenario.probes is None and scenario.removals is None:
+        raise fail("is about hang rates, and there are neither probes nor removals", "until_ci")
+    if scenario.until_ci.limit < scenario.replications:
+        reason = f"below `replications`, where it begins ({scenario.replications})"
+        raise fail(reason, "until_ci.limit")
