@@ -15,6 +15,10 @@ CONFIDENCE = 0.95
 HALVINGS = 60
 """Halvings of a score interval's bounds: down to the last bit of a share."""
 
+ENOUGH = 4
+"""Degrees of freedom below which an interval rests on a few units."""
+FEW = "a few units carry most of the difference; the interval is rough"
+
 Integers = Sequence[int]
 
 
@@ -41,44 +45,64 @@ class Interval:
     note: str | None = None
 
 
-def t_quantile(units: int) -> float:
-    """Return the two-sided 95 % quantile of Student's t with ``units - 1`` degrees of freedom."""
+def t_quantile(freedom: float) -> float:
+    """Return the two-sided 95 % quantile of Student's t."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, units - 1))
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
-def standard_error(a: Units, b: Units) -> float:
-    """Return the standard error of the difference of two ratios, robust to what units share.
+def residuals(a: Units, b: Units) -> list[float]:
+    """Return what each unit adds to the difference of two ratios beyond its share.
 
-    Linearised: with residuals e = (x_b - r_b n_b) / N_b - (x_a - r_a n_a) / N_a per unit,
-    var = G / (G - 1) * sum(e^2) over G units (Cameron and Miller, "A Practitioner's Guide to
-    Cluster-Robust Inference", J. Human Resources 50 (2015)). Needs two units.
+    Linearised: e = (x_b - r_b n_b) / N_b - (x_a - r_a n_a) / N_a.
     """
     size_a, size_b = sum(a.n), sum(b.n)
     ratio_a, ratio_b = sum(a.x) / size_a, sum(b.x) / size_b
-    rows = zip(a.x, a.n, b.x, b.n, strict=True)
-    squares = fsum(
-        ((xb - ratio_b * nb) / size_b - (xa - ratio_a * na) / size_a) ** 2
-        for xa, na, xb, nb in rows
-    )
-    count = len(a.x)
-    return sqrt(count / (count - 1) * squares)
+    return [
+        (xb - ratio_b * nb) / size_b - (xa - ratio_a * na) / size_a
+        for xa, na, xb, nb in zip(a.x, a.n, b.x, b.n, strict=True)
+    ]
+
+
+def standard_error(rest: Sequence[float]) -> float:
+    """Return the standard error of the difference of two ratios, robust to what units share.
+
+    var = G / (G - 1) * sum(e^2) over the residuals of G units (Cameron and Miller, "A
+    Practitioner's Guide to Cluster-Robust Inference", J. Human Resources 50 (2015)).
+    """
+    count = len(rest)
+    return sqrt(count / (count - 1) * fsum(e * e for e in rest))
+
+
+def freedom(rest: Sequence[float]) -> float:
+    """Return the degrees of freedom of ``standard_error``: few where few units carry it all.
+
+    Satterthwaite's (Biometrics Bulletin 2 (1946)): 2 var^2 over the variance of the variance,
+    which by the residuals' kurtosis k is 2 G / (k - 1); at most G - 1.
+    """
+    count = len(rest)
+    squares = fsum(e * e for e in rest) / count
+    kurtosis = fsum(e**4 for e in rest) / count / squares**2 if squares else 1.0
+    return min(max(2 * count / (kurtosis - 1), 1.0), count - 1) if kurtosis > 1 else count - 1
 
 
 def student(a: Units, b: Units) -> Interval:
     """Return Student's t interval on the robust standard error."""
-    method = "Student's t over units"
+    method = "Student's t over units, freedom by kurtosis"
     if len(a.x) < 2:
         return Interval(None, None, method, "a single unit says nothing about scatter")
     if list(a.x) == list(b.x) and list(a.n) == list(b.n):
         return Interval(0.0, 0.0, "identical in every unit", "the same in both arms, unit by unit")
-    error = standard_error(a, b)
+    rest = residuals(a, b)
+    error = standard_error(rest)
     if error == 0.0:
         return Interval(None, None, method, "all units differ by the same amount")
+    degrees = freedom(rest)
     difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
-    half = t_quantile(len(a.x)) * error
-    return Interval(difference - half, difference + half, method)
+    half = t_quantile(degrees) * error
+    note = FEW if degrees < ENOUGH else None
+    return Interval(difference - half, difference + half, method, note)
 
 
 def score(a: Units, b: Units, only_a: int, only_b: int) -> Interval:
@@ -102,9 +126,9 @@ def score(a: Units, b: Units, only_a: int, only_b: int) -> Interval:
     pairs = sum(a.n)
     difference = (only_b - only_a) / pairs
     plain = ((only_a + only_b) / pairs - difference**2) / pairs
-    robust = standard_error(a, b) ** 2
+    robust = standard_error(residuals(a, b)) ** 2
     effect = robust / plain if plain > 0 and robust > 0 else 1.0
-    low, high = tango(only_a / effect, only_b / effect, pairs / effect, t_quantile(len(a.x)))
+    low, high = tango(only_a / effect, only_b / effect, pairs / effect, t_quantile(len(a.x) - 1))
     return Interval(low, high, method)
 
 
@@ -174,10 +198,11 @@ def student_p(a: Units, b: Units) -> float | None:
     if len(a.x) < 2:
         return None
     difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
-    error = standard_error(a, b)
+    rest = residuals(a, b)
+    error = standard_error(rest)
     if error == 0.0:
         return None
-    return float(2 * t.sf(abs(difference) / error, len(a.x) - 1))
+    return float(2 * t.sf(abs(difference) / error, freedom(rest)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

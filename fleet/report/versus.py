@@ -63,7 +63,8 @@ def _lines(row: Row) -> Iterator[list[str]]:
 def _verdict(row: Row) -> str:
     if row["low"] is None:
         return ""
-    return "not after Holm" if row["note"] == NOT_AFTER_HOLM else str(row["verdict"])
+    star = " *" if row["note"] == NOT_AFTER_HOLM else ""
+    return f"{row['verdict']}{star}"
 
 
 def _p(row: Row) -> str:
@@ -85,6 +86,8 @@ def _notes(rows: list[Row]) -> Iterator[str]:
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "
             "for the first section also after Holm's correction."
         )
+    if any(row["note"] == NOT_AFTER_HOLM for row in rows):
+        yield "*: zero lies outside the interval, but that does not outlive Holm's correction."
     if any(row["discordant"] for row in rows):
         yield (
             "under this arm alone: the same request did not hang under the other; p of the exact "

@@ -6,11 +6,13 @@ from math import comb, sqrt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control, ttest_rel, wilcoxon
+from scipy.stats import false_discovery_control, norm, t, ttest_rel, wilcoxon
 
 from fleet.report.intervals import (
     Units,
+    freedom,
     holm,
+    residuals,
     score,
     sign_flip,
     standard_error,
@@ -95,8 +97,22 @@ def test_student_is_scipys_paired_t() -> None:
     known = ttest_rel(y, x)
     bounds = known.confidence_interval(0.95)
     found = student(a, b)
-    assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high), rel=1e-9)
-    assert student_p(a, b) == pytest.approx(known.pvalue, rel=1e-9)
+    middle, half = (bounds.low + bounds.high) / 2, (bounds.high - bounds.low) / 2
+    degrees = freedom(residuals(a, b))
+    assert 1 <= degrees <= 5
+    half *= t.ppf(0.975, degrees) / t.ppf(0.975, 5)
+    assert (found.low, found.high) == pytest.approx((middle - half, middle + half), rel=1e-9)
+    assert student_p(a, b) == pytest.approx(2 * t.sf(known.statistic, degrees), rel=1e-9)
+
+
+def test_freedom_is_that_of_all_units_unless_a_few_carry_it() -> None:
+    even = [(-1.0) ** i for i in range(40)]
+    normal = [norm.ppf((i + 0.5) / 4000) for i in range(4000)]
+    assert freedom(even) == 39
+    assert freedom(normal) == pytest.approx(4000, rel=0.02), "k = 3: 2 G / (k - 1) = G"
+    assert freedom([0.0] * 98 + [1.0, -1.0]) == pytest.approx(2 * 100 / 49)
+    found = student(Units([0] * 100, [1] * 100), Units([5, 3] + [0] * 98, [1] * 100))
+    assert "a few units" in str(found.note)
 
 
 def test_one_unit_or_no_scatter_is_no_interval() -> None:
@@ -113,7 +129,7 @@ def test_independent_pairs_have_design_effect_one() -> None:
     x, y = [1] * 12 + [0] * 88, [0] * 9 + [1] * 3 + [0] * 83 + [1] * 5
     a, b = Units(x, [1] * 100), Units(y, [1] * 100)
     d = (5 - 9) / 100
-    assert standard_error(a, b) ** 2 == pytest.approx((14 / 100 - d * d) / 99, rel=1e-12)
+    assert standard_error(residuals(a, b)) ** 2 == pytest.approx((14 / 100 - d * d) / 99, rel=1e-12)
     found = score(a, b, 9, 5)
     expected = tango(9 * 0.99, 5 * 0.99, 99, 1.9842169515)
     assert (found.low, found.high) == pytest.approx(expected, rel=1e-6)
@@ -130,7 +146,9 @@ def test_ratios_with_unequal_units() -> None:
     a, b = Units([2, 0, 5], [10, 4, 30]), Units([1, 1, 9], [10, 4, 30])
     ra, rb = 7 / 44, 11 / 44
     e = [((y - rb * n) - (x - ra * n)) / 44 for x, y, n in zip(a.x, b.x, a.n, strict=True)]
-    assert standard_error(a, b) == pytest.approx(sqrt(3 / 2 * sum(v * v for v in e)), rel=1e-12)
+    assert standard_error(residuals(a, b)) == pytest.approx(
+        sqrt(3 / 2 * sum(v * v for v in e)), rel=1e-12
+    )
 
 
 def test_holms_published_example() -> None:

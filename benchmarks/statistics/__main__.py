@@ -1,0 +1,163 @@
+"""``python -m benchmarks.statistics``: populations, trials, the tables of docs/statistics.md."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.section import Table
+from benchmarks.statistics import trials as t
+from benchmarks.statistics.population import REPLICATIONS, SETTINGS, Population, Setting, load
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
+MARK = "<!-- below: written by `python -m benchmarks.statistics --write` -->\n"
+SIZES = (10, 30, 100)
+LIMIT = 100
+UNTIL_TRIALS = 2_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make what is missing, try everything, print the tables; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.statistics", description=__doc__)
+    parser.add_argument("--replications", type=int, default=REPLICATIONS)
+    parser.add_argument("--folder", type=Path, default=Path("populations"),
+                        help="where populations are kept (an interrupted run goes on)")  # fmt: skip
+    parser.add_argument("--write", action="store_true", help="put the tables into the docs")
+    chosen = parser.parse_args(arguments)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    found = {s: load(chosen.folder, s, chosen.replications, tell) for s in SETTINGS}
+    text = "\n\n".join(_sections(found))
+    print(text)
+    if chosen.write:
+        head = DOCS.read_text(encoding="utf-8").split(MARK)[0]
+        DOCS.write_text(f"{head}{MARK}\n{text}\n", encoding="utf-8")
+        tell(f"wrote {DOCS}")
+    return 0
+
+
+def _sections(found: dict[Setting, Population]) -> list[str]:
+    """Return the text, table after table."""
+    rates, tried, times, untils = [], [], [], []
+    for setting, population in found.items():
+        rates.append(_rates(setting, population))
+        tried += _tried(setting, population)
+        times += _times(setting, population)
+        untils += _until(setting, population)
+    return [
+        "## Populations",
+        str(Table(("population", "replications", "hung, first arm", "second arm",
+                   "hangs / replication", "gain from pairing", "of time to offline",
+                   "CPU s"), rates)),
+        "## Hang rates: how often the interval misses, %",
+        str(Table(("population", "pairs", "label swaps", "other seeds", "thinned", "two arms",
+                   "t, thinned", "exact, swaps", "exact, seeds"), tried)),
+        "## Time to offline: how often Student's t misses, %",
+        str(Table(("population", "pairs", "label swaps", "two arms",
+                   "plain t, two arms"), times)),
+        "## Until an interval is narrow enough: how often it misses, %",
+        str(Table(("population", "half-width, points", "pairs it took", "label swaps",
+                   "thinned"), untils)),
+    ]  # fmt: skip
+
+
+def _arms(setting: Setting, found: Population) -> t.Pair:
+    return t.paired(found, found.hung[0], found.hung[1], setting.kind == "probe")
+
+
+def _thinned(setting: Setting, found: Population) -> t.Pair:
+    kept = t.thinned(found.hung[0])
+    return t.paired(found, found.hung[0], kept, setting.kind == "probe")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _gain(a: Any, b: Any) -> str:
+    """How many times more replications unpaired arms would take: variance over variance."""
+    a, b = (values.sum(axis=1).astype(float) for values in (a, b))
+    return f"{(a.var() + b.var()) / (b - a).var():.2f}"
+
+
+def _rates(setting: Setting, found: Population) -> tuple[str, ...]:
+    hung = found.hung
+    return (
+        setting.name,
+        f"{hung.shape[1]:,}",
+        *(f"{100 * hung[arm].mean():.2f} %" for arm in (0, 1)),
+        f"{hung[0].sum(axis=1).mean():.1f}",
+        _gain(hung[0], hung[1]),
+        _gain(found.time_ns[0], found.time_ns[1]),
+        f"{found.seconds:.0f}",
+    )
+
+
+def _tried(setting: Setting, found: Population) -> list[tuple[str, ...]]:
+    """Try the interval and the exact test of hang rates at every size."""
+    arms, thin, rng = _arms(setting, found), _thinned(setting, found), np.random.default_rng(1)
+    rows = []
+    for n in SIZES:
+        swaps = t.label_swaps(arms, rng, n)
+        seeds = t.independent(found, setting.kind == "probe", rng, n)
+        less = thin.take(t.drawn(rng, len(thin.a.x), n))
+        both = arms.take(t.drawn(rng, len(arms.a.x), n))
+        for pair in (swaps, less, both):
+            t.check(pair, t.score_bounds)
+        shares = (
+            t.wrong(swaps, 0.0, t.score_bounds),
+            t.wrong(seeds, 0.0, t.score_bounds),
+            t.wrong(less, thin.difference, t.score_bounds),
+            t.wrong(both, arms.difference, t.score_bounds),
+            t.wrong(less, thin.difference, t.plain_t_bounds),
+            t.exact(swaps),
+            t.exact(seeds),
+        )
+        rows.append((setting.name, str(n), *map(_percent, shares)))
+    return rows
+
+
+def _times(setting: Setting, found: Population) -> list[tuple[str, ...]]:
+    """Try Student's t on the time to offline."""
+    a, b = found.time_ns
+    arms, rng = t.paired(found, a, b, setting.kind == "probe"), np.random.default_rng(2)
+    rows = []
+    for n in SIZES:
+        swaps = t.label_swaps(arms, rng, n)
+        both = arms.take(t.drawn(rng, len(arms.a.x), n))
+        t.check(both, t.t_bounds)
+        shares = (
+            t.wrong(swaps, 0.0, t.t_bounds),
+            t.wrong(both, arms.difference, t.t_bounds),
+            t.wrong(both, arms.difference, t.plain_t_bounds),
+        )
+        rows.append((setting.name, str(n), *map(_percent, shares)))
+    return rows
+
+
+def _until(setting: Setting, found: Population) -> list[tuple[str, ...]]:
+    """Let runs grow to the half-width that about 20 and about 60 replications give."""
+    arms, thin, rng = _arms(setting, found), _thinned(setting, found), np.random.default_rng(3)
+    hosts, rows = arms.a.x.shape[1], []
+    for n in (20, 60):
+        low, high = t.score_bounds(thin.take(t.drawn(rng, len(thin.a.x), n, 500)))
+        width = float(np.median(high - low)) / 2
+        taken, counts = t.until(thin, rng, width, LIMIT, UNTIL_TRIALS)
+        thinned = t.wrong_until(taken, counts, thin.difference, hosts)
+        mixed = arms.swapped(rng.integers(0, 2, arms.a.x.shape).astype(bool))
+        taken, others = t.until(mixed, rng, width, LIMIT, UNTIL_TRIALS)
+        swaps = t.wrong_until(taken, others, mixed.difference, hosts)
+        middle = f"{np.median(counts):.0f}"
+        shares = _percent(swaps), _percent(thinned)
+        rows.append((setting.name, f"{100 * width:.2f}", middle, *shares))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
