@@ -9,8 +9,9 @@
 --   offline_bytes bytes: moved by their offline attempts
 --   offline_ns ns: time of those moves
 --   unavailable_ns page-ns: sum over pages of the time they were not mapped
---   timed count: probes whose time counts: those that the end of the run cut short in no arm
+--   timed count: probes whose time counts: those whose deadline the run lasted to see
 --   time_ns ns: sum over them of the time to offline, up to the bound
+--   slow count: of them, those slower than nine of ten probes of the first arm, or never offline
 -- Notes:
 --   A host of a replication is what comparisons of probes take as one unit: its probes meet the
 --   same memory. A probe that did not go offline counts with its whole bound.
@@ -22,9 +23,25 @@ WITH asked AS (
         host,
         outcome = 'stuck' OR reset AS hung,
         CASE WHEN outcome = 'offlined' THEN ended_ns ELSE deadline_ns END - issued_ns AS time_ns,
-        bool_or(outcome = 'censored') OVER (PARTITION BY rep, request) AS cut_short
+        outcome = 'offlined' AS is_offline,
+        coalesce(
+            deadline_ns >= min(deadline_ns) FILTER (WHERE outcome = 'censored') OVER (), false
+        ) AS cut_short
     FROM requests
     WHERE kind = 'probe'
+),
+ranked AS (
+    SELECT
+        time_ns,
+        row_number() OVER (ORDER BY time_ns) AS rank,
+        count(*) OVER () AS n
+    FROM asked
+    JOIN arms USING (arm)
+    WHERE position = 0 AND NOT cut_short
+),
+yardstick AS (
+    SELECT min(time_ns) FILTER (WHERE 10 * rank >= 9 * n) AS slow_ns
+    FROM ranked
 ),
 tries AS (
     SELECT arm, rep, request, sum(unavailable_ns) AS unavailable_ns
@@ -49,9 +66,11 @@ SELECT
     coalesce(sum(latency_ns), 0)::BIGINT AS offline_ns,
     coalesce(sum(unavailable_ns), 0)::BIGINT AS unavailable_ns,
     count(*) FILTER (WHERE NOT cut_short) AS timed,
-    coalesce(sum(time_ns) FILTER (WHERE NOT cut_short), 0)::BIGINT AS time_ns
+    coalesce(sum(time_ns) FILTER (WHERE NOT cut_short), 0)::BIGINT AS time_ns,
+    count(*) FILTER (WHERE NOT cut_short AND (time_ns > slow_ns OR NOT is_offline)) AS slow
 FROM asked
 JOIN arms USING (arm)
+CROSS JOIN yardstick
 LEFT JOIN tries USING (arm, rep, request)
 LEFT JOIN moves USING (arm, rep, request)
 GROUP BY position, arm, rep, host

@@ -8,8 +8,9 @@
 --   offline_bytes bytes: moved by the removals' offline attempts
 --   offline_ns ns: time of those moves
 --   unavailable_ns page-ns: sum over pages of the time they were not mapped
---   timed count: removals whose time counts: those that the end of the run cut short in no arm
+--   timed count: removals whose time counts: those whose deadline the run lasted to see
 --   time_ns ns: sum over them of the time from issue to offline, up to the deadline
+--   slow count: of them, those slower than nine of ten removals of the first arm, or never offline
 --   pin_bytes bytes: moved by long-term pins
 --   pin_ns ns: time of those moves, waited for by the pinning task
 --   pins count: pin calls
@@ -28,9 +29,25 @@ WITH asked AS (
         rep,
         outcome = 'stuck' OR reset AS hung,
         CASE WHEN outcome = 'offlined' THEN ended_ns ELSE deadline_ns END - issued_ns AS time_ns,
-        bool_or(outcome = 'censored') OVER (PARTITION BY rep, request) AS cut_short
+        outcome = 'offlined' AS is_offline,
+        coalesce(
+            deadline_ns >= min(deadline_ns) FILTER (WHERE outcome = 'censored') OVER (), false
+        ) AS cut_short
     FROM requests
     WHERE kind = 'removal'
+),
+by_time AS (
+    SELECT
+        time_ns,
+        row_number() OVER (ORDER BY time_ns) AS rank,
+        count(*) OVER () AS n
+    FROM asked
+    JOIN arms USING (arm)
+    WHERE position = 0 AND NOT cut_short
+),
+yardstick AS (
+    SELECT min(time_ns) FILTER (WHERE 10 * rank >= 9 * n) AS slow_ns
+    FROM by_time
 ),
 removed AS (
     SELECT
@@ -39,8 +56,10 @@ removed AS (
         count(*) AS requests,
         count(*) FILTER (WHERE hung) AS hung,
         count(*) FILTER (WHERE NOT cut_short) AS timed,
-        sum(time_ns) FILTER (WHERE NOT cut_short) AS time_ns
+        sum(time_ns) FILTER (WHERE NOT cut_short) AS time_ns,
+        count(*) FILTER (WHERE NOT cut_short AND (time_ns > slow_ns OR NOT is_offline)) AS slow
     FROM asked
+    CROSS JOIN yardstick
     GROUP BY arm, rep
 ),
 tries AS (
@@ -127,6 +146,7 @@ SELECT
     coalesce(unavailable_ns, 0)::BIGINT AS unavailable_ns,
     coalesce(timed, 0) AS timed,
     coalesce(time_ns, 0)::BIGINT AS time_ns,
+    coalesce(slow, 0) AS slow,
     coalesce(pin_bytes, 0)::BIGINT AS pin_bytes,
     coalesce(pin_ns, 0)::BIGINT AS pin_ns,
     coalesce(pins, 0) AS pins,

@@ -144,7 +144,8 @@ def _times(setting: Setting, found: Population) -> list[tuple[str, ...]]:
 def _until(setting: Setting, found: Population) -> list[tuple[str, ...]]:
     """Let runs grow to the half-width that about 20 and about 60 replications give."""
     arms, thin, rng = _arms(setting, found), _thinned(setting, found), np.random.default_rng(3)
-    hosts, rows = arms.a.x.shape[1], []
+    hosts = arms.a.x.shape[1]
+    rows: list[tuple[str, ...]] = []
     for n in (20, 60):
         low, high = t.score_bounds(thin.take(t.drawn(rng, len(thin.a.x), n, 500)))
         width = float(np.median(high - low)) / 2

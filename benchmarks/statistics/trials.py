@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.statistics.population import Population
 from engine.draws import below
@@ -21,7 +20,8 @@ EXACT_TRIALS = 2_000
 KEPT_MILLIONTHS = 125_000
 """Part of the hangs that thinning leaves: the known factor."""
 
-Array = NDArray[Any]
+Array = Any
+"""A numpy array; indexing and sums have no better type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def _compare(
         "p_holm": None,
         "discordant": None if counts is None else {"only_a": counts[0], "only_b": counts[1]},
         "note": note,
+        "survives": None,
         "query": metric.query,
     }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from fleet.errors import FleetError, InputError, RunError
 from fleet.report.comparisons import compare
+from fleet.report.histories import are_twins, history_of, tell_twins
 from fleet.report.margins import margins_of
 from fleet.report.show import plain
 from queries.catalog import Catalog
@@ -57,12 +58,21 @@ def _collect(catalog: Catalog) -> Figures:
 
 
 def _comparisons(catalog: Catalog) -> list[dict[str, Any]]:
-    """Compare every arm with the first."""
+    """Compare every arm with the first; fresh and aged runs each with their own first."""
     units = {name: _ask(catalog, name) for name in UNITS}
     discordant = {kind: _ask(catalog, "paired_outcomes", kind) for kind in KINDS}
-    pairs = [(catalog.arms[0], arm) for arm in catalog.arms[1:]]
-    margins = margins_of(catalog.runs[0].path if catalog.runs else None)
-    return compare(pairs, units, discordant, margins)
+    folders = [run.path for run in catalog.runs]
+    margins = margins_of(folders[0] if folders else None)
+    arms = list(catalog.arms)
+    if not are_twins(folders):
+        pairs = [(arms[0], arm) for arm in arms[1:]]
+        return compare(pairs, units, discordant, margins)
+    size = len(arms) // 2
+    pairs = [(side[0], arm) for side in (arms[:size], arms[size:]) for arm in side[1:]]
+    rows = compare(pairs, units, discordant, margins)
+    histories = {arm: history_of(folders[i // size]) for i, arm in enumerate(arms)}
+    tell_twins(rows, histories, size)
+    return rows
 
 
 def _ask(catalog: Catalog, name: str, kind: str | None = None) -> list[dict[str, Any]]:

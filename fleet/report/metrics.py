@@ -80,6 +80,8 @@ def _guards_of_requests(estimand: Estimand, many: str) -> tuple[Metric, ...]:
     return (
         Metric("unavailable", f"unavailable, {many}", "guardrail", "page-ns", estimand,
                "unavailable_ns", "requests", "unavailable"),
+        Metric("removal_tail", f"slow tail, {many}", "guardrail", "share", estimand, "slow",
+               "timed", "removal_tail"),
         Metric("removal_time", f"time to offline, {many}", "guardrail", "ns", estimand,
                "time_ns", "timed", "removal_time"),
     )  # fmt: skip

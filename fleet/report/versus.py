@@ -63,8 +63,9 @@ def _lines(row: Row) -> Iterator[list[str]]:
 def _verdict(row: Row) -> str:
     if row["low"] is None:
         return ""
-    star = " *" if row["note"] == NOT_AFTER_HOLM else ""
-    return f"{row['verdict']}{star}"
+    star = " *" if NOT_AFTER_HOLM in (row["note"] or "") else ""
+    survives = {None: "", True: " =", False: " !"}[row["survives"]]
+    return f"{row['verdict']}{star}{survives}"
 
 
 def _p(row: Row) -> str:
@@ -86,7 +87,9 @@ def _notes(rows: list[Row]) -> Iterator[str]:
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "
             "for the first section also after Holm's correction."
         )
-    if any(row["note"] == NOT_AFTER_HOLM for row in rows):
+    if any(row["survives"] is not None for row in rows):
+        yield "=: the same verdict on fresh and on aged hosts; !: another one."
+    if any(NOT_AFTER_HOLM in (row["note"] or "") for row in rows):
         yield "*: zero lies outside the interval, but that does not outlive Holm's correction."
     if any(row["discordant"] for row in rows):
         yield (

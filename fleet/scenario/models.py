@@ -479,7 +479,11 @@ class Margins(Model):
     )  # fmt: skip
     removal_time_millionths: Share = Field(
         100_000, alias="removal_time",
-        description="Of the time to offline (mean and tail), share of the baseline's.",
+        description="Of the mean time to offline, share of the baseline's.",
+    )  # fmt: skip
+    removal_tail_millionths: Share = Field(
+        20_000, alias="removal_tail",
+        description="Of the requests slower than nine of ten of the first arm's, in points.",
     )  # fmt: skip
     headroom_millionths: Share = Field(
         100_000, alias="headroom",

@@ -505,6 +505,12 @@ def requests_of(rep: int, kind: str) -> dict[int, dict[str, Row]]:
     return found
 
 
+def waited(row: Row) -> int:
+    """Return the time to offline, at most to the deadline."""
+    end = row["ended_ns"] if row["outcome"] == "offlined" else row["deadline_ns"]
+    return int(end - row["issued_ns"])
+
+
 def request_sums(arm: str, rep: int, kind: str, host: int | None = None) -> dict[str, Any]:
     """Return what the requests of one unit come to."""
     pairs = [p for p in requests_of(rep, kind).values() if host in (None, p[arm]["host"])]
@@ -513,18 +519,21 @@ def request_sums(arm: str, rep: int, kind: str, host: int | None = None) -> dict
     ids = {row["attempt"] for row in tries}
     moves = [m for m in unit["migrations"]
              if m["reason"] == "memory_hotplug" and m["cause"] in ids]  # fmt: skip
-    timed = [p[arm] for p in pairs if all(r["outcome"] != "censored" for r in p.values())]
+    counts = [row for _, _, row in rows_of(UNITS, "requests") if row["kind"] == kind]
+    cut = min((r["deadline_ns"] for r in counts if r["outcome"] == "censored"), default=2**63)
+    timed = [p[arm] for p in pairs if p[arm]["deadline_ns"] < cut]
+    yard = nearest_rank(
+        [waited(row) for name, _, row in rows_of(UNITS, "requests")
+         if (name, row["kind"]) == (ARMS[0], kind) and row["deadline_ns"] < cut], 90
+    )  # fmt: skip
     return {
         "requests": len(pairs), "hung": sum(is_hung(p[arm]) for p in pairs),
         "offline_bytes": sum(m["bytes"] for m in moves),
         "offline_ns": sum(m["latency_ns"] for m in moves),
         "unavailable_ns": sum(row["unavailable_ns"] for row in tries),
         "timed": len(timed),
-        "time_ns": sum(
-            (row["ended_ns"] if row["outcome"] == "offlined" else row["deadline_ns"])
-            - row["issued_ns"]
-            for row in timed
-        ),
+        "time_ns": sum(map(waited, timed)),
+        "slow": sum(waited(r) > yard or r["outcome"] != "offlined" for r in timed),
     }  # fmt: skip
 
 

@@ -8,18 +8,20 @@ import pytest
 from fleet.errors import RunError
 from fleet.report.comparisons import ONE_REPLICATION, compare
 from fleet.report.figures import collect
+from fleet.report.histories import are_twins
 from fleet.report.margins import margins_of
 from fleet.report.metrics import METRICS, RELATIVE
 from fleet.report.terminal import print_report
 from fleet.scenario.models import Margins
+from queries.catalog import Catalog
 from queries.shipped import find
-from tests.log.example import ARMS, make_units, memory_catalog
+from tests.log.example import ARMS, make_units, memory_catalog, write_run
 
 Row = dict[str, Any]
 KEYS = {
     "metric", "label", "role", "unit", "kind", "estimand", "arm_a", "arm_b", "a", "b",
     "difference", "relative", "low", "high", "method", "n", "n_unit", "margin", "more_is_better",
-    "verdict", "p_value", "p_holm", "discordant", "note", "query",
+    "verdict", "p_value", "p_holm", "discordant", "note", "query", "survives",
 }  # fmt: skip
 
 
@@ -145,3 +147,37 @@ def test_the_terminal_fits_and_says_all(figures: Row, capsys: pytest.CaptureFixt
     shown = "\n".join(lines[start:])
     for metric in METRICS:
         assert shown.count(f"  {metric.label}  ") == len(ARMS) - 1, metric.label
+
+
+def test_verdicts_survive_ageing_or_not(tmp_path: Path) -> None:
+    """Two runs that differ in age alone: compared within, and told whether both agree."""
+    aged = make_units()
+    for (arm, _), unit in aged.items():
+        for row in unit["requests"]:
+            row["outcome"], row["reset"] = ("stuck" if arm == ARMS[0] else "offlined"), False
+    folders = [write_run(tmp_path), write_run(tmp_path, aged, name="aged")]
+    text = "arms: [some]\nname: example\n"
+    (folders[0] / "scenario.resolved.yaml").write_text(text)
+    (folders[1] / "scenario.resolved.yaml").write_text(f"{text}age: {{history: deep}}\n")
+    catalog = Catalog.open(folders)
+    rows = collect(catalog)["comparisons"]
+    labels = list(catalog.arms)
+    assert {(r["arm_a"], r["arm_b"]) for r in rows} == {
+        (labels[0], labels[1]), (labels[0], labels[2]),
+        (labels[3], labels[4]), (labels[3], labels[5]),
+    }  # fmt: skip
+    hangs = [r for r in rows if (r["metric"], r["kind"]) == ("hang_rate", "probe")]
+    assert [r["verdict"] for r in hangs] == ["undecided", "undecided", "better", "better"]
+    assert {r["survives"] for r in hangs} == {False}
+    assert "fresh: undecided, aged (deep): better" in hangs[0]["note"]
+    same = [r for r in rows if r["metric"] == "headroom"]
+    assert {r["survives"] for r in same} == {True}
+    assert any("holds fresh and aged (deep)" in r["note"] for r in same), same
+
+
+def test_runs_that_differ_in_more_than_age_are_no_twins(tmp_path: Path) -> None:
+    for name, text in {"a": "seed: 1\n", "b": "seed: 2\nage: {history: deep}\n"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scenario.resolved.yaml").write_text(text)
+    assert not are_twins([tmp_path / "a", tmp_path / "b"])
+    assert not are_twins([tmp_path / "a"])
