@@ -101,12 +101,17 @@ def _compare(
 
 
 def _units(metric: Metric, rows: Iterable[Row], arm: str, pair: tuple[str, str]) -> Units:
-    """Return an arm's sums over the units that both arms have."""
+    """Return an arm's sums over the units in which both arms have something to count."""
     wanted: dict[str, dict[tuple[int, int], Row]] = {name: {} for name in pair}
     for row in rows:
         if row["arm"] in wanted and row[metric.over] is not None:
             wanted[row["arm"]][row["rep"], row.get("host", -1)] = row
-    both = [key for key in sorted(wanted[arm]) if all(key in wanted[name] for name in pair)]
+    both = [
+        key
+        for key in sorted(wanted[arm])
+        if all(key in wanted[name] for name in pair)
+        and (not metric.per or any(wanted[name][key][metric.per] for name in pair))
+    ]
     mine = [wanted[arm][key] for key in both]
     return Units(
         [row[metric.over] for row in mine], [row[metric.per] if metric.per else 1 for row in mine]
