@@ -1,0 +1,1 @@
+"""Seeded faults: do the tests notice? ``python -m tests.mutants``."""

@@ -1,0 +1,90 @@
+"""``python -m tests.mutants [--faults N] [--sequences N]``: seed faults, hunt them, report.
+
+Works in copies in a temporary folder; the sources are never changed. Exit code 1 when fewer than
+90 % of the faults are caught.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from engine.enums import NR_CELLS, Cell
+from engine.state import TABLE
+from tests.mutants.seeds import Seed, chosen, seed, sites
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("engine", "policies", "queries", "fleet", "tests")
+WANTED = 90
+"""Faults to be caught, percent."""
+FRESH = "g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs\n"
+SWITCH = "    g[MUTANT_AT] = MUTANT\n"
+HEAD = """
+import os as _os
+MUTANT_AT = TABLE + NR_CELLS - 1
+MUTANT = int(_os.environ.get("FLEET_MUTANT", "0"))
+"""
+
+
+def seeded_copy(folder: Path, faults: list[Seed]) -> None:
+    """Copy the sources and seed faults behind a switch in the last, unused cell of the table."""
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    assert max(Cell) < NR_CELLS - 1, "the last cell is in use"
+    seed(folder / "engine", faults, TABLE + NR_CELLS - 1)
+    state = folder / "engine" / "state.py"
+    text = state.read_text(encoding="utf-8")
+    assert FRESH in text
+    state.write_text(text.replace(FRESH, FRESH + SWITCH) + HEAD, encoding="utf-8")
+
+
+def hunted(folder: Path, faults: int, options: argparse.Namespace) -> dict[int, str]:
+    """Hunt in the copy; number of each fault -> what caught it."""
+    numbers = map(str, (faults, options.sequences, options.steps, options.jobs))
+    command = [sys.executable, "-m", "tests.mutants.hunt", *numbers]
+    env = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+    found = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, check=True)
+    lines = found.stdout.decode().splitlines()
+    answers = {int(number): text for number, _, text in (line.partition(" ") for line in lines)}
+    if answers.pop(0):
+        raise SystemExit("the engines differ without a fault")
+    return answers
+
+
+def report(faults: list[Seed], answers: dict[int, str]) -> int:
+    """Print the answers; 1 when too few are caught."""
+    caught = sum(bool(answers[number]) for number in range(1, len(faults) + 1))
+    rows = [
+        {"number": n, "file": f.file, "line": f.line, "function": f.function, "kind": f.kind,
+         "before": f.before, "after": f.after, "caught_by": answers[n]}
+        for n, f in enumerate(faults, 1)
+    ]  # fmt: skip
+    print(json.dumps({"faults": rows, "caught": caught, "of": len(faults)}, indent=1))
+    for row in rows:
+        if not row["caught_by"]:
+            place = f"{row['file']}:{row['line']} {row['function']}"
+            print(f"survives: {place}: {row['before']} -> {row['after']}", file=sys.stderr)
+    print(f"{caught} of {len(faults)} faults caught", file=sys.stderr)
+    return int(100 * caught < WANTED * len(faults))
+
+
+def main() -> int:
+    """Seed, hunt, report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--faults", type=int, default=120)
+    parser.add_argument("--sequences", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    faults = chosen(sites(ROOT / "engine"), options.faults)
+    with tempfile.TemporaryDirectory(prefix="fleet-mutants-") as folder:
+        seeded_copy(Path(folder), faults)
+        return report(faults, hunted(Path(folder), len(faults), options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
