@@ -56,6 +56,11 @@ DEFAULT_FIGURES: dict[Cost, Figure] = {
         15_300, "4.9 M instructions per block of 64 pageblocks at 6.0 k instructions = 1.2 us (6.1)"
     ),
     Cost.WRITEBACK_4K: Figure(8_000, "a page written to a disk of 500 MB/s, background estimate"),
+    Cost.PIN_REVOKE: Figure(
+        300_000,
+        "hundreds of us for a device page fault, the same round of notification, invalidation and"
+        " new mapping (Lesokhin et al., ASPLOS 2017), background estimate",
+    ),
 }
 
 

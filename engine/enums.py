@@ -209,6 +209,7 @@ class OfflineRule(IntEnum):
     BOUNDED_4_13 = 1
     TIMEOUT = 2
     PIN_AWARE = 3
+    PACED = 4  # leaves the block alone for a while after some failed passes
 
 
 class OfflineTarget(IntEnum):
@@ -250,6 +251,9 @@ class Cell(IntEnum):
     PIN_ISOLATION = 32  # PinIsolation
     PIN_RETRIES = 33  # migrate_pages calls of one GUP call before it fails (1)
     PIN_WAIT_NS = 34  # wait per page for its references to drop, before migrate_pages (0)
+    PIN_REVOCABLE = 36  # 1: an offline moves pages that only long-term pins hold
+    OFFLINE_PAUSE_NS = 37  # first pause of a paced offline; each further one is twice as long
+    OFFLINE_PAUSE_MAX_NS = 38  # longest pause
     FAULT_FLAG_SHMEM = 40  # 1: a pin's fault of a shmem page avoids ZONE_MOVABLE
     FILE_PIN = 41  # FilePin
     HUGETLB_COUNTS_PAGES = 30  # 1: pgmigrate_success counts base pages of a hugetlb folio
@@ -294,9 +298,10 @@ class Counter(IntEnum):
     HUGETLB_FAULT = 17
     HTLB_BUDDY_ALLOC_SUCCESS = 22
     HTLB_BUDDY_ALLOC_FAIL = 23
+    PIN_REVOKED = 24  # folios whose long-term pins an offline had given up for a moment
 
 
-NR_COUNTERS = 24
+NR_COUNTERS = 32
 
 
 class Cost(IntEnum):
@@ -322,6 +327,7 @@ class Cost(IntEnum):
     FREE_2M = 17
     WRITEBACK_4K = 20
     ONLINE_PAGEBLOCK = 21  # giving a pageblock's pages to a zone, the zone's set-up included
+    PIN_REVOKE = 28  # asking the pinner to let go of one folio, and telling it the new place
 
 
-NR_COSTS = 24
+NR_COSTS = 32

@@ -425,6 +425,10 @@ def replace_folio(h, a, old, new):
     """Move a huge folio's content to another pageblock; ``old`` is on no list afterwards."""
     h.pbs[new, PS_STATE] = FOLIO
     claim(h, a, new)
+    pins = count_of(h, old)
+    if pins:  # revoked: they go with the folio
+        change_count(h, old, 0)
+        change_count(h, new, pins)
     chain_replace(h, a, old, new)
     count_used(h, a, old, -h.g[G_PBP])
     h.pbs[old, PS_FLAG] = 0

@@ -43,6 +43,7 @@ from engine.memory import (
     HUGETLB,
     KERNEL,
     block_of,
+    change_count,
     claim,
     count_used,
     range_ok,
@@ -86,11 +87,13 @@ from engine.state import (
     M_SPLIT,
     M_TARGET,
     NIL,
+    PIN_BITS,
     PR_CPU,
     PS_FLAG,
     PS_STATE,
     R_LOOSE,
     RN_BNEXT,
+    RN_CNT,
     RN_OWN,
     RQ_MT,
     RQ_WAKES,
@@ -117,7 +120,11 @@ THP_SUCCESS, THP_FAIL = int(Counter.THP_MIGRATION_SUCCESS), int(Counter.THP_MIGR
 THP_SPLIT, CALLS = int(Counter.THP_MIGRATION_SPLIT), int(Counter.MIGRATE_PAGES_CALLS)
 MOVE_4K, MOVE_2M = int(Cost.MIGRATE_4K), int(Cost.MIGRATE_2M)
 FAIL_4K, FAIL_2M = int(Cost.MIGRATE_FAIL_4K), int(Cost.MIGRATE_FAIL_2M)
-TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
+TAILS_LAST, REVOCABLE = int(Cell.SPLIT_TAILS_LAST), int(Cell.PIN_REVOCABLE)
+REVOKED = int(Counter.PIN_REVOKED)
+ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)
+REVOKE, PIN_4K, PIN_2M = int(Cost.PIN_REVOKE), int(Cost.PIN_4K), int(Cost.PIN_2M)
+UNPIN_4K, UNPIN_2M = int(Cost.UNPIN_4K), int(Cost.UNPIN_2M)
 COUNTS_PAGES = int(Cell.HUGETLB_COUNTS_PAGES)
 BUDDY_SUCCESS = int(Counter.HTLB_BUDDY_ALLOC_SUCCESS)
 OFFLINE_TARGET, FALLBACK = int(Cell.OFFLINE_TARGET), int(OfflineTarget.SAME_NODE_FALLBACK)
@@ -190,9 +197,12 @@ def moves_table(h):
 
 
 @kernel
-def count_moved(h, a, zone_from, pb, huge, pages):
-    """Account pages that arrived in pageblock ``pb``."""
+def count_moved(h, a, zone_from, new, huge, pages):
+    """Account pages that arrived as the element ``new``."""
+    pb = block_pb(h, new)
     cost = h.g[COSTS + MOVE_2M] if huge else pages * h.g[COSTS + MOVE_4K]
+    if count_of(h, new):
+        cost += count_revoked(h, count_of(h, new), huge, pages)
     h.g[M_LATENCY] += cost
     h.g[M_MOVED] += pages
     if h.slot[a, AR_KIND] == HUGETLB:
@@ -207,6 +217,29 @@ def count_moved(h, a, zone_from, pb, huge, pages):
     h.g[T_MIGRATED] += pages
     if h.g[G_PINNING]:
         note_pin(h, a, pb, huge, MIGRATED, pages, cost)
+
+
+@kernel
+def count_revoked(h, pins, huge, pages):
+    """Account folios whose pinner let go of them and pins them again. Returns ns."""
+    if huge:
+        taken, folios = pins, 1
+        again = h.g[COSTS + UNPIN_2M] + h.g[COSTS + PIN_2M]
+    else:
+        taken, folios = pins * pages, pages
+        again = h.g[COSTS + UNPIN_4K] + h.g[COSTS + PIN_4K]
+    h.g[COUNTERS + REVOKED] += folios
+    h.g[COUNTERS + RELEASED] += taken
+    h.g[COUNTERS + ACQUIRED] += taken
+    return folios * (h.g[COSTS + REVOKE] + again)
+
+
+@kernel
+def revocable(h, ref):
+    """Whether an offline may move an element although it is pinned."""
+    if h.g[M_TARGET] != OFFLINE or not h.g[TABLE + REVOCABLE]:
+        return False
+    return count_of(h, ref) >> PIN_BITS == 0
 
 
 @kernel
@@ -314,6 +347,10 @@ def move_base(h, a, ref, low_first):
         claim(h, a, new)
         if new < NIL and low_first and down:
             h.runb[-2 - new, RS_FLAG] ^= DESC
+        pins = count_of(h, part)
+        if pins:  # revoked: they go with the pages
+            change_count(h, part, 0)
+            change_count(h, new, pins)
         chain_replace(h, a, part, new)
         count_used(h, a, pb, -k)
         upwards = low_first or not down
@@ -321,7 +358,7 @@ def move_base(h, a, ref, low_first):
             aside = put_aside(h, aside, -2 - part)
         else:
             free_source(h, part, upwards)
-        count_moved(h, a, zone_from, block_pb(h, new), False, k)
+        count_moved(h, a, zone_from, new, False, k)
         if new >= 0 and low_first and down:
             turn_around(h, a, new)
         elif new < NIL:
@@ -361,7 +398,9 @@ def put_aside(h, aside, r):
 @kernel
 def turn_around(h, a, pb):
     """A uniform pageblock whose pages are mapped in descending order."""
+    pins = count_of(h, pb)
     r = whole_run(h, pb)
+    h.run[r, RN_CNT] = pins
     h.run[r, RN_OWN] = a
     h.runb[r, RS_STATE] = 2
     h.runb[r, RS_FLAG] = DESC
@@ -387,6 +426,9 @@ def move_huge(h, a, pb, low_first):
         return
     ask_target(h, pb, True)
     new = alloc_huge(h, h.g[G_PBO])
+    if new == NIL and count_of(h, pb):
+        abort_call(h, a, True)  # a pinned THP stays whole
+        return
     if new == NIL:
         h.g[COUNTERS + THP_SPLIT] += 1
         h.g[M_SPLIT] += 1
@@ -476,7 +518,7 @@ def try_element(h, a, ref, low_first):
     huge = is_folio(h, ref)
     if has_io(h, a, ref):
         try_with_io(h, a, ref, low_first)
-    elif count_of(h, ref) == 0:
+    elif count_of(h, ref) == 0 or revocable(h, ref):
         if huge:
             move_huge(h, a, ref, low_first)
         else:

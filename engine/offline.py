@@ -83,6 +83,7 @@ from engine.state import (
     O_NOROOM,
     O_ON,
     O_PASSES,
+    O_PAUSE,
     O_PHASE,
     O_RINGN,
     O_SIGNAL,
@@ -124,7 +125,7 @@ from engine.state import (
 )
 from engine.watermark import set_watermarks
 
-BEGIN, SCAN, MIGRATE, FINISH = range(4)
+BEGIN, SCAN, MIGRATE, FINISH, PAUSE = range(5)
 MOVABLE = 1
 OK, EINVAL, EBUSY = 0, int(Errno.EINVAL), int(Errno.EBUSY)
 EAGAIN, EINTR = int(Errno.EAGAIN), int(Errno.EINTR)
@@ -135,11 +136,13 @@ RUNNING, DISSOLVE = int(OfflineReason.RUNNING), int(OfflineReason.DISSOLVE)
 TAILS_LAST = int(Cell.SPLIT_TAILS_LAST)
 RULE, RULE_NS = int(Cell.OFFLINE_RULE), int(Cell.OFFLINE_BOUND_NS)
 RULE_ERRORS, TRIES = int(Cell.OFFLINE_MAX_ERRORS), int(Cell.MIGRATE_TRIES)
-BOUNDED, TIMED, PIN_AWARE = (
+BOUNDED, TIMED, PIN_AWARE, PACED = (
     int(OfflineRule.BOUNDED_4_13),
     int(OfflineRule.TIMEOUT),
     int(OfflineRule.PIN_AWARE),
+    int(OfflineRule.PACED),
 )
+PAUSE_NS, PAUSE_MAX_NS = int(Cell.OFFLINE_PAUSE_NS), int(Cell.OFFLINE_PAUSE_MAX_NS)
 FIXED, PASS_FIXED = int(Cost.OFFLINE_FIXED), int(Cost.PASS_FIXED)
 ONLINE_PB = int(Cost.ONLINE_PAGEBLOCK)
 PASS_SCAN = int(Cost.PASS_SCAN_PAGEBLOCK)
@@ -227,6 +230,8 @@ def signal(h):
     if not h.g[O_ON]:
         return EINVAL
     h.g[O_SIGNAL] = 1
+    if h.g[O_PHASE] == PAUSE:
+        h.g[O_STEP] = h.g[G_NOW]
     return OK
 
 
@@ -254,8 +259,10 @@ def step(h, until_ns):
         step_scan(h)
     elif phase == MIGRATE:
         step_migrate(h, until_ns)
-    else:
+    elif phase == FINISH:
         step_finish(h)
+    elif not gives_up(h):
+        h.g[O_PHASE] = BEGIN
 
 
 @kernel
@@ -344,7 +351,7 @@ def list_movable(h):
 @kernel
 def step_scan(h):
     """Signals, SCAN, and a new migrate_pages call if anything movable is left."""
-    if gives_up(h):
+    if gives_up(h) or pauses(h):
         return
     stop = (h.g[O_BLOCK] + 1) * h.g[G_BLOCK_PBS]
     h.g[O_STEP] += h.g[COSTS + PASS_FIXED] + h.g[COSTS + PASS_SCAN] * (stop - h.g[O_CURSOR])
@@ -362,6 +369,22 @@ def step_scan(h):
     h.g[O_STOLEN] = h.g[COUNTERS + STEALS]
     h.g[O_HUGETLB] = hugetlb_pages(h)
     h.g[O_MUT] = h.g[G_MUT]
+
+
+@kernel
+def pauses(h):
+    """Whether a paced offline leaves the block alone for a while instead of scanning it."""
+    if h.g[TABLE + RULE] != PACED or h.g[O_ERRORS] < h.g[TABLE + RULE_ERRORS]:
+        return False
+    unisolate(h)
+    pause = 2 * h.g[O_PAUSE] if h.g[O_PAUSE] else h.g[TABLE + PAUSE_NS]
+    h.g[O_PAUSE] = min(pause, h.g[TABLE + PAUSE_MAX_NS])
+    h.g[O_ERRORS] = 0
+    h.g[O_PHASE] = PAUSE
+    h.g[O_STEP] += h.g[O_PAUSE]
+    if h.g[O_BOUND]:
+        h.g[O_STEP] = min(h.g[O_STEP], h.g[O_START] + h.g[O_BOUND])
+    return True
 
 
 @kernel
@@ -553,7 +576,9 @@ def skip(h, k, until_ns):
         limit = min(limit, h.g[O_START] + h.g[O_BOUND])
     if h.g[TABLE + RULE] == TIMED or h.g[TABLE + RULE] == BOUNDED:
         limit = min(limit, h.g[O_START] + h.g[TABLE + RULE_NS])
-    if period <= 0 or h.g[TABLE + RULE] == BOUNDED or h.g[O_SIGNAL] or limit <= h.g[O_STEP]:
+    rule = h.g[TABLE + RULE]
+    counts = rule == BOUNDED or rule == PACED  # passes that fail
+    if period <= 0 or counts or h.g[O_SIGNAL] or limit <= h.g[O_STEP]:
         return
     times = (limit - h.g[O_STEP]) // period
     if times <= 0:
@@ -605,6 +630,7 @@ def step_finish(h):
     set_watermarks(h)
     h.zone[z, Z_PCPOFF] = 0
     h.g[O_BLOCK] += 1
+    h.g[O_PAUSE] = 0
     if h.g[O_BLOCK] == h.g[O_FIRST] + h.g[O_COUNT]:
         end(h, OK, 0)
         return
@@ -612,16 +638,21 @@ def step_finish(h):
 
 
 @kernel
+def unisolate(h):
+    """Give the free pages of the block back to its zone, which has its per-CPU lists again."""
+    h.blk[h.g[O_BLOCK], BK_ISO] = 0
+    relist(h, h.g[O_BLOCK], False)
+    h.zone[h.g[O_ZONE], Z_PCPOFF] = 0
+
+
+@kernel
 def end(h, errno, reason):
     """COMMIT or ABORT of the whole range: report, undo, put removed blocks back."""
     report(h, errno, reason)
     if errno != OK:
-        b = h.g[O_BLOCK]
-        if h.blk[b, BK_ISO]:
-            h.blk[b, BK_ISO] = 0
-            relist(h, b, False)
-            h.zone[h.g[O_ZONE], Z_PCPOFF] = 0
-        for done in range(h.g[O_FIRST], b):
+        if h.blk[h.g[O_BLOCK], BK_ISO]:
+            unisolate(h)
+        for done in range(h.g[O_FIRST], h.g[O_BLOCK]):
             add_block(h, done, h.g[O_ZONE])
             set_watermarks(h)
     h.g[O_ON] = 0

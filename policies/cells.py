@@ -80,12 +80,12 @@ CELL_DOCS: dict[Cell, CellDoc] = {
     ),
     Cell.MIGRATE_TRIES: CellDoc("passes of one migrate_pages call over its list", 1, 1000),
     Cell.VFIO_CALL_PAGES: CellDoc("pages of one GUP call made by VFIO type1", 1, 1 << 20),
-    Cell.OFFLINE_RULE: CellDoc("when an offline gives up by itself", 0, 3, OfflineRule),
+    Cell.OFFLINE_RULE: CellDoc("when an offline gives up or pauses by itself", 0, 4, OfflineRule),
     Cell.OFFLINE_BOUND_NS: CellDoc(
         "ns from the start of an offline attempt to its own end (0: none)", 0, 365 * _DAY_NS
     ),
     Cell.OFFLINE_MAX_ERRORS: CellDoc(
-        "failed migration passes before an offline gives up (0: no limit)", 0, 1_000_000
+        "failed migration passes before an offline gives up, or pauses (0: no limit)", 0, 1_000_000
     ),
     Cell.PCP_HIGH_PAGES: CellDoc(
         "capacity of a per-CPU page list in pages (0: by the rule below)", 0, 1 << 30
@@ -131,6 +131,13 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         0,
         3600 * 1_000_000_000,
     ),
+    Cell.PIN_REVOCABLE: _flag(
+        "an offline moves pages that only long-term pins hold; the pinner lets go and pins again"
+    ),
+    Cell.OFFLINE_PAUSE_NS: CellDoc(
+        "ns of the first pause of a paced offline; each further one is twice as long", 0, _DAY_NS
+    ),
+    Cell.OFFLINE_PAUSE_MAX_NS: CellDoc("ns of the longest pause of a paced offline", 0, _DAY_NS),
     Cell.FAULT_FLAG_SHMEM: _flag(
         "a shmem page (tmpfs, memfd) faulted in by a long-term pin avoids MOVABLE"
     ),

@@ -10,6 +10,9 @@ DEFAULT_TIMEOUT_NS = 20_000_000_000
 (2.5 s, 4 KiB pages without batched TLB flushes, derived from LKML 2603.2/06223 and commit
 7e12beb8ca2a) and below the 30 s of drivers/watchdog/iTCO_wdt.c and hpwdt.c."""
 
+PACED_PAUSES_NS = (50_000_000_000, 300_000_000_000)
+"""First and longest pause of ``paced``."""
+
 MAX_TIMEOUT_NS = 86_400_000_000_000
 """Longest bound accepted: a day."""
 
@@ -19,6 +22,10 @@ _OLD = "mm/memory_hotplug.c __offline_pages, 4.13 (commit f1dd2cd13c4b)"
 _DOC = "Documentation/admin-guide/mm/memory-hotplug.rst, 5.15: 'timeout' around the write"
 _OTHERS = "mm/memory_hotplug.c do_migrate_range, 5.10 and 6.18: all memory nodes but the source"
 _OWN_TOO = _OTHERS + "; its own node as a last resort is not upstream"
+_PACED = (
+    "drivers/virtio/virtio_mem.c, 6.18: 5 tries in ZONE_MOVABLE, then again after 50 s, doubling to"
+    " 300 s (VIRTIO_MEM_RETRY_TIMER_MIN_MS, _MAX_MS); here for blocks offlined by sysfs"
+)
 _SCAN = "abort as soon as folio_maybe_dma_pinned holds in the range; not upstream"
 
 
@@ -30,6 +37,7 @@ def _policy(
     bound_ns: int = 0,
     errors: int = 0,
     target: OfflineTarget = OfflineTarget.OTHER_NODES,
+    pauses_ns: tuple[int, int] = (0, 0),
 ) -> OfflinePolicy:
     own_too = target == OfflineTarget.SAME_NODE_FALLBACK
     cells = {
@@ -37,6 +45,8 @@ def _policy(
         Cell.OFFLINE_BOUND_NS: Setting(bound_ns, source),
         Cell.OFFLINE_MAX_ERRORS: Setting(errors, source),
         Cell.OFFLINE_TARGET: Setting(target, _OWN_TOO if own_too else _OTHERS),
+        Cell.OFFLINE_PAUSE_NS: Setting(pauses_ns[0], source),
+        Cell.OFFLINE_PAUSE_MAX_NS: Setting(pauses_ns[1], source),
     }
     return OfflinePolicy(name, summary, cells)
 
@@ -65,6 +75,14 @@ OFFLINE_POLICIES: tuple[OfflinePolicy, ...] = (
         "gives up with -EBUSY as soon as it sees a long-term pin",
         OfflineRule.PIN_AWARE,
         _SCAN,
+    ),
+    _policy(
+        "paced",
+        "after 5 failed passes leaves the block alone for 50 s, then twice as long, up to 300 s",
+        OfflineRule.PACED,
+        _PACED,
+        errors=5,
+        pauses_ns=PACED_PAUSES_NS,
     ),
     _policy(
         "same-node-fallback",

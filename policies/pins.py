@@ -34,6 +34,10 @@ _LEAK = (
     " move, so what could not be isolated is pinned where it is"
 )
 _RFC = "RFC of 2026 (LKML 2604.1/04128, 2604.2/06505): waits up to 1 s per folio, then migrates"
+_REVOKE = (
+    "MMU notifiers in place of pins, as for on-demand paging of RDMA devices"
+    " (Documentation/core-api/pin_user_pages.rst, case 3)"
+)
 _SOFT = (
     "mm/gup.c check_and_migrate_cma_pages, 5.10.35: pins anyway after a failed migration, here for"
     " ZONE_MOVABLE (the PIN row's failed_pages name the tainted block)"
@@ -62,6 +66,7 @@ def _rule(
     settings[Cell.PIN_ISOLATION] = Setting(PinIsolation.WAIT, _LOOP)
     settings[Cell.PIN_RETRIES] = Setting(1, _NEW + ": one migrate_pages call")
     settings[Cell.PIN_WAIT_NS] = Setting(0, _NEW + ": waits for nothing")
+    settings[Cell.PIN_REVOCABLE] = Setting(0, "mm/gup.c FOLL_LONGTERM: nobody is asked to let go")
     return settings
 
 
@@ -130,6 +135,12 @@ PIN_POLICIES: tuple[PinPolicy, ...] = (
         "isolate-aware",
         "linux-5.13, and pages of a block that is going offline are moved out of it, in every zone",
         {**_BOTH, Cell.ISOLATED_UNPINNABLE: Setting(1, _ISOLATE)},
+    ),
+    PinPolicy(
+        "revocable",
+        "pin-in-place, and the pinner lets go of a page that an offline asks for, then pins it"
+        " again",
+        {**_rule((0, _OLD), (0, _OLD), _IN_PLACE), Cell.PIN_REVOCABLE: Setting(1, _REVOKE)},
     ),
     PinPolicy(
         "madvise-hint",

@@ -22,6 +22,7 @@ _RETRY_510 = "mm/migrate.c migrate_pages, 5.10.35: ten passes, forced from the f
 _RETRY_61 = "mm/migrate.c migrate_pages, 6.1: ten passes, forced from the fourth"
 _NO_BOUND = "mm/memory_hotplug.c offline_pages: no retry counter, no timeout, only signals"
 _NO_MADVISE = "no such madvise advice in include/uapi/asm-generic/mman-common.h"
+_NO_REVOKE = "mm/memory_hotplug.c: no notifier reaches who pinned with FOLL_LONGTERM"
 _MARKS = (
     "mm/page_alloc.c __setup_per_zone_wmarks: the zone's share; observed 2440 pages for 256 MiB"
 )
@@ -89,6 +90,9 @@ LINUX_5_10 = Profile(
             1, "mm/gup.c check_and_migrate_cma_pages, 5.10.35: one migrate_pages call"
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 5.10.35: waits for nothing"),
+        Cell.PIN_REVOCABLE: Setting(0, _NO_REVOKE + ", 5.10.35"),
+        Cell.OFFLINE_PAUSE_NS: Setting(0, _NO_BOUND + ", 5.10.35"),
+        Cell.OFFLINE_PAUSE_MAX_NS: Setting(0, _NO_BOUND + ", 5.10.35"),
         Cell.FAULT_FLAG_SHMEM: Setting(0, _MOVABLE_MASK_510),
         Cell.FAULT_FLAG_ZERO: Setting(0, _MOVABLE_MASK_510),
         Cell.FAULT_FLAG_HZP: Setting(0, _MOVABLE_MASK_510),
@@ -199,6 +203,9 @@ LINUX_6_1 = Profile(
             1, "mm/gup.c migrate_longterm_unpinnable_pages, 6.1.166: one migrate_pages call"
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.1.166: waits for nothing"),
+        Cell.PIN_REVOCABLE: Setting(0, _NO_REVOKE + ", 6.1.166"),
+        Cell.OFFLINE_PAUSE_NS: Setting(0, _NO_BOUND + ", 6.1.166"),
+        Cell.OFFLINE_PAUSE_MAX_NS: Setting(0, _NO_BOUND + ", 6.1.166"),
         Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_61),
         Cell.FAULT_FLAG_ZERO: Setting(1, _PIN_MASK_61),
         Cell.FAULT_FLAG_HZP: Setting(1, _PIN_MASK_61),
@@ -318,6 +325,9 @@ LINUX_6_12 = Profile(
             1, "mm/gup.c migrate_longterm_unpinnable_folios, 6.12: one migrate_pages call"
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.12: waits for nothing"),
+        Cell.PIN_REVOCABLE: Setting(0, _NO_REVOKE + ", 6.12"),
+        Cell.OFFLINE_PAUSE_NS: Setting(0, _NO_BOUND + ", 6.12"),
+        Cell.OFFLINE_PAUSE_MAX_NS: Setting(0, _NO_BOUND + ", 6.12"),
         Cell.FAULT_FLAG_SHMEM: Setting(1, _PIN_MASK_612),
         Cell.FAULT_FLAG_ZERO: Setting(1, _PIN_MASK_612),
         Cell.FAULT_FLAG_HZP: Setting(1, _PIN_MASK_612),

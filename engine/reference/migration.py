@@ -105,6 +105,9 @@ class Migration(InFlight):
         for i in range(folio.pages):
             del self.owner[folio.pfn + i]
         cost = self.costs[Cost.MIGRATE_2M if folio.order else Cost.MIGRATE_4K]
+        if folio.pins:
+            moved.pins = folio.pins
+            cost += self._revoke(folio)
         self._record(moved, PinRows.MIGRATED, cost)
         call.latency_ns += cost
         call.moved += folio.pages
@@ -115,6 +118,23 @@ class Migration(InFlight):
         self.tally.migrated_pages += folio.pages
         if folio.order and not self._is_hugetlb(folio):
             self.counters[Counter.THP_MIGRATION_SUCCESS] += 1
+
+    def _revoke(self, folio: Folio) -> int:
+        """The pinner lets go of a folio and pins it again at its new place. Returns ns."""
+        self.counters[Counter.PIN_REVOKED] += 1
+        self.counters[Counter.NR_FOLL_PIN_RELEASED] += folio.pins
+        self.counters[Counter.NR_FOLL_PIN_ACQUIRED] += folio.pins
+        if folio.order:
+            again = self.costs[Cost.UNPIN_2M] + self.costs[Cost.PIN_2M]
+        else:
+            again = self.costs[Cost.UNPIN_4K] + self.costs[Cost.PIN_4K]
+        return self.costs[Cost.PIN_REVOKE] + again
+
+    def _holds_still(self, call: Call, folio: Folio) -> bool:
+        """Whether somebody's references keep a folio from moving; pins may be revocable."""
+        if call.target == Target.OFFLINE and self.table[Cell.PIN_REVOCABLE]:
+            return folio.references > 0
+        return folio.held
 
     def _fresh_request(self, call: Call, folio: Folio) -> Request:
         """Zonelist of a fresh hugetlb page: a pin's must come from the folio's own node.
@@ -144,7 +164,7 @@ class Migration(InFlight):
         nodes, pinnable = self._target_nodes(call, folio), call.target == Target.PIN
         request = self._fresh_request(call, folio)
         pfn = self._dequeue(nodes, pinnable=pinnable) if self._available() > 0 else -1
-        if folio.held:
+        if self._holds_still(call, folio):
             if pfn >= 0:
                 self._free_hugetlb(pfn, cpu)
             elif self._has_room(request, folio.order):
@@ -172,7 +192,7 @@ class Migration(InFlight):
             return self._migrate_hugetlb(call, folio)
         request = self._target_request(call, folio)
         flights = self._flights(folio)
-        if flights or folio.held:
+        if flights or self._holds_still(call, folio):
             errno = Errno.EAGAIN
             if not self._has_room(request, folio.order):
                 pfn = self._alloc(request, folio.order)

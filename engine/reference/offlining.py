@@ -40,6 +40,7 @@ class Phase(IntEnum):
     SCAN = 1
     MIGRATE = 2
     FINISH = 3
+    PAUSE = 4
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Offline:
     call: Call | None = None
     passes: int = 0
     errors: int = 0
+    pause_ns: int = 0
     migrated_pages: int = 0
     failed_pages: int = 0
     unavailable_ns: int = 0
@@ -109,6 +111,8 @@ class Offlining(Pinning):
         if self.offline is None:
             return Errno.EINVAL
         self.offline.signalled = True
+        if self.offline.phase == Phase.PAUSE:
+            self.offline.step_ns = self.now_ns
         return Errno.OK
 
     def _status(self, attempt: int) -> Errno:
@@ -131,8 +135,10 @@ class Offlining(Pinning):
                 self._step_scan(off)
             elif off.phase == Phase.MIGRATE:
                 self._step_migrate(off)
-            else:
+            elif off.phase == Phase.FINISH:
                 self._step_finish(off)
+            elif not self._gives_up(off):
+                off.phase = Phase.BEGIN
 
     def _try_left_ns(self) -> int:
         """How long the present try of the running offline still takes."""
@@ -182,7 +188,7 @@ class Offlining(Pinning):
     def _step_scan(self, off: Offline) -> None:
         """Signals, SCAN, and a new migrate_pages call if anything movable is left."""
         end = self._span(off)[1]
-        if self._gives_up(off):
+        if self._gives_up(off) or self._pauses(off):
             return
         cost = self.costs[Cost.PASS_FIXED]
         pageblocks = (end >> self.pbo) - (off.cursor >> self.pbo)
@@ -222,6 +228,24 @@ class Offlining(Pinning):
             self._end(off, Errno.EBUSY, OfflineReason.PIN_SEEN)
         else:
             return False
+        return True
+
+    def _pauses(self, off: Offline) -> bool:
+        """Whether a paced offline leaves the block alone for a while instead of scanning it.
+
+        As drivers/virtio/virtio_mem.c: alloc_contig_range has some tries and undoes the isolation,
+        then a timer that doubles up to a limit starts the whole request again.
+        """
+        paced = self.table[Cell.OFFLINE_RULE] == OfflineRule.PACED
+        if not paced or off.errors < self.table[Cell.OFFLINE_MAX_ERRORS]:
+            return False
+        self._unisolate_block(off.block)
+        self.zone[off.zone].pcp_disabled = False
+        first, most = self.table[Cell.OFFLINE_PAUSE_NS], self.table[Cell.OFFLINE_PAUSE_MAX_NS]
+        off.pause_ns = min(2 * off.pause_ns or first, most)
+        off.errors, off.phase = 0, Phase.PAUSE
+        resume_ns = off.step_ns + off.pause_ns
+        off.step_ns = min(resume_ns, off.start_ns + off.bound_ns) if off.bound_ns else resume_ns
         return True
 
     def _step_migrate(self, off: Offline) -> None:
@@ -284,6 +308,7 @@ class Offlining(Pinning):
         zone.pcp_disabled = False
         off.done.append(off.block)
         off.block += 1
+        off.pause_ns = 0
         if off.block == off.first_block + off.nr_blocks:
             self._end(off, Errno.OK, OfflineReason.NONE)
             return

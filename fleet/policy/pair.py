@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.costs import CostModel
-from engine.enums import Cost, Op, Row, ZoneKind
+from engine.enums import Cost, Counter, Op, Row, ZoneKind
 from engine.rows import COLUMNS, FIRST
 from engine.shape import HOLE, OFFLINE, HostShape
 from fleet.policy import laws
@@ -120,7 +120,8 @@ class Pair:
             laws.require(bool((grown >= 0).all()), "a counter went back")
             now_held, now_pinned = laws.held(self.host), laws.pinned(self.host)
             laws.check_moves(self._held, now_held, "referenced")
-            laws.check_moves(self._pinned, now_pinned, "pinned")
+            if not grown[Counter.PIN_REVOKED]:
+                laws.check_moves(self._pinned, now_pinned, "pinned")
             self._held, self._pinned = now_held, now_pinned
         except laws.LawError as error:
             raise laws.LawError(f"{error} after {self._last()}") from None

@@ -34,6 +34,7 @@ ARMS = [
     "pin-in-place+same-node-fallback", "move-before-pin+unbounded",
     "linux-5.13-bounded+unbounded", "linux-5.13-leaky+unbounded", "linux-5.13-patient+unbounded",
     "linux-5.13-soft+pin-aware", "isolate-aware+unbounded", "linux-5.13-loses-thp-file+unbounded",
+    "revocable+unbounded", "pin-in-place+paced", "revocable+bounded-4.13",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
@@ -46,6 +47,13 @@ CELLS: list[dict[str, int]] = [
     {"HINT_HONOURED": 1, "VFIO_CALL_PAGES": 3},
     {"PIN_ISOLATION": 1, "PIN_RETRIES": 3, "PIN_WAIT_NS": 500_000, "VFIO_CALL_PAGES": 9},
     {"PIN_ISOLATION": 2, "PIN_MIGRATES": 2, "PIN_FAILURE": 0},
+    {
+        "OFFLINE_RULE": 4,
+        "OFFLINE_MAX_ERRORS": 1,
+        "OFFLINE_PAUSE_NS": 700_000,
+        "OFFLINE_PAUSE_MAX_NS": 9_000_000,
+        "PIN_REVOCABLE": 1,
+    },
     {"MOVABLE_MARK_CAPPED": 1, "PCP_RULE": 2},
     {"OFFLINE_MAX_ERRORS": 2, "OFFLINE_BOUND_NS": 9_000_000, "HUGETLB_PIN_MIGRATES": 1},
     {"FILE_PIN": 2, "FAULT_FLAG_SHMEM": 1, "HZP_WRITE_THP": 1},

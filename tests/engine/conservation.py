@@ -84,7 +84,8 @@ class Conservation:
         killed = grown[Counter.OOM_KILL] > 0
         released = killed or command[1] in (Op.UNPIN, Op.EXIT)
         split = before.held_huge if command[1] == Op.FREE else set()
-        gone = sorted(before.held - now.held - split)
+        stays = before.referenced if grown[Counter.PIN_REVOKED] else before.held
+        gone = sorted(stays - now.held - split)
         require(released or not gone, f"held pages {gone[:4]} were moved or let go by {command}")
         if command[1] in KEEPS_CONTENT and not killed:
             lost = set(before.content) - set(now.content)
@@ -134,12 +135,15 @@ class View:
         """(area, index) of every present base page to its pfn."""
         self.held: set[int] = set()
         """Base pages of folios that somebody holds; they stay where they are."""
+        self.referenced: set[int] = set()
+        """Those that not only long-term pins hold: they stay where pins are revocable, too."""
         self.held_huge: set[int] = set()
         """Those of huge folios: when a part is freed, what nobody holds itself may go."""
         for f in self.pages:
             if f[PINS] or f[REFERENCES]:
                 span = range(f[PFN], f[PFN] + (1 << f[ORDER]))
                 self.held.update(span)
+                self.referenced.update(span if f[REFERENCES] else ())
                 self.held_huge.update(span if f[ORDER] else ())
             if f[AREA] < 0:
                 continue

@@ -1,0 +1,110 @@
+"""What revocable pins and paced offlines change, told with tiny hosts.
+
+Each sentence holds for both engines. Pageblocks of 4 pages, chunks of 8, blocks of 16.
+"""
+
+import pytest
+
+from engine.enums import AreaKind, BlockerClass, Cost, Counter, Errno, Op, Row
+from tests.engine.bench import Guest
+from tests.policies.test_pin_policies import block_of, guest
+
+MS, SECOND = 1_000_000, 1_000_000_000
+ANON, THP = AreaKind.ANON, AreaKind.THP
+TWO_NODES = "NNNNNNMMMMMM|NNNNMMMM"
+
+
+def pinned(
+    pin: str, offline: str = "unbounded", kind: AreaKind = ANON, pages: int = 8
+) -> tuple[Guest, int, int]:
+    """A host with a wholly pinned area in ZONE_MOVABLE; the area and its first block."""
+    g = guest(pin, TWO_NODES, offline)
+    area = g.touched(g.spawn(), kind, pages)
+    assert g.pin(90, area, 0, pages)["errno"] == 0
+    return g, area, block_of(g, area)
+
+
+# -- revocable ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [ANON, THP])
+def test_a_revocable_pin_lets_the_block_go_and_holds_the_page_at_its_new_place(
+    kind: AreaKind,
+) -> None:
+    g, area, block = pinned("revocable", kind=kind)
+    costs = g.costs
+    g.offline(block)
+    attempt = g.attempt()
+    folios = 2 if kind == THP else 8
+    assert attempt["errno"] == 0
+    assert g.host.counters[Counter.PIN_REVOKED] == folios
+    assert attempt["unavailable_ns"] >= folios * costs[Cost.PIN_REVOKE]
+    assert block not in g.blocks_of(area)
+    assert g.host.blocks()[:, 4].sum() == 8
+    assert g.do(Op.UNPIN, 90)["errno"] == 0
+    assert g.host.blocks()[:, 4].sum() == 0
+
+
+def test_without_revocation_the_same_offline_hangs() -> None:
+    g, _, block = pinned("pin-in-place")
+    g.offline(block)
+    g.advance(SECOND // 20)
+    assert g.host.offline_running
+
+
+def test_nobody_can_be_asked_to_drop_a_short_reference() -> None:
+    g, area, block = pinned("revocable")
+    g.do(Op.HOLD, 91, area, 3, 1)
+    g.offline(block)
+    g.advance(SECOND // 10)
+    g.do(Op.STATUS, 7)
+    (blocker,) = g.seen(Row.BLOCKER)
+    assert (blocker["pages"], blocker["references"]) == (1, 1)
+    assert g.host.counters[Counter.PIN_REVOKED] == 7
+
+
+# -- paced ----------------------------------------------------------------------------------------
+
+
+def test_a_paced_offline_tries_five_passes_then_leaves_the_block_alone() -> None:
+    g, _, block = pinned("pin-in-place", "paced")
+    g.offline(block)
+    g.advance(SECOND)
+    assert g.host.counters[Counter.OFFLINE_PASSES] == 5
+    assert not g.host.blocks()[:, 1].any()  # not isolated, in use meanwhile
+    assert g.host.offline_running
+    for seconds, passes in ((51, 10), (101, 15), (201, 20), (301, 25), (301, 30)):
+        g.advance(seconds * SECOND)
+        assert g.host.counters[Counter.OFFLINE_PASSES] == passes
+
+
+def test_a_paced_offline_ends_when_the_pin_has_gone_in_a_pause() -> None:
+    g, _, block = pinned("pin-in-place", "paced")
+    g.offline(block)
+    g.advance(SECOND)
+    g.do(Op.UNPIN, 90)
+    attempt = g.attempt(60 * SECOND)
+    assert (attempt["errno"], attempt["passes"]) == (0, 7)
+    assert attempt["end_ns"] - attempt["start_ns"] > 50 * SECOND
+
+
+def test_a_signal_or_a_bound_ends_a_pause_at_once() -> None:
+    g, _, block = pinned("pin-in-place", "paced")
+    g.offline(block)
+    g.do(Op.SIGNAL, after_ns=7 * SECOND)
+    attempt = g.attempt(1)
+    assert (attempt["errno"], attempt["end_ns"] - attempt["start_ns"]) == (Errno.EINTR, 7 * SECOND)
+    assert g.seen(Row.BLOCKER)[0]["class"] == BlockerClass.LONGTERM_PIN
+    g.offline(block, bound_ns=20 * SECOND)
+    attempt = g.attempt(30 * SECOND)
+    assert attempt["end_ns"] - attempt["start_ns"] == 20 * SECOND
+
+
+def test_pausing_costs_the_application_less_than_looping() -> None:
+    seen = []
+    for offline in ("unbounded", "paced"):
+        g, _, block = pinned("pin-in-place", offline)
+        g.offline(block)
+        g.do(Op.STATUS, 7, after_ns=SECOND // 10)
+        seen.append(g.seen(Row.ATTEMPT)[0]["unavailable_ns"])
+    assert seen[1] * 10 < seen[0]
