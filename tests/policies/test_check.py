@@ -92,8 +92,8 @@ class Lossy(ReferenceHost):
 class Forgetful(ReferenceHost):
     """Does not hold what a PIN holds."""
 
-    def _take_pins(self, slot: int, first: int, count: int, rows: Any) -> None:
-        """Count the pins, take none."""
+    def _take_pins(self, *_: Any, **__: Any) -> Any:
+        """Take no pin."""
 
 
 def test_a_lost_page_is_found_and_the_command_named() -> None:
