@@ -190,10 +190,11 @@ def _verdict(loaded: Loaded, run: Ran) -> None:
 
 
 def _maps(title: str, drawn: Sequence[tuple[Ran, Ints]]) -> None:
-    """Maps of all arms, equal ones once."""
-    groups: dict[bytes, list[tuple[Ran, Ints]]] = {}
+    """Maps of all arms, those that look the same once."""
+    groups: dict[tuple[str, ...], list[tuple[Ran, Ints]]] = {}
     for run, blocks in drawn:
-        groups.setdefault(blocks.tobytes(), []).append((run, blocks))
+        looks = tuple(line.text for line in blockmap.lines(blocks, run.shape))
+        groups.setdefault(looks, []).append((run, blocks))
     for group in groups.values():
         run, blocks = group[0]
         arms = "" if len(groups) == 1 else ", " + ", ".join(other.arm for other, _ in group)
