@@ -169,6 +169,7 @@ class Incident(IntEnum):
     OOM_KILL = 0
     PANIC = 1
     PIN_FAILED = 2
+    PIN_STUCK = 3
 
 
 class PinFailure(IntEnum):
@@ -248,6 +249,8 @@ class Cell(IntEnum):
     OFFLINE_TARGET = 21  # OfflineTarget
     GATHER_IN_ORDER = 22  # 1: unmapped base pages are freed first to last (6.12), 0: batch by batch
     IOU_FOLIO_PINS = 23  # 1: an io_uring buffer of huge folios keeps one pin of each (6.12)
+    COMPACT_ISOLATED_SHIFT = 24  # pages off the LRU lists beyond lru >> shift stop compaction
+    SPLIT_COUNTS_FAIL = 25  # 1: thp_migration_fail also counts a THP that was split (6.1)
     PIN_ISOLATION = 32  # PinIsolation
     PIN_RETRIES = 33  # migrate_pages calls of one GUP call before it fails (1)
     PIN_WAIT_NS = 34  # wait per page for its references to drop, before migrate_pages (0)
@@ -296,6 +299,9 @@ class Counter(IntEnum):
     OFFLINE_PASSES = 15
     PAGEBLOCK_STEAL = 16
     HUGETLB_FAULT = 17
+    COMPACT_STALL = 18  # requests that compacted a zone
+    COMPACT_SUCCESS = 19
+    COMPACT_FAIL = 20
     HTLB_BUDDY_ALLOC_SUCCESS = 22
     HTLB_BUDDY_ALLOC_FAIL = 23
     PIN_REVOKED = 24  # folios whose long-term pins an offline had given up for a moment

@@ -13,6 +13,7 @@ from engine.allocate import (
     stopped,
     take_piece,
 )
+from engine.compact import STUCK, compact_for
 from engine.elements import (
     block_pb,
     chain_replace,
@@ -65,6 +66,7 @@ from engine.state import (
     COUNTERS,
     DESC,
     G_BUSY,
+    G_KILLED,
     G_LPOS,
     G_NNODES,
     G_PBO,
@@ -88,6 +90,9 @@ from engine.state import (
     M_TARGET,
     NIL,
     PIN_BITS,
+    PN_CALL_AREA,
+    PN_CALL_COUNT,
+    PN_CALL_FIRST,
     PR_CPU,
     PS_FLAG,
     PS_STATE,
@@ -113,6 +118,8 @@ from engine.state import (
 )
 
 PIN, OFFLINE, NODE = 0, 1, 2
+NEVER_RETURNS = 2
+"""Of G_KILLED: the requester was not killed, but hangs."""
 KINDS, MOVABLE_KIND, MOVABLE = 3, 2, 1
 OK, EINVAL, EBUSY = 0, int(Errno.EINVAL), int(Errno.EBUSY)
 SUCCESS, FAIL = int(Counter.PGMIGRATE_SUCCESS), int(Counter.PGMIGRATE_FAIL)
@@ -130,6 +137,7 @@ BUDDY_SUCCESS = int(Counter.HTLB_BUDDY_ALLOC_SUCCESS)
 OFFLINE_TARGET, FALLBACK = int(Cell.OFFLINE_TARGET), int(OfflineTarget.SAME_NODE_FALLBACK)
 THP_FAIL_PAGES, TRIES = int(Cell.THP_FAIL_PAGES), int(Cell.MIGRATE_TRIES)
 SYSCALL = int(MigrateReason.SYSCALL)
+COUNTS_FAIL = int(Cell.SPLIT_COUNTS_FAIL)
 
 
 @kernel
@@ -426,11 +434,18 @@ def move_huge(h, a, pb, low_first):
         return
     ask_target(h, pb, True)
     new = alloc_huge(h, h.g[G_PBO])
+    if new == NIL and h.g[M_TARGET] == PIN:
+        area, first, pages = h.g[PN_CALL_AREA], h.g[PN_CALL_FIRST], h.g[PN_CALL_COUNT]
+        new = compact_for(h, h.g[G_PBO], area, first, pages)
+        if new == STUCK:
+            h.g[G_KILLED] = NEVER_RETURNS
+            return
     if new == NIL and count_of(h, pb):
         abort_call(h, a, True)  # a pinned THP stays whole
         return
     if new == NIL:
         h.g[COUNTERS + THP_SPLIT] += 1
+        h.g[COUNTERS + THP_FAIL] += h.g[TABLE + COUNTS_FAIL]
         h.g[M_SPLIT] += 1
         split_folio(h, pb)
         head = pb

@@ -54,6 +54,7 @@ from engine.memory import (
     range_ok,
 )
 from engine.migrate import (
+    NEVER_RETURNS,
     PIN,
     begin_call,
     finish_now,
@@ -74,6 +75,7 @@ from engine.state import (
     DESC,
     G_BUSY,
     G_FOR,
+    G_KILLED,
     G_LATER,
     G_LPOS,
     G_NOW,
@@ -86,6 +88,9 @@ from engine.state import (
     O_STEP,
     PIN_BITS,
     PN_AREA,
+    PN_CALL_AREA,
+    PN_CALL_COUNT,
+    PN_CALL_FIRST,
     PN_COUNT,
     PN_LONG,
     RS_FLAG,
@@ -113,6 +118,7 @@ HUGETLB_MIGRATES = int(Cell.HUGETLB_PIN_MIGRATES)
 ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)
 PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
 PIN_ROW, INCIDENT, PIN_FAILED = int(Row.PIN), int(Row.INCIDENT), int(Incident.PIN_FAILED)
+PIN_STUCK = int(Incident.PIN_STUCK)
 LONGTERM = int(MigrateReason.LONGTERM_PIN)
 MOVABLE_KIND = 2
 
@@ -153,6 +159,9 @@ def pin(h, q, a, first, count, pinner, cpu):
     h.g[G_PINNING] = 0
     h.g[G_BUSY] = NIL
     h.g[G_FOR] = NIL
+    if h.g[G_KILLED] == NEVER_RETURNS:
+        h.g[G_KILLED] = 0
+        note_stuck(h, q, a)
     if errno != OK and not stopped(h):
         unpin(h, q)
     elif errno == OK and pinner == IO_URING and h.g[TABLE + FOLIO_PINS]:
@@ -172,6 +181,15 @@ def refuses_file(h, a, pinner):
     if h.slot[a, AR_KIND] != FILE or pinner != IO_URING:
         return False
     return h.g[TABLE + FILE_PIN] == IO_URING_REFUSES
+
+
+@kernel
+def note_stuck(h, q, a):
+    """The incident of a pin that returns only when somebody kills its process."""
+    row = new_row(h, INCIDENT)
+    h.rows[row, 3] = PIN_STUCK
+    h.rows[row, 4] = h.slot[a, AR_PROC]
+    h.rows[row, 5] = q
 
 
 @kernel
@@ -290,11 +308,13 @@ def check_and_migrate(h, a, first, count, cpu):
     while stayed and tries > 0:
         tries -= 1
         begin_call(h, PIN, cpu, h.g[G_FOR], 0)
+        h.g[PN_CALL_AREA], h.g[PN_CALL_FIRST], h.g[PN_CALL_COUNT] = a, first, count
         move_unpinnable(h, a, first, count)
         if not stopped(h):
             try_deferred(h, a, first, count)
         if stopped(h):
             h.g[G_LATER] = 0
+            end_waiting(h, a, first, count)
             return EINTR
         finish_now(h)
         stayed = left_behind(h) != 0
@@ -303,6 +323,16 @@ def check_and_migrate(h, a, first, count, cpu):
     if lost and h.g[TABLE + ISOLATION] == NOT_LOST:
         return ENOMEM
     return ENOMEM if stayed and h.g[TABLE + FAILURE] != IN_PLACE else OK
+
+
+@kernel
+def end_waiting(h, a, first, count):
+    """Tails of split THPs wait no longer where a pin hangs."""
+    if h.g[G_KILLED] == NEVER_RETURNS:
+        h.g[G_KILLED] = 0
+        h.g[M_ABORT] = 1
+        try_deferred(h, a, first, count)
+        h.g[G_KILLED] = NEVER_RETURNS
 
 
 @kernel

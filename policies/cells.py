@@ -117,6 +117,15 @@ CELL_DOCS: dict[Cell, CellDoc] = {
     Cell.IOU_FOLIO_PINS: _flag(
         "an io_uring buffer that consists of huge folios keeps one pin of each, not one per page"
     ),
+    Cell.COMPACT_ISOLATED_SHIFT: CellDoc(
+        "compaction waits while more pages are isolated than are on the LRU lists of the node,"
+        " shifted right by this",
+        0,
+        63,
+    ),
+    Cell.SPLIT_COUNTS_FAIL: _flag(
+        "thp_migration_fail also counts a THP that found no target and was split"
+    ),
     Cell.PIN_ISOLATION: CellDoc(
         "what a pin does with a page that it cannot isolate because an offline has it on its list",
         0,

@@ -114,6 +114,14 @@ LINUX_5_10 = Profile(
             0,
             "fs/io_uring.c io_sqe_buffer_register, 5.10.35: every page stays pinned",
         ),
+        Cell.COMPACT_ISOLATED_SHIFT: Setting(
+            1,
+            "mm/compaction.c too_many_isolated, 5.10.35: half of active and inactive pages",
+        ),
+        Cell.SPLIT_COUNTS_FAIL: Setting(
+            0,
+            "mm/migrate.c migrate_pages, 5.10.35: counts only what could not be split",
+        ),
         Cell.HUGETLB_COUNTS_PAGES: Setting(
             0,
             "mm/migrate.c migrate_pages, 5.10.35: nr_succeeded counts a huge page once; observed on"
@@ -226,6 +234,15 @@ LINUX_6_1 = Profile(
             0,
             "io_uring/rsrc.c io_sqe_buffer_register, 6.1: every page stays pinned; observed on "
             "6.1.176",
+        ),
+        Cell.COMPACT_ISOLATED_SHIFT: Setting(
+            1,
+            "mm/compaction.c too_many_isolated, 6.1: half of active and inactive pages; observed on"
+            " 6.1.176 (a pin of 64 MiB of THP among pinned pages splits eight of them)",
+        ),
+        Cell.SPLIT_COUNTS_FAIL: Setting(
+            1,
+            "mm/migrate.c migrate_pages, 6.1: counts before it splits; observed on 6.1.176",
         ),
         Cell.HUGETLB_COUNTS_PAGES: Setting(
             1,
@@ -349,6 +366,15 @@ LINUX_6_12 = Profile(
             1,
             "io_uring/rsrc.c io_coalesce_buffer, 6.12; observed on 6.12.117 (511 of 512 pins "
             "released per THP)",
+        ),
+        Cell.COMPACT_ISOLATED_SHIFT: Setting(
+            4,
+            "mm/compaction.c too_many_isolated, 6.12: both counts divided by eight first; observed"
+            " on 6.12.117 (the same pin never returned), the reason was inferred",
+        ),
+        Cell.SPLIT_COUNTS_FAIL: Setting(
+            1,
+            "mm/migrate.c migrate_pages_batch, 6.12: counts before it splits",
         ),
         Cell.HUGETLB_COUNTS_PAGES: Setting(
             1,

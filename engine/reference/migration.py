@@ -22,7 +22,7 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import NOBODY, Request
-from engine.reference.inflight import InFlight
+from engine.reference.compaction import Compaction
 from engine.reference.state import POOL_AREA, Folio, Moves, PinRows
 
 
@@ -55,9 +55,11 @@ class Call:
     in_flight: int = 0
     """Times a folio stayed for nothing but an I/O in flight."""
     latency_ns: int = 0
+    span: tuple[int, int, int] = (-1, 0, 0)
+    """Area, first page and pages that a pin's call is about."""
 
 
-class Migration(InFlight):
+class Migration(Compaction):
     """The layer that moves folios."""
 
     def _target_nodes(self, call: Call, folio: Folio) -> list[int]:
@@ -93,6 +95,15 @@ class Migration(InFlight):
         return Request(
             request.zones, request.highest, Migratetype.MOVABLE, call.cpu, call.proc, False
         )
+
+    def _listed(self, call: Call) -> dict[int, int]:
+        """Pages per node that a pin's call has isolated and not moved yet."""
+        pages: dict[int, int] = {}
+        for folio in self._folios(*call.span):
+            if self._unpinnable(folio.pfn):
+                node = self._node_of(folio.pfn)
+                pages[node] = pages.get(node, 0) + folio.pages
+        return pages
 
     def _is_hugetlb(self, folio: Folio) -> bool:
         """Whether a folio belongs to a hugetlb area."""
@@ -203,6 +214,8 @@ class Migration(InFlight):
             call.in_flight += flights > 0 and (errno == Errno.EAGAIN or folio.order > 0)
             return errno
         pfn = self._alloc(request, folio.order)
+        if pfn < 0 and folio.order and call.target == Target.PIN:
+            pfn = self._compact_for(request, folio.order, self._listed(call))
         if pfn < 0:
             return Errno.ENOMEM
         self._move(call, folio, pfn)
@@ -235,6 +248,7 @@ class Migration(InFlight):
             free = not folio.held and not self._flights(folio)
             if huge and free and not self._is_hugetlb(folio):
                 self.counters[Counter.THP_MIGRATION_SPLIT] += 1
+                self.counters[Counter.THP_MIGRATION_FAIL] += self.table[Cell.SPLIT_COUNTS_FAIL]
                 call.split += 1
                 parts = self._split_folio(folio)
                 if self.table[Cell.SPLIT_TAILS_LAST]:

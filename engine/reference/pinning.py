@@ -26,6 +26,7 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.reference.allocator import KilledError, PanicError
+from engine.reference.compaction import StuckError
 from engine.reference.memory import ANONYMOUS, CACHES
 from engine.reference.migration import Call, Migration, Target
 from engine.reference.state import VIEW, Folio, Pin, PinRows
@@ -61,6 +62,9 @@ class Pinning(Migration):
                 errno = Errno.EOPNOTSUPP
         except KilledError:
             errno = Errno.EINTR
+        except StuckError:  # it would return only when somebody kills the process
+            errno, self.later_ns = Errno.EINTR, 0
+            self._emit(Row.INCIDENT, Incident.PIN_STUCK, self.area_of[slot].proc, pin, 0)
         except PanicError:
             self.tally.pages = 0
             raise
@@ -190,7 +194,7 @@ class Pinning(Migration):
         self.tally.latency_ns += self.later_ns
         stayed = False
         for _ in range(self.table[Cell.PIN_RETRIES]):
-            call = Call(Target.PIN, cpu, self.on_behalf)
+            call = Call(Target.PIN, cpu, self.on_behalf, span=(slot, first, count))
             found = self._folios(slot, first, count)
             call.pending = [f for f in found if self._unpinnable(f.pfn) and not f.isolated]
             self._migrate_now(call)

@@ -52,6 +52,9 @@ class Zone:
         self.tuning = [Tuning() for _ in range(nr_cpus)]
         self.below_high = False
         """ZONE_BELOW_HIGH: a request found the zone below its high mark."""
+        self.compact_from = self.compact_to = 0
+        """Pageblocks where the scanners of compaction go on (compact_to 0: at the ends)."""
+        self.compact_considered = self.compact_defer_shift = 0
 
     def pages_of(self, cpu: int, huge_pages: int) -> int:
         """Pages on the lists of one CPU; a huge folio has ``huge_pages``."""

@@ -46,6 +46,10 @@ class ProcessKilledError(Exception):
         self.proc = proc
 
 
+class PinStuckError(Exception):
+    """A pin of the watched process will never return."""
+
+
 class HostPanickedError(Exception):
     """The host ran out of memory with nobody left to kill."""
 
@@ -97,8 +101,8 @@ class Machine:
 
         Raises
         ------
-        ProcessKilledError, HostPanickedError
-            The watched process was killed, or the host panicked, meanwhile.
+        ProcessKilledError, PinStuckError, HostPanickedError
+            The watched process was killed or hangs in a pin, or the host panicked, meanwhile.
         """
         arguments = np.asarray(rows, np.int64)
         if not len(arguments):
@@ -184,6 +188,8 @@ class Machine:
             raise HostPanickedError
         if self.watched is not None and (procs[kinds == Incident.OOM_KILL] == self.watched).any():
             raise ProcessKilledError(self.watched)
+        if self.watched is not None and (procs[kinds == Incident.PIN_STUCK] == self.watched).any():
+            raise PinStuckError
         return rows
 
     @staticmethod

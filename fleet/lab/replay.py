@@ -16,6 +16,7 @@ from fleet.lab.machine import (
     HostPanickedError,
     Ints,
     Machine,
+    PinStuckError,
     ProcessKilledError,
 )
 from fleet.lab.operations import Operation
@@ -104,6 +105,9 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
             raise CaseError(case.where, field, str(error)) from error
         except ProcessKilledError:
             fate, at = "oom-killed", index
+            break
+        except PinStuckError:
+            fate, at = "stuck", index
             break
         except HostPanickedError:
             fate, at = "kernel-panic", index

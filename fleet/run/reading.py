@@ -34,6 +34,7 @@ _KINDS = {
     Incident.OOM_KILL: ("oom_kill", "oom_killer"),
     Incident.PANIC: ("panic", "panic_on_oom"),
     Incident.PIN_FAILED: ("pin_failed", "pin_user_pages"),
+    Incident.PIN_STUCK: ("pin_stuck", "too_many_isolated"),
 }
 
 
@@ -182,7 +183,7 @@ class Reading:
             self._refused(time_ns, ident, errno)
 
     def _read_incident(self, time_ns: int, values: list[int], cause: int) -> None:
-        """An OOM kill, a panic or a failed pin."""
+        """An OOM kill, a panic, a failed pin, or one that hangs (and fails when it is killed)."""
         assert self._guests is not None
         what, proc, _, pages = values[:4]
         kind, mechanism = _KINDS[Incident(what)]
@@ -193,6 +194,8 @@ class Reading:
         self.incident(time_ns, kind, mechanism, cause if cause >= 0 else NULL, known, pages)
         if what == Incident.OOM_KILL and workload != NOBODY:
             self.report(time_ns, Told.KILLED, workload, placement)
+        if what == Incident.PIN_STUCK and workload != NOBODY:  # its owner kills it
+            self.report(time_ns, Told.PIN_FAILED, workload, placement, int(Errno.EINTR))
 
     # -- attempts -------------------------------------------------------------------------------
 

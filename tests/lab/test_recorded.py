@@ -80,3 +80,14 @@ def test_what_does_not_pin_long_term_agrees_under_both_profiles() -> None:
         same = replayed(profile, *names, kernels=(kernel,))
         assert same.outcomes
         assert all(o.agrees for o in same.outcomes)
+
+
+def test_a_pin_that_has_to_compact() -> None:
+    """Movable neighbours make room for whole THPs; among pinned ones 6.12 never returns."""
+    found = replayed("", "05-thp-frag-*", kernels=("6.1", "6.12"))
+    agreed = {o.case.label for o in found.outcomes if o.agrees}
+    assert agreed >= {
+        "05-thp-frag-compactable [6.1 run 1]",
+        "05-thp-frag-compactable [6.12 run 1]",
+        "05-thp-frag-pinned [6.12 run 1]",
+    }

@@ -53,6 +53,7 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         Cell.SPLIT_TAILS_LAST,
         Cell.PIN_ISOLATION,
         Cell.HUGETLB_COUNTS_PAGES,
+        Cell.SPLIT_COUNTS_FAIL,
     }
     assert (old[Cell.VFIO_CALL_PAGES].value, new[Cell.VFIO_CALL_PAGES].value) == (1, 512)
     assert (old[Cell.THP_FAIL_PAGES].value, new[Cell.THP_FAIL_PAGES].value) == (1, 512)

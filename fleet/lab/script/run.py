@@ -14,6 +14,7 @@ from fleet.lab.machine import (
     HostPanickedError,
     Ints,
     Machine,
+    PinStuckError,
     ProcessKilledError,
 )
 from fleet.lab.operations import Operation
@@ -160,6 +161,8 @@ def _step(
         raise loaded.step_error(number, str(error)) from None
     except ProcessKilledError:
         seen["died"] = "oom-killed"
+    except PinStuckError:
+        seen["died"] = "stuck"
     except HostPanickedError:
         seen["died"] = "kernel-panic"
     sight = Sight(witness.take(), owners | program.owners())

@@ -48,13 +48,13 @@ FIELDS: Mapping[str, str] = {
     "elsewhere_pages": "pages of the buffer outside ZONE_MOVABLE afterwards",
     "absent_pages": "pages of the buffer that are not there",
     "thp_pages": "pages of the buffer in huge folios",
-    "died": "oom-killed or kernel-panic",
+    "died": "oom-killed, stuck (in a pin) or kernel-panic",
     "time_ns": "how long the caller waited, by the cost model",
 }
 """Fields of a step."""
 
 END_FIELDS: Mapping[str, str] = {
-    "fate": "finished, oom-killed or kernel-panic",
+    "fate": "finished, oom-killed, stuck or kernel-panic",
     "oom_kills": "processes that the OOM killer took",
 }
 """Fields of the end of a script."""
