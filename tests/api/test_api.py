@@ -59,7 +59,7 @@ def test_shipped_questions_and_tables(run: fleet.Run) -> None:
 
 def test_the_report_is_that_of_the_command(run: fleet.Run) -> None:
     report = run.report()
-    assert report["verdict"].startswith("linux-5.13+unbounded")
+    assert "linux-5.13+unbounded" in report["verdict"]
     assert report["arms"] == list(run.arms)
 
 

@@ -215,7 +215,7 @@ IMPORTS = [
     Case(
         "init from the unknown",
         ["scenario", "init", "-o", "mine.yaml", "--from", "nope"],
-        "--from: no such shipped scenario (shipped: pmem-reboot, quickstart, real-fleet)",
+        "--from: no such shipped scenario (shipped: open-questions, pmem-reboot, quickstart, real-fleet)",
     ),
     Case(
         "init with a bad name",

@@ -89,12 +89,10 @@ def test_a_walk_leaves_what_it_says(replay: Replay) -> None:
     assert 0.45 * touched < seen[2]["present_pages"] < 0.8 * touched
 
 
-def test_a_random_history_needs_room_and_cannot_be_pinned(replay: Replay) -> None:
+def test_a_random_history_needs_room(replay: Replay) -> None:
     small = ["online:h0:movable", "alloc:a:1:4k", "touch:a", "steady:a:1:4k:1:50:75"]
     with pytest.raises(UnsupportedOperationError, match="needs 2 MiB"):
         replay(*small)
-    with pytest.raises(UnsupportedOperationError, match="cannot be pinned"):
-        replay("online:h0:movable", "alloc:a:4:4k", "touch:a", "churn:a:1:4k:10", "pin:a:iou")
 
 
 def test_page_cache_fills_movable_and_gives_way(replay: Replay) -> None:

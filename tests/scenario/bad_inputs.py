@@ -201,7 +201,7 @@ FIELDS = [
         "unknown top-level field",
         "horizon: 1h",
         "horizon: 1h\nfoo: 1",
-        "s.yaml:3:1 foo: unknown field (known: name, seed, replications, horizon, profile, arms, policies, sizing, costs, hosts, age, workloads, removals, probes, watchdog, reaction_latency, placement, samples, margins, executor, digests)",
+        "s.yaml:3:1 foo: unknown field (known: name, seed, replications, until_ci, horizon, profile, arms, policies, sizing, costs, hosts, age, workloads, removals, probes, watchdog, reaction_latency, placement, samples, margins, executor, digests)",
     ),
     _yaml("field missing", "horizon: 1h\n", "", "s.yaml:1:1 horizon: required field is missing"),
     _yaml(
