@@ -68,7 +68,7 @@ def test_only_known_disagreements_are_found(summary: Summary) -> None:
 )
 def test_long_term_pins_disagree_under_the_other_kernel(kernel: str, profile: str) -> None:
     """5.10 pins in MOVABLE and loops, 6.1 moves first: no such case may look right in both."""
-    names = ("01-*", "03-*-iou", "09-*", "11-*", "12-*", "13-mlock", "14-*", "Nc-*")
+    names = ("01-*", "03-*-iou", "09-*", "11-*", "12-*-iou", "14-*", "Nc-*")
     wrong = replayed(profile, *names, kernels=(kernel,))
     assert len(wrong.outcomes) >= 5
     assert [o.case.label for o in wrong.outcomes if o.agrees] == []
