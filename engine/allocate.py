@@ -84,6 +84,8 @@ UNMOVABLE, MOVABLE = 0, 1
 KINDS = 3
 ALL_NODES = (1 << 62) - 1
 CLUSTER = 32
+NOWAIT = -1
+"""RQ_OOM of a request that takes nothing below the low marks and reclaims nothing."""
 STALL, WAKE = int(Counter.ALLOCSTALL), int(Counter.KSWAPD_WAKE)
 STEAL, OOMS = int(Counter.PGSTEAL), int(Counter.OOM_KILL)
 RECLAIM_COST, OOM_COST = int(Cost.RECLAIM_4K), int(Cost.OOM_KILL)
@@ -121,6 +123,22 @@ def list_zones(h):
                 h.g[n] = node * KINDS + kind
                 n += 1
     h.g[n] = NIL
+
+
+@kernel
+def request_movable(h, start, cpu, proc):
+    """Set a request for ZONE_MOVABLE alone, on any node, that waits for nothing."""
+    request(h, start, ALL_NODES, True, cpu, proc, False)
+    h.g[RQ_OOM] = NOWAIT
+    n = ZONELIST
+    m = ZONELIST
+    while h.g[n] != NIL:
+        z = h.g[n]
+        n += 1
+        if z % KINDS == MOVABLE_KIND:
+            h.g[m] = z
+            m += 1
+    h.g[m] = NIL
 
 
 @kernel
@@ -211,6 +229,8 @@ def find_zone(h):
         if z >= 0:
             h.g[RQ_MARK] = Z_LOW
             return z
+        if h.g[RQ_OOM] == NOWAIT:
+            return -1
         dropped = wake_kswapds(h)
         z = pick_zone(h, Z_MIN)
         if z >= 0:
@@ -308,6 +328,8 @@ def woken(h, ref):
 def alloc_huge(h, order):
     """A pageblock for a huge folio, or NIL; reclaims once. RQ_MARK: the mark its zone passed."""
     pb = huge_above(h, order, Z_LOW)
+    if pb == NIL and h.g[RQ_OOM] == NOWAIT:
+        return NIL
     if pb == NIL:
         pb = huge_above(h, order, Z_MIN)
     if pb == NIL and reclaim_for_huge(h, order) > 0:

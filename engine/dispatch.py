@@ -16,9 +16,9 @@ from engine.landmarks import mark
 from engine.memory import map_area, proc_ok, spawn
 from engine.migrate import migrate
 from engine.offline import add_block, offline, online, signal, status, step
-from engine.pin import hold, pin
+from engine.pin import hold, pin, unpin_and_return
 from engine.pointer import host_at
-from engine.sharing import exit_process, free_range, map_file, set_dirty, tidy, unmap, unpin
+from engine.sharing import exit_process, free_range, map_file, set_dirty, tidy, unmap
 from engine.state import (
     AR_HEAD,
     AR_KIND,
@@ -217,7 +217,7 @@ def apply(h, commands, i):
     if op == UNMAP:
         return unmap(h, a0)
     if op == UNPIN:
-        return unpin(h, a0)
+        return unpin_and_return(h, a0)
     if op == HOLD:
         return hold(h, a0, a1, a2, a3)
     if op == AGE:

@@ -135,6 +135,7 @@ class MigrateReason(IntEnum):
     MEMORY_HOTPLUG = 0
     LONGTERM_PIN = 1
     SYSCALL = 2
+    UNPIN = 3  # back to ZONE_MOVABLE after a long-term pin; not upstream
 
 
 class OfflineReason(IntEnum):
@@ -254,6 +255,7 @@ class Cell(IntEnum):
     PIN_ISOLATION = 32  # PinIsolation
     PIN_RETRIES = 33  # migrate_pages calls of one GUP call before it fails (1)
     PIN_WAIT_NS = 34  # wait per page for its references to drop, before migrate_pages (0)
+    UNPIN_RETURNS = 35  # 1: UNPIN moves pages outside ZONE_MOVABLE back into it
     PIN_REVOCABLE = 36  # 1: an offline moves pages that only long-term pins hold
     OFFLINE_PAUSE_NS = 37  # first pause of a paced offline; each further one is twice as long
     OFFLINE_PAUSE_MAX_NS = 38  # longest pause

@@ -10,6 +10,7 @@ from engine.allocate import (
     has_room,
     pick_zone,
     request,
+    request_movable,
     stopped,
     take_piece,
 )
@@ -117,7 +118,7 @@ from engine.state import (
     Z_PRESENT,
 )
 
-PIN, OFFLINE, NODE = 0, 1, 2
+PIN, OFFLINE, NODE, RETURN = 0, 1, 2, 3
 NEVER_RETURNS = 2
 """Of G_KILLED: the requester was not killed, but hangs."""
 KINDS, MOVABLE_KIND, MOVABLE = 3, 2, 1
@@ -169,7 +170,7 @@ def target_mask(h, pb):
     """Nodes a folio may move to."""
     if h.g[M_TARGET] == NODE:
         return 1 << h.g[M_NODE]
-    if h.g[M_TARGET] == PIN or h.g[TABLE + OFFLINE_TARGET] == FALLBACK:
+    if h.g[M_TARGET] != OFFLINE or h.g[TABLE + OFFLINE_TARGET] == FALLBACK:
         return ALL_NODES
     own = h.blk[block_of(h, pb), BK_NODE]
     mask = 0
@@ -186,6 +187,9 @@ def target_mask(h, pb):
 def ask_target(h, pb, huge):
     """Set the request for a folio's target."""
     target = h.g[M_TARGET]
+    if target == RETURN:
+        request_movable(h, target_start(h, pb), h.g[M_CPU], h.g[M_PROC])
+        return
     if target == PIN:
         movable = False
     elif target == NODE:
@@ -440,8 +444,8 @@ def move_huge(h, a, pb, low_first):
         if new == STUCK:
             h.g[G_KILLED] = NEVER_RETURNS
             return
-    if new == NIL and count_of(h, pb):
-        abort_call(h, a, True)  # a pinned THP stays whole
+    if new == NIL and (count_of(h, pb) or h.g[M_TARGET] == RETURN):
+        abort_call(h, a, True)  # it stays whole
         return
     if new == NIL:
         h.g[COUNTERS + THP_SPLIT] += 1

@@ -56,6 +56,7 @@ from engine.memory import (
 from engine.migrate import (
     NEVER_RETURNS,
     PIN,
+    RETURN,
     begin_call,
     finish_now,
     left_behind,
@@ -63,7 +64,7 @@ from engine.migrate import (
     try_element,
 )
 from engine.pinrow import FAILED, PINNED, note_pin
-from engine.sharing import behind, note_taken, unpin
+from engine.sharing import behind, cpu_of_pin, drop_pins, forget_pin, holder, note_taken, unpin
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
@@ -92,7 +93,10 @@ from engine.state import (
     PN_CALL_COUNT,
     PN_CALL_FIRST,
     PN_COUNT,
+    PN_FIRST,
     PN_LONG,
+    PN_PROC,
+    PN_SEQ,
     RS_FLAG,
     RS_START,
     T_CALLS,
@@ -119,7 +123,8 @@ ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_
 PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
 PIN_ROW, INCIDENT, PIN_FAILED = int(Row.PIN), int(Row.INCIDENT), int(Incident.PIN_FAILED)
 PIN_STUCK = int(Incident.PIN_STUCK)
-LONGTERM = int(MigrateReason.LONGTERM_PIN)
+LONGTERM, UNPINNED = int(MigrateReason.LONGTERM_PIN), int(MigrateReason.UNPIN)
+RETURNS = int(Cell.UNPIN_RETURNS)
 MOVABLE_KIND = 2
 
 
@@ -523,6 +528,53 @@ def emit_pin(h, q, a, errno):
         h.rows[row, 3] = PIN_FAILED
         h.rows[row, 4] = h.slot[a, AR_PROC] if area_ok(h, a) else -1
         h.rows[row, 5] = q
+
+
+@kernel
+def unpin_and_return(h, q):
+    """UNPIN; where the policy says so pages outside ZONE_MOVABLE return to it."""
+    if not h.g[TABLE + RETURNS] or not 0 <= q < len(h.slot) or h.slot[q, PN_AREA] < 0:
+        return unpin(h, q)
+    if not h.slot[q, PN_LONG]:
+        return unpin(h, q)
+    drop_pins(h, q, False)
+    return_pages(h, q)
+    drop_pins(h, q, True)
+    forget_pin(h, q)
+    return OK
+
+
+@kernel
+def return_pages(h, q):
+    """Move what the pin's area has and nobody holds to ZONE_MOVABLE, as far as there is room."""
+    a, called = h.slot[q, PN_AREA], False
+    by_folio = h.slot[q, PN_LONG] == BY_FOLIO
+    index, end = h.slot[q, PN_FIRST], h.slot[q, PN_FIRST] + h.slot[q, PN_COUNT]
+    while index < end and not (called and h.g[M_ABORT]):
+        w, stop = holder(h, a, h.slot[q, PN_SEQ], index, index + 1 if by_folio else end)
+        if w == a and h.slot[a, AR_KIND] != HUGETLB:
+            ref = locate(h, a, index)
+            over = h.g[G_LPOS] + length(h, ref)
+            stop = over if is_folio(h, ref) else min(stop, over)
+            if returns(h, ref):
+                if not called:
+                    called = True
+                    begin_call(h, RETURN, cpu_of_pin(h, q), h.slot[q, PN_PROC], 0)
+                if not is_folio(h, ref):
+                    ref = cut_out(h, a, index, stop)
+                try_element(h, a, ref, False)
+        index = index - index % h.g[G_PBP] + h.g[G_PBP] if by_folio else stop
+    if called:
+        finish_now(h)
+        emit_moves(h, 0, UNPINNED, q)
+
+
+@kernel
+def returns(h, ref):
+    """Whether an element lies outside ZONE_MOVABLE and nobody holds it or has it on a list."""
+    if count_of(h, ref) or isolated(h, ref):
+        return False
+    return h.blk[block_of(h, block_pb(h, ref)), BK_ZONE] % 3 != MOVABLE_KIND
 
 
 @kernel

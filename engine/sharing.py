@@ -558,29 +558,48 @@ def mapper(h, a, p):
 
 @kernel
 def unpin(h, q):
-    """UNPIN: release what PIN or HOLD took."""
+    """Release what PIN or HOLD took."""
     if not 0 <= q < len(h.slot) or h.slot[q, PN_AREA] < 0:
         return EINVAL
-    a, count, longterm = h.slot[q, PN_AREA], h.slot[q, PN_COUNT], h.slot[q, PN_LONG]
-    h.slot[q, PN_AREA] = NIL
-    h.g[G_THROUGH] -= h.slot[q, PN_THROUGH]
-    if not count:  # a hold of the zero page outlives the unmapping of its area
-        return OK
-    proc = h.slot[q, PN_PROC]
-    cpu = h.slot[proc, PR_CPU] if proc_ok(h, proc) else NIL
-    index, end, released = h.slot[q, PN_FIRST], h.slot[q, PN_FIRST] + count, 0
+    drop_pins(h, q, False)
+    drop_pins(h, q, True)
+    forget_pin(h, q)
+    return OK
+
+
+@kernel
+def drop_pins(h, q, orphans):
+    """Take a pin or hold off the pages its area still has, or off the orphans, and free these."""
+    a, longterm = h.slot[q, PN_AREA], h.slot[q, PN_LONG]
+    cpu = cpu_of_pin(h, q)
+    index, released = h.slot[q, PN_FIRST], 0
+    end = index + h.slot[q, PN_COUNT]
     while index < end:
         limit = index + 1 if longterm == BY_FOLIO else end
         w, stop = holder(h, a, h.slot[q, PN_SEQ], index, limit)
-        change_range(h, w, index, stop - index, longterm, -1)
-        if w <= FIRST_OBJECT:
-            let_go(h, w, index, stop - index, cpu)
-        released += stop - index
+        if (w <= FIRST_OBJECT) == orphans:
+            change_range(h, w, index, stop - index, longterm, -1)
+            released += stop - index
+            if orphans:
+                let_go(h, w, index, stop - index, cpu)
         index = index - index % h.g[G_PBP] + h.g[G_PBP] if longterm == BY_FOLIO else stop
     if longterm:
         h.g[COUNTERS + RELEASED] += released
-    h.g[T_PAGES] += count
-    return OK
+
+
+@kernel
+def cpu_of_pin(h, q):
+    """The CPU of the process that a pin belongs to, or NIL."""
+    proc = h.slot[q, PN_PROC]
+    return h.slot[proc, PR_CPU] if proc_ok(h, proc) else NIL
+
+
+@kernel
+def forget_pin(h, q):
+    """Give the slot of a pin or hold back."""
+    h.slot[q, PN_AREA] = NIL
+    h.g[G_THROUGH] -= h.slot[q, PN_THROUGH]
+    h.g[T_PAGES] += h.slot[q, PN_COUNT]
 
 
 @kernel

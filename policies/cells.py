@@ -140,6 +140,9 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         0,
         3600 * 1_000_000_000,
     ),
+    Cell.UNPIN_RETURNS: _flag(
+        "pages outside MOVABLE go back there when their last pin is gone, as far as there is room"
+    ),
     Cell.PIN_REVOCABLE: _flag(
         "an offline moves pages that only long-term pins hold; the pinner lets go and pins again"
     ),

@@ -34,6 +34,7 @@ _LEAK = (
     " move, so what could not be isolated is pinned where it is"
 )
 _RFC = "RFC of 2026 (LKML 2604.1/04128, 2604.2/06505): waits up to 1 s per folio, then migrates"
+_RETURN = "the reverse of check_and_migrate_movable_pages at unpin_user_pages; nobody has it"
 _REVOKE = (
     "MMU notifiers in place of pins, as for on-demand paging of RDMA devices"
     " (Documentation/core-api/pin_user_pages.rst, case 3)"
@@ -66,6 +67,7 @@ def _rule(
     settings[Cell.PIN_ISOLATION] = Setting(PinIsolation.WAIT, _LOOP)
     settings[Cell.PIN_RETRIES] = Setting(1, _NEW + ": one migrate_pages call")
     settings[Cell.PIN_WAIT_NS] = Setting(0, _NEW + ": waits for nothing")
+    settings[Cell.UNPIN_RETURNS] = Setting(0, "mm/gup.c unpin_user_pages: pages stay, 5.10 to 6.18")
     settings[Cell.PIN_REVOCABLE] = Setting(0, "mm/gup.c FOLL_LONGTERM: nobody is asked to let go")
     return settings
 
@@ -135,6 +137,11 @@ PIN_POLICIES: tuple[PinPolicy, ...] = (
         "isolate-aware",
         "linux-5.13, and pages of a block that is going offline are moved out of it, in every zone",
         {**_BOTH, Cell.ISOLATED_UNPINNABLE: Setting(1, _ISOLATE)},
+    ),
+    PinPolicy(
+        "return-on-unpin",
+        "linux-5.13, and pages go back to ZONE_MOVABLE when the last pin is gone",
+        {**_BOTH, Cell.UNPIN_RETURNS: Setting(1, _RETURN)},
     ),
     PinPolicy(
         "revocable",

@@ -35,6 +35,8 @@ class Request:
     cpu: int
     proc: int
     may_oom: bool
+    nowait: bool = False
+    """Takes nothing below the low marks and reclaims nothing."""
 
 
 class Allocator(PerCpu):
@@ -102,7 +104,7 @@ class Allocator(PerCpu):
         """
         while True:
             pfn = self._from_freelists(request, order, low=True)
-            if pfn >= 0:
+            if pfn >= 0 or request.nowait:
                 return pfn
             reclaimed = 0 if order else self._wake_kswapds(request)
             pfn = self._from_freelists(request, order, low=False)

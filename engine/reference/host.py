@@ -45,12 +45,13 @@ class ReferenceHost(History):
         self._operations: dict[int, str] = {
             Op.SPAWN: "_spawn", Op.MAP: "_map", Op.TOUCH: "_touch", Op.READ: "_read",
             Op.FREE: "_free", Op.UNMAP: "_unmap", Op.EXIT: "_exit", Op.PIN: "_pin",
-            Op.UNPIN: "_unpin", Op.HOLD: "_hold", Op.ONLINE: "_online", Op.OFFLINE: "_offline",
-            Op.SIGNAL: "_signal", Op.STATUS: "_status", Op.RECLAIM: "_reclaim_zone",
-            Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample", Op.SHUFFLE: "_shuffle_lists",
-            Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free", Op.IO: "_io",
-            Op.MLOCK: "_mlock", Op.DIRTY: "_dirty", Op.FORK: "_fork", Op.MAP_FILE: "_map_file",
-            Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir", Op.NR_HUGEPAGES: "_set_pool",
+            Op.UNPIN: "_unpin_and_return", Op.HOLD: "_hold", Op.ONLINE: "_online",
+            Op.OFFLINE: "_offline", Op.SIGNAL: "_signal", Op.STATUS: "_status",
+            Op.RECLAIM: "_reclaim_zone", Op.MIGRATE: "_migrate", Op.SAMPLE: "_sample",
+            Op.SHUFFLE: "_shuffle_lists", Op.POOL: "_grow_pool", Op.MIN_FREE: "_min_free",
+            Op.IO: "_io", Op.MLOCK: "_mlock", Op.DIRTY: "_dirty", Op.FORK: "_fork",
+            Op.MAP_FILE: "_map_file", Op.AGE: "_age", Op.CACHE: "_follow", Op.STIR: "_stir",
+            Op.NR_HUGEPAGES: "_set_pool",
         }  # fmt: skip
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:

@@ -34,6 +34,7 @@ class Target(IntEnum):
     )
     OFFLINE = 1  # all memory nodes but the folio's own, unless it is the only one (OfflineTarget)
     NODE = 2  # one stated node (move_pages)
+    RETURN = 3  # ZONE_MOVABLE, the folio's own node first, above the low marks
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Migration(Compaction):
         own = self._node_of(folio.pfn)
         if call.target == Target.NODE:
             return [call.node]
-        if call.target == Target.PIN:
+        if call.target in (Target.PIN, Target.RETURN):
             return self._nodes_from(own)
         populated = self._populated_nodes()
         others = [n for n in self._nodes_from(own) if n != own and n in populated]
@@ -79,7 +80,7 @@ class Migration(Compaction):
         """Zonelist of a folio's target."""
         if call.target == Target.PIN:
             movable = False
-        elif call.target == Target.NODE:
+        elif call.target in (Target.NODE, Target.RETURN):
             movable = True
         else:  # a base page from a kernel zone stays below; a THP's mask allows ZONE_MOVABLE
             movable = folio.order > 0 or self._zone_at(folio.pfn).kind == ZoneKind.MOVABLE
@@ -92,9 +93,11 @@ class Migration(Compaction):
         )
         if call.target == Target.PIN:
             return request
-        return Request(
-            request.zones, request.highest, Migratetype.MOVABLE, call.cpu, call.proc, False
-        )
+        zones, nowait = request.zones, call.target == Target.RETURN
+        if nowait:
+            zones = tuple(z for z in zones if z.kind == ZoneKind.MOVABLE)
+        mt, cpu, proc = Migratetype.MOVABLE, call.cpu, call.proc
+        return Request(zones, request.highest, mt, cpu, proc, may_oom=False, nowait=nowait)
 
     def _listed(self, call: Call) -> dict[int, int]:
         """Pages per node that a pin's call has isolated and not moved yet."""
@@ -246,7 +249,8 @@ class Migration(Compaction):
                 again.append(folio)
                 continue
             free = not folio.held and not self._flights(folio)
-            if huge and free and not self._is_hugetlb(folio):
+            splits = call.target != Target.RETURN  # a THP that finds no place there stays whole
+            if huge and free and splits and not self._is_hugetlb(folio):
                 self.counters[Counter.THP_MIGRATION_SPLIT] += 1
                 self.counters[Counter.THP_MIGRATION_FAIL] += self.table[Cell.SPLIT_COUNTS_FAIL]
                 call.split += 1

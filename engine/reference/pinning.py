@@ -275,32 +275,61 @@ class Pinning(Migration):
             area = self.area_of.get(slot)
             self._emit(Row.INCIDENT, Incident.PIN_FAILED, area.proc if area else -1, pin, 0)
 
-    def _unpin(self, pin: int) -> Errno:
-        """UNPIN: release what PIN or HOLD took."""
+    def _unpin(self, pin: int, *, returns: bool = False) -> Errno:
+        """UNPIN: release what PIN or HOLD took; ``returns``: what nobody holds goes to MOVABLE."""
         if pin not in self.pin_of:
             return Errno.EINVAL
         taken = self.pin_of.pop(pin)
         if not taken.count:  # a hold of the zero page outlives the unmapping of its area
             return Errno.OK
         cpu = self.proc_of[taken.proc].cpu if taken.proc in self.proc_of else -1
-        seen, released = set[int](), 0
+        folios = self._drop_pins(taken)
+        if returns and taken.longterm:
+            own = [f for f in folios if f.area == taken.area]
+            self._return_pages(pin, own, cpu, taken.proc)
+        for folio in folios:
+            self._let_go(folio, cpu)
+        self.tally.pages += taken.count
+        return Errno.OK
+
+    def _drop_pins(self, taken: Pin) -> list[Folio]:
+        """Take the pins or references of a PIN or HOLD off its folios. Returns these."""
+        folios, released = dict[int, Folio](), 0
         for i in range(taken.first, taken.first + taken.count):
             if taken.by_folio and i > taken.first and i % self.pb_pages:
                 continue
             folio = self.owner[self._page_of(taken, i)]
-            if taken.longterm:
-                folio.pins -= 1
-                released += 1
-                if folio.pfn not in seen:
-                    seen.add(folio.pfn)
-                    cost = Cost.UNPIN_2M if folio.order else Cost.UNPIN_4K
-                    self.tally.latency_ns += self.costs[cost]
-            else:
-                folio.references -= 1
-            self._let_go(folio, cpu)
+            folio.pins -= taken.longterm
+            folio.references -= not taken.longterm
+            released += taken.longterm
+            if taken.longterm and folio.pfn not in folios:
+                cost = Cost.UNPIN_2M if folio.order else Cost.UNPIN_4K
+                self.tally.latency_ns += self.costs[cost]
+            folios[folio.pfn] = folio
         self.counters[Counter.NR_FOLL_PIN_RELEASED] += released
-        self.tally.pages += taken.count
-        return Errno.OK
+        return list(folios.values())
+
+    def _unpin_and_return(self, pin: int) -> Errno:
+        """UNPIN; where the policy says so pages outside ZONE_MOVABLE return to it."""
+        return self._unpin(pin, returns=bool(self.table[Cell.UNPIN_RETURNS]))
+
+    def _return_pages(self, pin: int, folios: list[Folio], cpu: int, proc: int) -> None:
+        """Move what nobody holds any more to ZONE_MOVABLE, as far as there is room.
+
+        The reverse of check_and_migrate_movable_pages. Hugetlb folios stay: their pool has a place
+        for each node.
+        """
+        call = Call(Target.RETURN, cpu, proc)
+        call.pending = [
+            f
+            for f in folios
+            if not (f.held or f.isolated or self._is_hugetlb(f))
+            and self._zone_at(f.pfn).kind != ZoneKind.MOVABLE
+        ]
+        if not call.pending:
+            return
+        self._migrate_now(call)
+        self._emit_moves(MigrateReason.UNPIN, pin, self.moves)
 
     def _hold(self, pin: int, slot: int, first: int, count: int) -> Errno:
         """HOLD: references without FOLL_LONGTERM.

@@ -236,8 +236,11 @@ _TABLES = (
         (
             _HOST,
             _int("time_ns", "ns", "when they moved"),
-            _word("reason", "enum migrate_reason", "memory_hotplug", "longterm_pin", "syscall"),
-            _id("cause?", "attempt (memory_hotplug) or pin (longterm_pin); null: a syscall"),
+            _word(
+                "reason", "enum migrate_reason; unpin: back to ZONE_MOVABLE after a pin",
+                "memory_hotplug", "longterm_pin", "syscall", "unpin",
+            ),
+            _id("cause?", "attempt (memory_hotplug) or pin (longterm_pin, unpin); null: a syscall"),
             _small("zone_from", "zone", _ZONE),
             _small("zone_to", "zone", _ZONE),
             _small("folio_order", "order", "folios of 2**order pages"),

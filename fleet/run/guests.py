@@ -82,8 +82,8 @@ class Guests:
     Attributes
     ----------
     causes : list of int
-        Per command sent to the engine since boot: pin id of a PIN, attempt id of an OFFLINE,
-        ``NOBODY`` otherwise; indexed by the ``cause`` column of rows.
+        Per command sent to the engine since boot: pin id of a PIN or UNPIN, attempt id of an
+        OFFLINE, ``NOBODY`` otherwise; indexed by the ``cause`` column of rows.
     """
 
     def __init__(self, world: World, shape: HostShape, first_slot: int) -> None:
@@ -224,7 +224,7 @@ class Guests:
         if guest is None or guest.placement != placement or hold not in held:
             return
         pin = held.pop(hold)
-        self.send(now_ns, Op.UNPIN, pin)
+        self.send(now_ns, Op.UNPIN, pin, cause=self.pin_id(pin))
         self._pins.give(pin, now_ns)
 
     def _cpu(self, workload: int, node: int) -> int:

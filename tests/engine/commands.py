@@ -35,6 +35,7 @@ ARMS = [
     "linux-5.13-bounded+unbounded", "linux-5.13-leaky+unbounded", "linux-5.13-patient+unbounded",
     "linux-5.13-soft+pin-aware", "isolate-aware+unbounded", "linux-5.13-loses-thp-file+unbounded",
     "revocable+unbounded", "pin-in-place+paced", "revocable+bounded-4.13",
+    "return-on-unpin+unbounded",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
@@ -47,6 +48,7 @@ CELLS: list[dict[str, int]] = [
     {"HINT_HONOURED": 1, "VFIO_CALL_PAGES": 3},
     {"PIN_ISOLATION": 1, "PIN_RETRIES": 3, "PIN_WAIT_NS": 500_000, "VFIO_CALL_PAGES": 9},
     {"PIN_ISOLATION": 2, "PIN_MIGRATES": 2, "PIN_FAILURE": 0},
+    {"UNPIN_RETURNS": 1, "PIN_REVOCABLE": 1},
     {
         "OFFLINE_RULE": 4,
         "OFFLINE_MAX_ERRORS": 1,

@@ -1,16 +1,17 @@
-"""What revocable pins and paced offlines change, told with tiny hosts.
+"""What revocable pins, pages that return and paced offlines change, told with tiny hosts.
 
 Each sentence holds for both engines. Pageblocks of 4 pages, chunks of 8, blocks of 16.
 """
 
 import pytest
 
-from engine.enums import AreaKind, BlockerClass, Cost, Counter, Errno, Op, Row
+from engine.enums import AreaKind, BlockerClass, Cost, Counter, Errno, MigrateReason, Op, Row
 from tests.engine.bench import Guest
 from tests.policies.test_pin_policies import block_of, guest
 
 MS, SECOND = 1_000_000, 1_000_000_000
 ANON, THP = AreaKind.ANON, AreaKind.THP
+NORMAL, MOVABLE = 1, 2
 TWO_NODES = "NNNNNNMMMMMM|NNNNMMMM"
 
 
@@ -61,6 +62,52 @@ def test_nobody_can_be_asked_to_drop_a_short_reference() -> None:
     (blocker,) = g.seen(Row.BLOCKER)
     assert (blocker["pages"], blocker["references"]) == (1, 1)
     assert g.host.counters[Counter.PIN_REVOKED] == 7
+
+
+# -- return-on-unpin ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [ANON, THP])
+def test_pages_return_to_movable_when_their_last_pin_is_gone(kind: AreaKind) -> None:
+    g = guest("return-on-unpin")
+    area = g.map(g.spawn(), kind, 8)
+    g.pin(90, area, 0, 8)
+    g.pin(91, area, 0, 4)
+    assert set(g.zones_of(area)) == {NORMAL}
+    assert g.do(Op.UNPIN, 90)["migrated_pages"] == 4
+    assert g.zones_of(area) == [NORMAL] * 4 + [MOVABLE] * 4
+    moves = g.seen(Row.MIGRATION)
+    assert {m["reason"] for m in moves} == {MigrateReason.UNPIN}
+    g.do(Op.UNPIN, 91)
+    assert set(g.zones_of(area)) == {MOVABLE}
+    plain = guest("linux-5.13")
+    stays = plain.map(plain.spawn(), kind, 8)
+    plain.pin(90, stays, 0, 8)
+    assert plain.do(Op.UNPIN, 90)["migrated_pages"] == 0
+    assert set(plain.zones_of(stays)) == {NORMAL}
+
+
+def test_pages_return_only_as_far_as_there_is_room_and_nothing_is_reclaimed() -> None:
+    g = guest("return-on-unpin", "NNNNNNMMM")
+    cache = g.touched(g.spawn(), AreaKind.FILE, 36)
+    area = g.map(g.spawn(), ANON, 24)
+    g.pin(90, area, 0, 24)
+    steals = int(g.host.counters[Counter.PGSTEAL])
+    moved = g.do(Op.UNPIN, 90)["migrated_pages"]
+    assert 0 < moved < 24
+    assert g.zones_of(area) == [MOVABLE] * moved + [NORMAL] * (24 - moved)
+    assert g.host.counters[Counter.PGSTEAL] == steals
+    assert -1 not in g.pfns(cache)
+    assert g.host.zones()[2, 1] <= g.host.zones()[2, 3] + 1
+
+
+def test_a_process_that_ends_moves_nothing() -> None:
+    g = guest("return-on-unpin")
+    proc = g.spawn()
+    area = g.map(proc, ANON, 8)
+    g.pin(90, area, 0, 8)
+    g.do(Op.EXIT, proc)
+    assert g.host.counters[Counter.PGMIGRATE_SUCCESS] == 0
 
 
 # -- paced ----------------------------------------------------------------------------------------
