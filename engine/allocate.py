@@ -15,7 +15,7 @@ from engine.elements import (
     split_first,
 )
 from engine.emit import new_row
-from engine.enums import Cost, Counter, Incident, Row
+from engine.enums import Cell, Cost, Counter, Incident, Row
 from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
 from engine.memory import ANON, SHMEM, THP, block_of, count_used, free_pages_of
@@ -59,12 +59,14 @@ from engine.state import (
     RQ_MASK,
     RQ_MT,
     RQ_OOM,
+    RQ_POOL,
     RQ_PROC,
     RQ_START,
     RQ_WAKES,
     RS_LEN,
     T_LATENCY,
     T_RECLAIMED,
+    TABLE,
     Z_BELOW,
     Z_FILE,
     Z_FREE,
@@ -77,13 +79,14 @@ from engine.state import (
     ZONELIST,
 )
 from engine.tuning import refill_pages, self_tuned, took
-from engine.watermark import pcp_batch, reserve
+from engine.watermark import pcp_batch, pool_left, reserve
 
 MOVABLE_KIND, NORMAL_KIND = 2, 1
 UNMOVABLE, MOVABLE = 0, 1
 KINDS = 3
 ALL_NODES = (1 << 62) - 1
 CLUSTER = 32
+POOL = int(Cell.PIN_POOL_MILLIONTHS)
 NOWAIT = -1
 """RQ_OOM of a request that takes nothing below the low marks and reclaims nothing."""
 STALL, WAKE = int(Counter.ALLOCSTALL), int(Counter.KSWAPD_WAKE)
@@ -104,6 +107,7 @@ def request(h, start, mask, movable, cpu, proc, may_oom):
     h.g[RQ_CPU] = cpu
     h.g[RQ_PROC] = proc
     h.g[RQ_OOM] = may_oom
+    h.g[RQ_POOL] = 0
     h.g[D_LEFT] = 0
     list_zones(h)
 
@@ -123,6 +127,14 @@ def list_zones(h):
                 h.g[n] = node * KINDS + kind
                 n += 1
     h.g[n] = NIL
+
+
+@kernel
+def from_pool(h):
+    """The request is a long-term pin's: from the pool where there is one, and it kills nobody."""
+    if h.g[TABLE + POOL]:
+        h.g[RQ_POOL] = 1
+        h.g[RQ_OOM] = 0
 
 
 @kernel
@@ -150,7 +162,8 @@ def stopped(h):
 @kernel
 def spare(h, z, mark):
     """Pages of a zone above a mark and its reserve."""
-    return h.zone[z, Z_FREE] - h.zone[z, mark] - reserve(h, z, h.g[RQ_HIGHEST])
+    over = h.zone[z, Z_FREE] - h.zone[z, mark] - reserve(h, z, h.g[RQ_HIGHEST])
+    return over + pool_left(h, z) if h.g[RQ_POOL] else over
 
 
 @kernel
@@ -370,7 +383,8 @@ def alloc_huge_again(h, order, z, least):
 @kernel
 def least_free(h, order, z):
     """Free pages with which zone z passes the mark it passed last, for a request of this order."""
-    return h.zone[z, h.g[RQ_MARK]] + reserve(h, z, h.g[RQ_HIGHEST]) + (1 << order)
+    least = h.zone[z, h.g[RQ_MARK]] + reserve(h, z, h.g[RQ_HIGHEST]) + (1 << order)
+    return least - pool_left(h, z) if h.g[RQ_POOL] else least
 
 
 # -- reclaim --------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ from engine.state import (
     Z_PRESENT,
 )
 from engine.watermark import (
+    keep_reserves,
     set_watermarks,
     spread_marks,
 )
@@ -356,6 +357,14 @@ def examine(at, commands):
             pages = commands[i, 4] if op != PIN and op != HOLD else commands[i, 5]
             h.g[G_FEW] += pages < h.g[G_PBP]
     return top
+
+
+@entry
+def renew_reserves(at):
+    """Compute anew what zones keep from requests, under another decision table."""
+    h = host_at(at)
+    for z in range(h.g[G_NZONES]):
+        keep_reserves(h, z)
 
 
 @entry

@@ -267,6 +267,7 @@ class Cell(IntEnum):
     FAULT_FLAG_HZP = 43  # the same over the huge zero page
     FAULT_FLAG_COW = 44  # 1: the copy that a pin makes of a page shared with others avoids it
     HZP_WRITE_THP = 45  # 1: a write to the huge zero page allocates a THP
+    PIN_POOL_MILLIONTHS = 46  # share of the kernel zones kept for long-term pins (0: no pool)
 
 
 NR_CELLS = 64

@@ -7,8 +7,10 @@ from engine.allocate import (
     ALL_NODES,
     alloc_huge_again,
     find_zone,
+    from_pool,
     least_free,
     request,
+    stopped,
     take_piece,
 )
 from engine.bulk import account, append_folio, folios_at_hand, follow, take_folios
@@ -99,6 +101,8 @@ PATH_ANON, PATH_THP, PATH_FILE, PATH_HUGETLB, PATH_SHMEM, PATH_ZERO, PATH_HZP, P
     len(FaultPath)
 )
 KILLS = int(Counter.OOM_KILL)
+FOR_LONG, FOR_SHORT = 1, 2
+"""Values of G_PINNING: a pin with or without FOLL_LONGTERM is under way."""
 HINTS = int(Cell.HINT_HONOURED)
 FAULT_4K, FAULT_2M = int(Cost.FAULT_4K), int(Cost.FAULT_2M)
 PGFAULT = int(Counter.PGFAULT)
@@ -123,11 +127,13 @@ def ask(h, a, cpu, node, flagged):
     movable = h.slot[a, AR_KIND] != KERNEL and not flagged
     proc = h.slot[a, AR_PROC] if h.g[G_FOR] == NIL else h.g[G_FOR]
     request(h, home, ALL_NODES, movable, cpu, proc, True)
+    if flagged and h.g[G_PINNING] == FOR_LONG:
+        from_pool(h)
 
 
 @kernel
 def populate_base(h, a, index, stop, cpu, node, flagged, path):
-    """Fault base pages into [index, stop), which are all holes. False when the host stopped.
+    """Fault base pages into [index, stop), which are all holes. False without room.
 
     Below the low marks each new page of a file may be the next one that kswapd drops.
     """
@@ -256,7 +262,7 @@ def populate(h, a, first, count, cpu, node, pinning):
         if is_hole(h, ref):
             stop = fill(h, a, ref, index, min(end, stop), end, cpu, node, pinning)
             if stop < 0:
-                return OK
+                return OK if stopped(h) or h.g[G_ERROR] else ENOMEM
         index = stop
     return OK
 

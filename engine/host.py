@@ -11,6 +11,7 @@ from engine.dispatch import (
     RUNS_PER_PAGEBLOCK,
     examine,
     populate_blocks,
+    renew_reserves,
     run,
     set_landmarks,
 )
@@ -423,6 +424,7 @@ class Host:
     def use_table(self, table: Int64) -> None:
         """Go on under another decision table (of the same profile: marks are not computed anew)."""
         self._h.g[TABLE:COSTS] = table
+        renew_reserves(self._at)
 
     def save(self) -> dict[str, np.ndarray]:
         """Return all that tells this host from one of its shape: what ``load`` takes."""

@@ -23,7 +23,7 @@ from engine.elements import (
     set_count,
     whole_again,
 )
-from engine.enums import AreaKind, Cost, Counter, Errno
+from engine.enums import AreaKind, Cell, Cost, Counter, Errno
 from engine.freelist import free_pb
 from engine.gather import (
     begin_gather,
@@ -97,11 +97,14 @@ from engine.state import (
     RS_STATE,
     T_LATENCY,
     T_PAGES,
+    TABLE,
     UNIFORM,
     UNUSED,
     Z_FILE,
     Z_PCPOFF,
+    Z_PINNED,
 )
+from engine.watermark import keep_reserves
 
 ANON, THP, FILE, KERNEL, HUGETLB, SHMEM = range(6)
 OK, EINVAL, EBUSY, EFAULT = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.EFAULT)
@@ -111,6 +114,7 @@ FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
 UNPIN_4K, UNPIN_2M = int(Cost.UNPIN_4K), int(Cost.UNPIN_2M)
 HINTED, NORESERVE = 1, 2
 """Bits of MAP's flags."""
+POOL = int(Cell.PIN_POOL_MILLIONTHS)
 KINDS = len(AreaKind)
 
 
@@ -174,8 +178,12 @@ def change_count(h, ref, value):
     """Set pins and references of an element, and the block's pinned pages."""
     was, now = count_of(h, ref) & PIN_MASK, value & PIN_MASK
     if (was == 0) != (now == 0):
-        pages = length(h, ref)
-        h.blk[block_of(h, block_pb(h, ref)), BK_PINNED] += pages if now else -pages
+        pages = length(h, ref) if now else -length(h, ref)
+        b = block_of(h, block_pb(h, ref))
+        h.blk[b, BK_PINNED] += pages
+        h.zone[h.blk[b, BK_ZONE], Z_PINNED] += pages
+        if h.g[TABLE + POOL]:
+            keep_reserves(h, h.blk[b, BK_ZONE])
     set_count(h, ref, value)
 
 

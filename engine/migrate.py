@@ -7,6 +7,7 @@ from engine.allocate import (
     ALL_NODES,
     alloc_huge,
     find_zone,
+    from_pool,
     has_room,
     pick_zone,
     request,
@@ -198,7 +199,9 @@ def ask_target(h, pb, huge):
         movable = huge or h.blk[block_of(h, pb), BK_ZONE] % KINDS == MOVABLE_KIND
     start, mask = target_start(h, pb), target_mask(h, pb)
     request(h, start, mask, movable, h.g[M_CPU], h.g[M_PROC], target == PIN)
-    if target != PIN:
+    if target == PIN:
+        from_pool(h)
+    else:
         h.g[RQ_MT] = MOVABLE
 
 

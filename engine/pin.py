@@ -34,7 +34,7 @@ from engine.enums import (
     Pinner,
     Row,
 )
-from engine.fault import map_zero, populate, populate_through, unshare
+from engine.fault import FOR_LONG, FOR_SHORT, map_zero, populate, populate_through, unshare
 from engine.hugepool import unpinnable
 from engine.inflight import epoch_end, flights_over, has_io, stretch
 from engine.kernel import kernel
@@ -104,12 +104,14 @@ from engine.state import (
     T_PAGES,
     TABLE,
 )
+from engine.watermark import pool_short
 
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
 EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
 MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
 BY_CALL, BEFORE = int(PinMigrates.AFTER_FAULTS), int(PinMigrates.BEFORE_FAULTS)
 ISOLATION, RETRIES, WAIT_NS = int(Cell.PIN_ISOLATION), int(Cell.PIN_RETRIES), int(Cell.PIN_WAIT_NS)
+POOL = int(Cell.PIN_POOL_MILLIONTHS)
 WAIT, NOT_LOST = int(PinIsolation.WAIT), int(PinIsolation.ENOMEM)
 FAILURE, IN_PLACE = int(Cell.PIN_FAILURE), int(PinFailure.PIN_IN_PLACE)
 VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
@@ -148,7 +150,7 @@ def pin(h, q, a, first, count, pinner, cpu):
     h.g[T_LATENCY] += h.g[T_CALLS] * h.g[COSTS + PIN_CALL]
     if not (h.g[TABLE + MIGRATES] == BY_CALL or h.g[TABLE + DENIED]):
         unit = count
-    h.g[G_PINNING] = 1
+    h.g[G_PINNING] = FOR_SHORT if pinner == DIRECT_IO else FOR_LONG
     h.g[G_BUSY] = at
     errno = OK
     done = 0
@@ -218,6 +220,8 @@ def pin_call(h, a, first, count, cpu, pinner):
         return errno
     if h.slot[a, AR_KIND] == FILE and h.g[TABLE + FILE_PIN] == REFUSED:
         return EFAULT
+    if h.g[TABLE + POOL] and h.slot[a, AR_KIND] != HUGETLB and pool_short(h, count):
+        return ENOMEM
     wanted, before = before_refused(h, a, first, count), h.g[TABLE + MIGRATES] == BEFORE
     errno = OK
     if before and wanted:

@@ -20,6 +20,7 @@ from engine.state import (
     Z_MIN,
     Z_PCP_HIGH,
     Z_PCP_LOW,
+    Z_PINNED,
     Z_RESERVE_1,
     Z_RESERVE_2,
 )
@@ -30,6 +31,7 @@ DMA_PAGES = 3840
 CAPPED = int(Cell.MOVABLE_MARK_CAPPED)
 PCP_HIGH = int(Cell.PCP_HIGH_PAGES)
 PCP_RULE = int(Cell.PCP_RULE)
+POOL = int(Cell.PIN_POOL_MILLIONTHS)
 BATCH_TIMES_6 = int(PcpRule.BATCH_TIMES_6)
 ZONE_EIGHTH = int(PcpRule.ZONE_EIGHTH)
 
@@ -80,12 +82,37 @@ def spread_marks(h, pages_min):
 def keep_derived(h):
     """Compute what follows from managed pages and marks, per zone."""
     for z in range(h.g[G_NZONES]):
-        h.zone[z, Z_RESERVE_1] = reserve_of(h, z, 1)
-        h.zone[z, Z_RESERVE_2] = reserve_of(h, z, 2)
+        keep_reserves(h, z)
         batch = batch_of(h, z)
         h.zone[z, Z_BATCH] = batch
         h.zone[z, Z_PCP_LOW] = least_high(h, z, batch)
         h.zone[z, Z_PCP_HIGH] = most_high(h, z, h.zone[z, Z_PCP_LOW])
+
+
+@kernel
+def keep_reserves(h, z):
+    """Compute what a zone keeps from requests: lowmem reserves, and the pool of pins."""
+    pool = pool_left(h, z)
+    h.zone[z, Z_RESERVE_1] = reserve_of(h, z, 1) + pool
+    h.zone[z, Z_RESERVE_2] = reserve_of(h, z, 2) + pool
+
+
+@kernel
+def pool_left(h, z):
+    """Pages that a zone keeps for long-term pins: its share, less what is pinned in it."""
+    share = h.g[TABLE + POOL]
+    if not share or z % KINDS == MOVABLE_KIND:
+        return 0
+    return max(h.zone[z, Z_MANAGED] * share // 1_000_000 - h.zone[z, Z_PINNED], 0)
+
+
+@kernel
+def pool_short(h, count):
+    """Whether the pool of pins has fewer than ``count`` pages left."""
+    left = 0
+    for z in range(h.g[G_NZONES]):
+        left += pool_left(h, z)
+    return count > left
 
 
 @kernel
@@ -108,7 +135,7 @@ def set_watermarks(h):
 
 @kernel
 def reserve(h, z, highest):
-    """lowmem_reserve[highest] of a zone for requests up to NORMAL (1) or MOVABLE (2), pages."""
+    """Pages of a zone that requests up to NORMAL (1) or MOVABLE (2) may not take."""
     return h.zone[z, Z_RESERVE_1 + highest - 1]
 
 

@@ -3,6 +3,7 @@
 The three proposals are those of the mail "Pinning ZONE_MOVABLE pages" (LKML, 20 November 2020).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -15,6 +16,10 @@ HONOURS: Mapping[str, Cell] = MappingProxyType(
 )
 """Fault paths that may carry the long-term flag, by the name that policies use."""
 FLAG_CELLS = tuple(HONOURS.values())
+
+DEFAULT_POOL_PERCENT = 50
+"""Share of the kernel zones that ``reserved-pool`` keeps."""
+MAX_POOL_PERCENT = 90
 
 PATIENCE_NS = 1_000_000_000
 """Longest wait of ``linux-5.13-patient`` for one page (LKML 2604.1/04128, 2604.2/06505)."""
@@ -34,6 +39,10 @@ _LEAK = (
     " move, so what could not be isolated is pinned where it is"
 )
 _RFC = "RFC of 2026 (LKML 2604.1/04128, 2604.2/06505): waits up to 1 s per folio, then migrates"
+_POOL = (
+    "the practice of DPDK hosts, memory set aside at boot (DPDK Linux guide, hugepages),"
+    " here as a reserve of the kernel zones that only pins may take; nobody has it"
+)
 _RETURN = "the reverse of check_and_migrate_movable_pages at unpin_user_pages; nobody has it"
 _REVOKE = (
     "MMU notifiers in place of pins, as for on-demand paging of RDMA devices"
@@ -67,6 +76,7 @@ def _rule(
     settings[Cell.PIN_ISOLATION] = Setting(PinIsolation.WAIT, _LOOP)
     settings[Cell.PIN_RETRIES] = Setting(1, _NEW + ": one migrate_pages call")
     settings[Cell.PIN_WAIT_NS] = Setting(0, _NEW + ": waits for nothing")
+    settings[Cell.PIN_POOL_MILLIONTHS] = Setting(0, "mm/page_alloc.c, 5.13: no such pool")
     settings[Cell.UNPIN_RETURNS] = Setting(0, "mm/gup.c unpin_user_pages: pages stay, 5.10 to 6.18")
     settings[Cell.PIN_REVOCABLE] = Setting(0, "mm/gup.c FOLL_LONGTERM: nobody is asked to let go")
     return settings
@@ -76,6 +86,14 @@ _IN_PLACE = (PinFailure.PIN_IN_PLACE, _OLD)
 _ENOMEM = (PinFailure.ENOMEM, _NEW + ": any page left over makes -ENOMEM")
 _AFTER = PinMigrates.AFTER_FAULTS
 _BOTH = _rule((1, _P1), (_AFTER, _P2), _ENOMEM)
+
+
+def _pool_policy(name: str, percent: int) -> PinPolicy:
+    """Return linux-5.13 with a pool of pins."""
+    summary = f"linux-5.13, and {percent} % of the kernel zones are kept for long-term pins alone"
+    pool = Setting(percent * 10_000, _POOL)
+    return PinPolicy(name, summary, {**_BOTH, Cell.PIN_POOL_MILLIONTHS: pool})
+
 
 PIN_POLICIES: tuple[PinPolicy, ...] = (
     PinPolicy("kernel", "what the profile's plain kernel does", {}),
@@ -138,6 +156,7 @@ PIN_POLICIES: tuple[PinPolicy, ...] = (
         "linux-5.13, and pages of a block that is going offline are moved out of it, in every zone",
         {**_BOTH, Cell.ISOLATED_UNPINNABLE: Setting(1, _ISOLATE)},
     ),
+    _pool_policy("reserved-pool", DEFAULT_POOL_PERCENT),
     PinPolicy(
         "return-on-unpin",
         "linux-5.13, and pages go back to ZONE_MOVABLE when the last pin is gone",
@@ -161,6 +180,27 @@ PIN_POLICIES: tuple[PinPolicy, ...] = (
     ),
 )
 """All shipped pin policies; ``kernel`` overrides nothing."""
+
+
+def parse_pool(name: str) -> PinPolicy | None:
+    """Return the policy ``reserved-pool-N`` (N % of the kernel zones), None if it is another.
+
+    Raises
+    ------
+    PolicyError
+        If N is not a whole number of per cent in 1..90.
+    """
+    prefix, dash, text = name.rpartition("-")
+    if prefix != "reserved-pool" or not dash:
+        return None
+    percent = int(text) if re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) else 0
+    if not 1 <= percent <= MAX_POOL_PERCENT:
+        raise PolicyError(
+            f"pin policy '{name}': want a share of 1 to {MAX_POOL_PERCENT} per cent, such as"
+            " reserved-pool-25"
+        )
+    return _pool_policy(name, percent)
+
 
 _LOSES = "-loses-"
 

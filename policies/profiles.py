@@ -22,6 +22,7 @@ _RETRY_510 = "mm/migrate.c migrate_pages, 5.10.35: ten passes, forced from the f
 _RETRY_61 = "mm/migrate.c migrate_pages, 6.1: ten passes, forced from the fourth"
 _NO_BOUND = "mm/memory_hotplug.c offline_pages: no retry counter, no timeout, only signals"
 _NO_MADVISE = "no such madvise advice in include/uapi/asm-generic/mman-common.h"
+_NO_POOL = "mm/page_alloc.c: no memory is kept for long-term pins"
 _NO_RETURN = "mm/gup.c unpin_user_pages: pages stay where they are"
 _NO_REVOKE = "mm/memory_hotplug.c: no notifier reaches who pinned with FOLL_LONGTERM"
 _MARKS = (
@@ -92,6 +93,7 @@ LINUX_5_10 = Profile(
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 5.10.35: waits for nothing"),
         Cell.UNPIN_RETURNS: Setting(0, _NO_RETURN + ", 5.10.35"),
+        Cell.PIN_POOL_MILLIONTHS: Setting(0, _NO_POOL + ", 5.10.35"),
         Cell.PIN_REVOCABLE: Setting(0, _NO_REVOKE + ", 5.10.35"),
         Cell.OFFLINE_PAUSE_NS: Setting(0, _NO_BOUND + ", 5.10.35"),
         Cell.OFFLINE_PAUSE_MAX_NS: Setting(0, _NO_BOUND + ", 5.10.35"),
@@ -214,6 +216,7 @@ LINUX_6_1 = Profile(
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.1.166: waits for nothing"),
         Cell.UNPIN_RETURNS: Setting(0, _NO_RETURN + ", 6.1.166"),
+        Cell.PIN_POOL_MILLIONTHS: Setting(0, _NO_POOL + ", 6.1.166"),
         Cell.PIN_REVOCABLE: Setting(0, _NO_REVOKE + ", 6.1.166"),
         Cell.OFFLINE_PAUSE_NS: Setting(0, _NO_BOUND + ", 6.1.166"),
         Cell.OFFLINE_PAUSE_MAX_NS: Setting(0, _NO_BOUND + ", 6.1.166"),
@@ -346,6 +349,7 @@ LINUX_6_12 = Profile(
         ),
         Cell.PIN_WAIT_NS: Setting(0, "mm/gup.c, 6.12: waits for nothing"),
         Cell.UNPIN_RETURNS: Setting(0, _NO_RETURN + ", 6.12"),
+        Cell.PIN_POOL_MILLIONTHS: Setting(0, _NO_POOL + ", 6.12"),
         Cell.PIN_REVOCABLE: Setting(0, _NO_REVOKE + ", 6.12"),
         Cell.OFFLINE_PAUSE_NS: Setting(0, _NO_BOUND + ", 6.12"),
         Cell.OFFLINE_PAUSE_MAX_NS: Setting(0, _NO_BOUND + ", 6.12"),

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from policies.models import Named, OfflinePolicy, PinPolicy, Policy, PolicyError, Profile, Sizing
 from policies.offlines import OFFLINE_POLICIES, parse_timeout
-from policies.pins import PIN_POLICIES, parse_loses
+from policies.pins import PIN_POLICIES, parse_loses, parse_pool
 from policies.profiles import PROFILES
 from policies.sizing import SIZINGS, parse_movable
 
@@ -47,7 +47,7 @@ def _find(kind: str, name: str, items: Iterable[T]) -> T:
 def is_shipped(name: str) -> bool:
     """Whether a policy of that name is shipped (``timeout-30s`` included)."""
     names = {item.name for item in (*PIN_POLICIES, *OFFLINE_POLICIES)}
-    return name in names or name.startswith("timeout-")
+    return name in names or name.startswith(("timeout-", "reserved-pool-"))
 
 
 @cache
@@ -107,7 +107,7 @@ def pin_policy(name: str, own: Iterable[Policy] = ()) -> PinPolicy:
     """
     own = tuple(own)
     lossy = parse_loses(name, partial(pin_policy, own=own))
-    return lossy or _policy("pin policy", PinPolicy, name, PIN_POLICIES, own)
+    return lossy or parse_pool(name) or _policy("pin policy", PinPolicy, name, PIN_POLICIES, own)
 
 
 def offline_policy(name: str, own: Iterable[Policy] = ()) -> OfflinePolicy:

@@ -35,6 +35,8 @@ class Request:
     cpu: int
     proc: int
     may_oom: bool
+    pool: bool = False
+    """It is for a long-term pin and takes from the pool kept for them."""
     nowait: bool = False
     """Takes nothing below the low marks and reclaims nothing."""
 
@@ -61,10 +63,11 @@ class Allocator(PerCpu):
         n = self.shape.nr_nodes
         return [(node + i) % n for i in range(n)]
 
-    def _watermark_ok(self, zone: Zone, order: int, mark: int, highest: ZoneKind) -> bool:
-        """__zone_watermark_ok."""
+    def _watermark_ok(self, zone: Zone, order: int, mark: int, request: Request) -> bool:
+        """__zone_watermark_ok; a request for a pin may take what its pool keeps."""
         spare = zone.free_pages - ((1 << order) - 1)
-        if spare <= mark + self._reserve(zone, highest):
+        spare += self._pool_left(zone) if request.pool else 0
+        if spare <= mark + self._reserve(zone, request.highest):
             return False
         if order == 0:
             return True
@@ -75,9 +78,9 @@ class Allocator(PerCpu):
         """get_page_from_freelist: first zone above its mark; -1 if none."""
         for zone in request.zones:
             if low and self._self_tuned() and not zone.below_high:
-                zone.below_high = not self._watermark_ok(zone, order, zone.high, request.highest)
+                zone.below_high = not self._watermark_ok(zone, order, zone.high, request)
             mark = zone.low if low else zone.min
-            if not self._watermark_ok(zone, order, mark, request.highest):
+            if not self._watermark_ok(zone, order, mark, request):
                 continue
             if order:
                 pfn = self._pcp_take_huge(zone, request.cpu, request.mt)
@@ -89,7 +92,7 @@ class Allocator(PerCpu):
 
     def _has_room(self, request: Request, order: int) -> bool:
         """Whether an allocation down to the min marks would succeed without reclaim."""
-        return any(self._watermark_ok(z, order, z.min, request.highest) for z in request.zones)
+        return any(self._watermark_ok(z, order, z.min, request) for z in request.zones)
 
     def _alloc(self, request: Request, order: int) -> int:
         """__alloc_pages: pfn, or -1. Order 0 reclaims and, where allowed, OOM-kills.
@@ -166,7 +169,7 @@ class Allocator(PerCpu):
             zones = [z for z in request.zones if z.node == node]
 
             def balanced(_: int, zones: list[Zone] = zones) -> bool:
-                return any(self._watermark_ok(z, 0, z.high, request.highest) for z in zones)
+                return any(self._watermark_ok(z, 0, z.high, request) for z in zones)
 
             if balanced(0):
                 continue
@@ -204,8 +207,8 @@ class Allocator(PerCpu):
         """
         gap = 2 << order
         return any(
-            self._watermark_ok(z, order, z.min, request.highest)
-            or self._watermark_ok(z, 0, z.low + gap, request.highest)
+            self._watermark_ok(z, order, z.min, request)
+            or self._watermark_ok(z, 0, z.low + gap, request)
             for z in request.zones
         )
 

@@ -37,7 +37,7 @@ class Compaction(InFlight):
                 self.counters[Counter.COMPACT_STALL] += 1
                 self._drain_all()
             tried = True
-            if self._watermark_ok(zone, order, zone.min, request.highest):
+            if self._watermark_ok(zone, order, zone.min, request):
                 break
             if self._too_many_isolated(zone.node, listed.get(zone.node, 0)):
                 raise StuckError
@@ -51,7 +51,7 @@ class Compaction(InFlight):
 
     def _worth_compacting(self, zone: Zone, order: int, request: Request) -> bool:
         """compaction_suitable: room above the low mark for both copies of what is moved."""
-        return self._watermark_ok(zone, 0, zone.low + (2 << order), request.highest)
+        return self._watermark_ok(zone, 0, zone.low + (2 << order), request)
 
     def _deferred(self, zone: Zone) -> bool:
         """compaction_deferred: whether the zone failed lately."""

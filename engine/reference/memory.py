@@ -6,6 +6,7 @@ Sources: mm/memory.c (``do_anonymous_page``), mm/huge_memory.c
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, repeat
 
 from engine.enums import AreaKind, Cell, Cost, Counter, Errno, FaultPath
@@ -127,17 +128,27 @@ class Memory(HugePool):
 
     # -- faults -------------------------------------------------------------------------------
 
-    def _fault_request(self, area: Area, cpu: int, node: int, *, flagged: bool) -> Request:
+    def _fault_request(
+        self, area: Area, cpu: int, node: int, *, flagged: bool, pinning: bool
+    ) -> Request:
         """Zonelist and migratetype of a fault; ``flagged`` keeps it out of ZONE_MOVABLE."""
         movable = area.kind != AreaKind.KERNEL and not flagged
         home = self.shape.cpu_node[cpu] if node < 0 else node
         proc = area.proc if self.on_behalf < 0 else self.on_behalf
-        return self._request(self._nodes_from(home), movable, cpu, proc, may_oom=True)
+        request = self._request(self._nodes_from(home), movable, cpu, proc, may_oom=True)
+        return self._from_pool(request) if pinning and flagged else request
+
+    def _from_pool(self, request: Request) -> Request:
+        """A request of a long-term pin: from the pool where there is one, and it kills nobody."""
+        if not self.table[Cell.PIN_POOL_MILLIONTHS]:
+            return request
+        return replace(request, pool=True, may_oom=False)
 
     def _fault_base(self, area: int, index: int, request: Request, path: FaultPath) -> int:
-        """Fault one base page in. Returns its pfn."""
+        """Fault one base page in. Returns its pfn, -1 where the pool of pins has no room."""
         pfn = self._alloc(request, 0)
-        assert pfn >= 0
+        if pfn < 0:
+            return -1
         folio = self._place(area, index, pfn, 0)
         self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_4K], path)
         self.counters[Counter.PGFAULT] += 1
@@ -185,7 +196,7 @@ class Memory(HugePool):
 
         def ask(path: FaultPath) -> Request:
             flagged = hinted or (pinning and bool(self.table[FLAG_CELL[path]]))
-            return self._fault_request(area, cpu, node, flagged=flagged)
+            return self._fault_request(area, cpu, node, flagged=flagged, pinning=pinning)
 
         index, end = first, first + count
         while index < end:
@@ -201,26 +212,28 @@ class Memory(HugePool):
                     continue
                 stop = min(chunk + self.pb_pages, end)
             while index < stop:
-                if area.pages[index] < 0:
-                    self._fault_page(slot, index, cpu, ask)
+                if area.pages[index] < 0 and not self._fault_page(slot, index, cpu, ask):
+                    return Errno.ENOMEM
                 index += 1
         return Errno.OK
 
     def _fault_page(
         self, slot: int, index: int, cpu: int, ask: Callable[[FaultPath], Request]
-    ) -> None:
-        """Write-fault one base page, over whatever is mapped there."""
+    ) -> bool:
+        """Write-fault one base page, over whatever is mapped there. False without room."""
         area = self.area_of[slot]
         entry = area.pages[index]
         if entry == VIEW and self._take_back(slot, index):
-            return
+            return True
         path = PATH_OF[area.kind] if area.kind in CACHES else FaultPath.ANON
         path = PATH_OVER.get(entry, path)
-        self._fault_base(slot, index, ask(path), path)
+        if self._fault_base(slot, index, ask(path), path) < 0:
+            return False
         if entry == HUGE_ZERO:
             self._split_huge_zero(area, index)
         elif entry == VIEW:
             self._sweep(area.below, index, 1, cpu)
+        return True
 
     def _split_huge_zero(self, area: Area, index: int) -> None:
         """The huge zero page around an index becomes zero pages (``__split_huge_pmd``)."""

@@ -92,7 +92,7 @@ class Migration(Compaction):
             may_oom=call.target == Target.PIN,
         )
         if call.target == Target.PIN:
-            return request
+            return self._from_pool(request)
         zones, nowait = request.zones, call.target == Target.RETURN
         if nowait:
             zones = tuple(z for z in zones if z.kind == ZoneKind.MOVABLE)

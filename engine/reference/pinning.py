@@ -114,6 +114,8 @@ class Pinning(Migration):
         file = self.area_of[slot].kind == AreaKind.FILE
         if file and self.table[Cell.FILE_PIN] == FilePin.REFUSED:
             return Errno.EFAULT
+        if self._pool_short(slot, count):
+            return Errno.ENOMEM
         before = self.table[Cell.PIN_MIGRATES] == PinMigrates.BEFORE_FAULTS
         wanted, errno = self._before_refused(slot, first, count), Errno.OK
         if before and wanted:
@@ -173,6 +175,15 @@ class Pinning(Migration):
         if refused and not (got and pinner == Pinner.IO_URING):
             return Errno.ENOMEM
         return Errno.EFAULT
+
+    def _pool_short(self, slot: int, count: int) -> bool:
+        """Whether the pool of pins has fewer pages left than a call asks for.
+
+        Hugetlb pages have a pool of their own.
+        """
+        if not self.table[Cell.PIN_POOL_MILLIONTHS] or self.area_of[slot].kind == AreaKind.HUGETLB:
+            return False
+        return count > sum(self._pool_left(zone) for zone in self.zone)
 
     def _check_and_migrate(
         self, slot: int, first: int, count: int, cpu: int, rows: PinRows

@@ -82,7 +82,7 @@ class Sharing(Memory):
                 continue
             area = self.area_of[child]
             flagged = area.hinted and bool(self.table[Cell.HINT_HONOURED])
-            request = self._fault_request(area, cpu, -1, flagged=flagged)
+            request = self._fault_request(area, cpu, -1, flagged=flagged, pinning=False)
             self._fault_base(child, index, request, FaultPath.COW)
             if slot not in self.area_of:  # the parent was killed
                 self._unmap(child)

@@ -94,6 +94,19 @@ class Buddy(State):
             self._spread_marks(recommended)
 
     def _reserve(self, zone: Zone, highest: int) -> int:
+        """Pages of a zone that a request may not take: lowmem_reserve, and the pool of pins."""
+        return self._lowmem_reserve(zone, highest) + self._pool_left(zone)
+
+    def _pool_left(self, zone: Zone) -> int:
+        """Pages that a zone keeps for long-term pins: its share, less what is pinned in it."""
+        share = self.table[Cell.PIN_POOL_MILLIONTHS]
+        if not share or zone.kind == ZoneKind.MOVABLE:
+            return 0
+        folios = {f.pfn: f for f in self.owner.values() if f.pins}
+        pinned = sum(f.pages for f in folios.values() if self._zone_at(f.pfn) is zone)
+        return max(zone.managed * share // 1_000_000 - pinned, 0)
+
+    def _lowmem_reserve(self, zone: Zone, highest: int) -> int:
         """lowmem_reserve[highest] of a zone, pages (setup_per_zone_lowmem_reserve).
 
         The first node's DMA32 also holds ZONE_DMA, whose pages have a reserve of their own.

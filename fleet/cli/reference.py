@@ -54,7 +54,7 @@ def policies_markdown() -> str:
         "`timeout-DURATION` (`ms`, `s`, `min`, `h`, up to a day) and `movable-N` (0 to 90 per cent)"
         " are understood for every value. `PIN-loses-PATH[-PATH]` is PIN with the long-term flag"
         f" lost on fault paths ({', '.join(f'`{path}`' for path in HONOURS)}), for example"
-        " `fault-aware-loses-thp`.",
+        " `fault-aware-loses-thp`; `reserved-pool-N` keeps N per cent of the kernel zones.",
         "## Cells",
         _table("cell", "meaning", [(cell.name, CELL_DOCS[cell].meaning) for cell in Cell]),
     ]

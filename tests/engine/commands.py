@@ -35,7 +35,7 @@ ARMS = [
     "linux-5.13-bounded+unbounded", "linux-5.13-leaky+unbounded", "linux-5.13-patient+unbounded",
     "linux-5.13-soft+pin-aware", "isolate-aware+unbounded", "linux-5.13-loses-thp-file+unbounded",
     "revocable+unbounded", "pin-in-place+paced", "revocable+bounded-4.13",
-    "return-on-unpin+unbounded",
+    "return-on-unpin+unbounded", "reserved-pool+unbounded", "reserved-pool-20+unbounded",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
@@ -49,6 +49,7 @@ CELLS: list[dict[str, int]] = [
     {"PIN_ISOLATION": 1, "PIN_RETRIES": 3, "PIN_WAIT_NS": 500_000, "VFIO_CALL_PAGES": 9},
     {"PIN_ISOLATION": 2, "PIN_MIGRATES": 2, "PIN_FAILURE": 0},
     {"UNPIN_RETURNS": 1, "PIN_REVOCABLE": 1},
+    {"PIN_POOL_MILLIONTHS": 300_000, "VFIO_CALL_PAGES": 5},
     {
         "OFFLINE_RULE": 4,
         "OFFLINE_MAX_ERRORS": 1,
