@@ -26,11 +26,13 @@ from engine.state import (
     OB_AREA,
     PB_AUX,
     PB_OWN,
+    PIN_AWAY,
     PIN_BITS,
     PIN_MASK,
     PN_AREA,
     PN_COUNT,
     PN_FIRST,
+    PN_LONG,
     PN_SEQ,
     PS_STATE,
     R_ALLOC,
@@ -74,7 +76,7 @@ def pin_over(h, a, index, pages):
     """Lowest pin number that holds one of the pages of an area or object, or -1."""
     left = a if a >= 0 else h.slot[a, OB_AREA]
     for q in range(len(h.slot)):
-        if h.slot[q, PN_AREA] != left:
+        if h.slot[q, PN_AREA] != left or h.slot[q, PN_LONG] == PIN_AWAY:
             continue
         first = max(index, h.slot[q, PN_FIRST])
         end = min(index + pages, h.slot[q, PN_FIRST] + h.slot[q, PN_COUNT])

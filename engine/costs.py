@@ -61,6 +61,9 @@ DEFAULT_FIGURES: dict[Cost, Figure] = {
         "hundreds of us for a device page fault, the same round of notification, invalidation and"
         " new mapping (Lesokhin et al., ASPLOS 2017), background estimate",
     ),
+    Cost.PIN_SUSPEND: Figure(
+        50_000_000, "stop and start of a network port's queues and link, background estimate"
+    ),
 }
 
 

@@ -3,7 +3,18 @@
 from engine.enums import NR_PATHS, MigrateReason, Row
 from engine.kernel import kernel
 from engine.rows import NR_COLUMNS
-from engine.state import G_CAUSE, G_MAXO, G_NOW, G_NROWS, G_NZONES, G_PBO, T_CALLS, T_PAGES
+from engine.state import (
+    G_CAUSE,
+    G_MAXO,
+    G_NOW,
+    G_NROWS,
+    G_NZONES,
+    G_PBO,
+    O_AWAY,
+    O_ON,
+    T_CALLS,
+    T_PAGES,
+)
 
 MIGRATION = int(Row.MIGRATION)
 HOTPLUG = int(MigrateReason.MEMORY_HOTPLUG)
@@ -64,4 +75,5 @@ def emit_moves(h, which, reason, slot):
 def rows_needed(h):
     """Rows one command or offline step may emit at the most."""
     nz = h.g[G_NZONES]
-    return len(h.blk) * NR_PATHS + nz * nz * 2 + nz + 64 + len(h.slot) + h.g[G_MAXO]
+    pins = 1 + (h.g[O_AWAY] if h.g[O_ON] else 0)
+    return pins * (len(h.blk) * NR_PATHS + nz * nz * 2 + nz + 64 + len(h.slot) + h.g[G_MAXO])

@@ -259,6 +259,7 @@ class Cell(IntEnum):
     PIN_REVOCABLE = 36  # 1: an offline moves pages that only long-term pins hold
     OFFLINE_PAUSE_NS = 37  # first pause of a paced offline; each further one is twice as long
     OFFLINE_PAUSE_MAX_NS = 38  # longest pause
+    OFFLINE_UNMAPS = 39  # 1: applications with pins in the block unmap before and map again after
     FAULT_FLAG_SHMEM = 40  # 1: a pin's fault of a shmem page avoids ZONE_MOVABLE
     FILE_PIN = 41  # FilePin
     HUGETLB_COUNTS_PAGES = 30  # 1: pgmigrate_success counts base pages of a hugetlb folio
@@ -308,6 +309,7 @@ class Counter(IntEnum):
     HTLB_BUDDY_ALLOC_SUCCESS = 22
     HTLB_BUDDY_ALLOC_FAIL = 23
     PIN_REVOKED = 24  # folios whose long-term pins an offline had given up for a moment
+    PIN_SUSPENDED = 25  # long-term pins released for the time of an offline
 
 
 NR_COUNTERS = 32
@@ -337,6 +339,7 @@ class Cost(IntEnum):
     WRITEBACK_4K = 20
     ONLINE_PAGEBLOCK = 21  # giving a pageblock's pages to a zone, the zone's set-up included
     PIN_REVOKE = 28  # asking the pinner to let go of one folio, and telling it the new place
+    PIN_SUSPEND = 29  # stopping the flows of one mapping and starting them again
 
 
 NR_COSTS = 32

@@ -28,8 +28,12 @@ from engine.kernel import kernel
 from engine.memory import HUGETLB
 from engine.migrate import OFFLINE, begin_call, end_call, try_element
 from engine.percpu import disable_lists
+from engine.pin import pin
+from engine.sharing import drop_pins, forget_pin
 from engine.state import (
     AR_KIND,
+    AR_SEQ,
+    AR_UNMAPS,
     BK_ISO,
     BK_KERNEL,
     BK_NODE,
@@ -45,11 +49,13 @@ from engine.state import (
     G_BLOCK_PAGES,
     G_BLOCK_PBS,
     G_CAUSE,
+    G_KILLED,
     G_MUT,
     G_NBLOCKS,
     G_NNODES,
     G_NOW,
     G_NZONES,
+    G_PANIC,
     G_PBO,
     G_PBP,
     G_STAMP,
@@ -67,6 +73,7 @@ from engine.state import (
     M_SPLIT,
     NIL,
     O_ATTEMPT,
+    O_AWAY,
     O_BLOCK,
     O_BOUND,
     O_CALL,
@@ -94,11 +101,21 @@ from engine.state import (
     O_TRIES,
     O_UNAVAILABLE,
     O_ZONE,
+    OB_AREA,
     PB_AUX,
     PB_NEXT,
     PB_OWN,
     PB_PREV,
+    PIN_AWAY,
     PIN_MASK,
+    PN_AREA,
+    PN_AWAY,
+    PN_COUNT,
+    PN_FIRST,
+    PN_LONG,
+    PN_MAPPED,
+    PN_PINNER,
+    PN_SLOT,
     PS_FLAG,
     PS_MT,
     PS_STATE,
@@ -144,6 +161,8 @@ BOUNDED, TIMED, PIN_AWARE, PACED = (
 )
 PAUSE_NS, PAUSE_MAX_NS = int(Cell.OFFLINE_PAUSE_NS), int(Cell.OFFLINE_PAUSE_MAX_NS)
 FIXED, PASS_FIXED = int(Cost.OFFLINE_FIXED), int(Cost.PASS_FIXED)
+UNMAPS, SUSPEND = int(Cell.OFFLINE_UNMAPS), int(Cost.PIN_SUSPEND)
+SUSPENDED = int(Counter.PIN_SUSPENDED)
 ONLINE_PB = int(Cost.ONLINE_PAGEBLOCK)
 PASS_SCAN = int(Cost.PASS_SCAN_PAGEBLOCK)
 PASSES, STEALS = int(Counter.OFFLINE_PASSES), int(Counter.PGSTEAL)
@@ -277,12 +296,98 @@ def step_begin(h):
         end(h, EBUSY, UNMOVABLE)
         return
     h.g[O_ZONE] = z
+    if h.g[TABLE + UNMAPS] and h.blk[b, BK_PINNED]:
+        suspend_pins(h, b)
     disable_lists(h, z)
     relist(h, b, True)
     h.blk[b, BK_ISO] = 1
     h.g[O_PHASE] = SCAN
     h.g[O_CURSOR] = b * h.g[G_BLOCK_PBS]
     h.g[O_STEP] += h.g[COSTS + FIXED]
+
+
+@kernel
+def suspend_pins(h, b):
+    """Applications with a pinned page in the block stop their flows and unmap the area."""
+    first = b * h.g[G_BLOCK_PBS]
+    for pb in range(first, first + h.g[G_BLOCK_PBS]):
+        state = h.pbs[pb, PS_STATE]
+        if state == UNIFORM or state == FOLIO:
+            mark_area(h, h.pb[pb, PB_OWN], h.pb[pb, PB_AUX])
+        elif state == SPLIT:
+            r = h.pb[pb, PB_AUX]
+            while r != NIL:
+                if h.runb[r, RS_STATE] == R_ALLOC:
+                    mark_area(h, h.run[r, RN_OWN], h.run[r, RN_CNT])
+                r = h.run[r, RN_BNEXT]
+    before = h.g[T_LATENCY]
+    for q in range(len(h.slot)):
+        a, longterm = h.slot[q, PN_AREA], h.slot[q, PN_LONG]
+        if a >= 0 and h.slot[a, AR_UNMAPS] and longterm and longterm != PIN_AWAY:
+            suspend(h, q)
+    for row in range(len(h.slot)):
+        h.slot[row, AR_UNMAPS] = 0
+    h.g[O_STEP] += h.g[T_LATENCY] - before
+
+
+@kernel
+def mark_area(h, a, count):
+    """Mark the area of a pinned page; of one that was freed under its pin the area it left."""
+    if a == NIL or not count & PIN_MASK:
+        return
+    left = a if a >= 0 else h.slot[a, OB_AREA]
+    if left >= 0:
+        h.slot[left, AR_UNMAPS] = 1
+
+
+@kernel
+def suspend(h, q):
+    """Release a long-term pin until the offline has returned."""
+    drop_pins(h, q, False)
+    drop_pins(h, q, True)
+    h.slot[q, PN_LONG] = PIN_AWAY
+    h.slot[q, PN_AWAY] = h.g[G_NOW]
+    h.g[COUNTERS + SUSPENDED] += 1
+    h.g[O_AWAY] += 1
+    h.g[O_STEP] += h.g[COSTS + SUSPEND]
+
+
+@kernel
+def still_mapped(h, q):
+    """Whether the area that a pin was taken through is there yet."""
+    a = h.slot[q, PN_SLOT]
+    return h.slot[a, AR_KIND] >= 0 and h.slot[a, AR_SEQ] == h.slot[q, PN_MAPPED]
+
+
+@kernel
+def suspended_ns(h):
+    """How long mappings have been away, summed over them."""
+    total = 0
+    if h.g[O_AWAY]:
+        for q in range(len(h.slot)):
+            if h.slot[q, PN_AREA] >= 0 and h.slot[q, PN_LONG] == PIN_AWAY and still_mapped(h, q):
+                total += h.g[G_NOW] - h.slot[q, PN_AWAY]
+    return total
+
+
+@kernel
+def resume_pins(h):
+    """The offline has returned: each area is mapped again, as by a PIN of its process."""
+    h.g[O_AWAY] = 0
+    cause = h.g[G_CAUSE]
+    h.g[G_CAUSE] = h.g[O_CAUSE]
+    for q in range(len(h.slot)):
+        if h.slot[q, PN_AREA] < 0 or h.slot[q, PN_LONG] != PIN_AWAY:
+            continue
+        a, mapped = h.slot[q, PN_SLOT], still_mapped(h, q)
+        first, count, pinner = h.slot[q, PN_FIRST], h.slot[q, PN_COUNT], h.slot[q, PN_PINNER]
+        forget_pin(h, q)
+        if mapped:
+            pin(h, q, a, first, count, pinner, -1)
+        h.g[G_KILLED] = 0
+        if h.g[G_PANIC]:
+            break
+    h.g[G_CAUSE] = cause
 
 
 @kernel
@@ -656,6 +761,8 @@ def end(h, errno, reason):
             add_block(h, done, h.g[O_ZONE])
             set_watermarks(h)
     h.g[O_ON] = 0
+    if h.g[O_AWAY]:
+        resume_pins(h)
 
 
 @kernel
@@ -677,7 +784,7 @@ def report(h, errno, reason):
     h.rows[n, 12] = h.g[O_FAILED]
     h.rows[n, 13] = failed
     h.rows[n, 14] = h.g[O_ENDLESS]
-    h.rows[n, 15] = h.g[O_UNAVAILABLE]
+    h.rows[n, 15] = h.g[O_UNAVAILABLE] + suspended_ns(h)
     emit_moves(h, 1, HOTPLUG, h.g[O_ATTEMPT])
     if failed >= 0 and reason != BAD_STATE:
         emit_blockers(h, failed, reason)

@@ -87,6 +87,7 @@ from engine.state import (
     NIL,
     O_CALL,
     O_STEP,
+    PIN_AWAY,
     PIN_BITS,
     PN_AREA,
     PN_CALL_AREA,
@@ -95,6 +96,7 @@ from engine.state import (
     PN_COUNT,
     PN_FIRST,
     PN_LONG,
+    PN_PINNER,
     PN_PROC,
     PN_SEQ,
     RS_FLAG,
@@ -139,6 +141,7 @@ def pin(h, q, a, first, count, pinner, cpu):
         return EFAULT
     at = behind(h, a, first, count)
     note_taken(h, q, at, first, 0, 0 if pinner == DIRECT_IO else 1, a)
+    h.slot[q, PN_PINNER] = pinner
     h.g[G_FOR] = h.slot[a, AR_PROC]
     cpu = cpu_of(h, a, cpu)
     unit = count
@@ -539,7 +542,7 @@ def unpin_and_return(h, q):
     """UNPIN; where the policy says so pages outside ZONE_MOVABLE return to it."""
     if not h.g[TABLE + RETURNS] or not 0 <= q < len(h.slot) or h.slot[q, PN_AREA] < 0:
         return unpin(h, q)
-    if not h.slot[q, PN_LONG]:
+    if not h.slot[q, PN_LONG] or h.slot[q, PN_LONG] == PIN_AWAY:
         return unpin(h, q)
     drop_pins(h, q, False)
     return_pages(h, q)

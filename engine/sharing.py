@@ -67,9 +67,9 @@ from engine.state import (
     DESC,
     FIRST_OBJECT,
     G_AREASEQ,
-    G_CAUSE,
     G_ERROR,
     G_LPOS,
+    G_NCMD,
     G_NDIRTY,
     G_NOBJ,
     G_OBJROWS,
@@ -81,12 +81,15 @@ from engine.state import (
     OB_AREA,
     OB_SEQ,
     PB_OWN,
+    PIN_AWAY,
     PN_AREA,
     PN_COUNT,
     PN_FIRST,
     PN_LONG,
+    PN_MAPPED,
     PN_PROC,
     PN_SEQ,
+    PN_SLOT,
     PN_THROUGH,
     PR_CPU,
     RN_OWN,
@@ -377,7 +380,7 @@ def split_held(h, a, pb, pos):
     split_folio(h, pb)
     end = pos + h.g[G_PBP]
     for q in range(len(h.slot)):
-        if h.slot[q, PN_AREA] != a:
+        if h.slot[q, PN_AREA] != a or h.slot[q, PN_LONG] == PIN_AWAY:
             continue
         index = max(pos, h.slot[q, PN_FIRST])
         last = min(end, h.slot[q, PN_FIRST] + h.slot[q, PN_COUNT])
@@ -403,7 +406,7 @@ def orphanage(h, a):
         return found
     o = new_object(h, a)
     h.slot[o, OB_AREA] = a
-    h.slot[o, OB_SEQ] = h.g[G_CAUSE]
+    h.slot[o, OB_SEQ] = h.g[G_NCMD] - 1
     return o
 
 
@@ -561,8 +564,9 @@ def unpin(h, q):
     """Release what PIN or HOLD took."""
     if not 0 <= q < len(h.slot) or h.slot[q, PN_AREA] < 0:
         return EINVAL
-    drop_pins(h, q, False)
-    drop_pins(h, q, True)
+    if h.slot[q, PN_LONG] != PIN_AWAY:
+        drop_pins(h, q, False)
+        drop_pins(h, q, True)
     forget_pin(h, q)
     return OK
 
@@ -610,7 +614,9 @@ def note_taken(h, q, a, first, count, longterm, through):
     h.slot[q, PN_COUNT] = count
     h.slot[q, PN_LONG] = longterm
     h.slot[q, PN_PROC] = h.slot[through, AR_PROC]
-    h.slot[q, PN_SEQ] = h.g[G_CAUSE]
+    h.slot[q, PN_SEQ] = h.g[G_NCMD] - 1
+    h.slot[q, PN_SLOT] = through
+    h.slot[q, PN_MAPPED] = h.slot[through, AR_SEQ]
     h.slot[q, PN_THROUGH] = 1 if through != a else 0
     h.g[G_THROUGH] += h.slot[q, PN_THROUGH]
 

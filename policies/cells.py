@@ -150,6 +150,9 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         "ns of the first pause of a paced offline; each further one is twice as long", 0, _DAY_NS
     ),
     Cell.OFFLINE_PAUSE_MAX_NS: CellDoc("ns of the longest pause of a paced offline", 0, _DAY_NS),
+    Cell.OFFLINE_UNMAPS: _flag(
+        "applications with pins in the block unmap their areas before and map them again after"
+    ),
     Cell.FAULT_FLAG_SHMEM: _flag(
         "a shmem page (tmpfs, memfd) faulted in by a long-term pin avoids MOVABLE"
     ),

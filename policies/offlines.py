@@ -22,9 +22,14 @@ _OLD = "mm/memory_hotplug.c __offline_pages, 4.13 (commit f1dd2cd13c4b)"
 _DOC = "Documentation/admin-guide/mm/memory-hotplug.rst, 5.15: 'timeout' around the write"
 _OTHERS = "mm/memory_hotplug.c do_migrate_range, 5.10 and 6.18: all memory nodes but the source"
 _OWN_TOO = _OTHERS + "; its own node as a last resort is not upstream"
+_KEEPS = "mm/memory_hotplug.c: nobody is asked to unmap"
 _PACED = (
     "drivers/virtio/virtio_mem.c, 6.18: 5 tries in ZONE_MOVABLE, then again after 50 s, doubling to"
     " 300 s (VIRTIO_MEM_RETRY_TIMER_MIN_MS, _MAX_MS); here for blocks offlined by sysfs"
+)
+_UNMAP = (
+    "mail 'Pinning ZONE_MOVABLE pages' (LKML, 20 November 2020): dma unmaps before hot-remove, not"
+    " possible there because of thousands of flows"
 )
 _SCAN = "abort as soon as folio_maybe_dma_pinned holds in the range; not upstream"
 
@@ -38,6 +43,7 @@ def _policy(
     errors: int = 0,
     target: OfflineTarget = OfflineTarget.OTHER_NODES,
     pauses_ns: tuple[int, int] = (0, 0),
+    unmaps: tuple[int, str] = (0, _KEEPS),
 ) -> OfflinePolicy:
     own_too = target == OfflineTarget.SAME_NODE_FALLBACK
     cells = {
@@ -47,6 +53,7 @@ def _policy(
         Cell.OFFLINE_TARGET: Setting(target, _OWN_TOO if own_too else _OTHERS),
         Cell.OFFLINE_PAUSE_NS: Setting(pauses_ns[0], source),
         Cell.OFFLINE_PAUSE_MAX_NS: Setting(pauses_ns[1], source),
+        Cell.OFFLINE_UNMAPS: Setting(*unmaps),
     }
     return OfflinePolicy(name, summary, cells)
 
@@ -83,6 +90,13 @@ OFFLINE_POLICIES: tuple[OfflinePolicy, ...] = (
         _PACED,
         errors=5,
         pauses_ns=PACED_PAUSES_NS,
+    ),
+    _policy(
+        "unmap-first",
+        "as unbounded, but applications with pins in the block stop, unmap and map again after it",
+        OfflineRule.UNBOUNDED,
+        _NO_BOUND,
+        unmaps=(1, _UNMAP),
     ),
     _policy(
         "same-node-fallback",

@@ -6,6 +6,7 @@ SCAN (find and isolate what is movable), then up to ten MIGRATE steps, one a try
 migrate_pages; other commands act between steps.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -23,11 +24,11 @@ from engine.enums import (
     Row,
     ZoneKind,
 )
-from engine.reference.allocator import NOBODY
+from engine.reference.allocator import NOBODY, PanicError
 from engine.reference.memory import PATH_OF
 from engine.reference.migration import Call, Target
 from engine.reference.pinning import Pinning
-from engine.reference.state import POOL_AREA, Folio, Moves
+from engine.reference.state import POOL_AREA, Folio, Moves, Pin, Tally
 
 BLOCKER_ROWS = 32
 """Most BLOCKER rows of one attempt; the attempt's own counts are complete."""
@@ -159,10 +160,56 @@ class Offlining(Pinning):
             self._end(off, Errno.EBUSY, OfflineReason.UNMOVABLE)
             return
         off.zone = zid
+        if self.table[Cell.OFFLINE_UNMAPS]:
+            self._suspend_pins(off)
         self._disable_pcp(self.zone[zid])
         self._isolate_block(off.block)
         off.phase, off.cursor = Phase.SCAN, self._span(off)[0]
         off.step_ns += self.costs[Cost.OFFLINE_FIXED]
+
+    def _suspend_pins(self, off: Offline) -> None:
+        """Applications with a pinned page in the block stop their flows and unmap the area.
+
+        Of a page that was freed under its pin it is the area that it left.
+        """
+        held = {f.area for f in self._folios_in(off.block) if f.pins}
+        areas = held | {area for area, _, number in self.gone if number in held}
+        self.tally = Tally()
+        for pin in sorted(self.pin_of):
+            taken = self.pin_of[pin]
+            if taken.area not in areas or not taken.longterm or taken.away:
+                continue
+            cpu = self.proc_of[taken.proc].cpu if taken.proc in self.proc_of else -1
+            for folio in self._drop_pins(taken):
+                self._let_go(folio, cpu)
+            taken.away_ns = self.now_ns
+            self.counters[Counter.PIN_SUSPENDED] += 1
+            off.step_ns += self.costs[Cost.PIN_SUSPEND]
+        off.step_ns += self.tally.latency_ns
+
+    def _still_mapped(self, taken: Pin) -> bool:
+        """Whether the area that a pin was taken through is there yet."""
+        area = self.area_of.get(taken.through)
+        return area is not None and area.sequence == taken.mapped
+
+    def _suspended_ns(self) -> int:
+        """How long mappings have been away, summed over them."""
+        away = [p for p in self.pin_of.values() if p.away and self._still_mapped(p)]
+        return sum(self.now_ns - p.away_ns for p in away)
+
+    def _resume_pins(self, cause: int) -> None:
+        """The offline has returned: each area is mapped again, as by a PIN of its process."""
+        before, self.cause = self.cause, cause
+        for pin in sorted(p for p, q in self.pin_of.items() if q.away):
+            taken = self.pin_of.pop(pin, None)
+            if taken is None or not self._still_mapped(taken):
+                continue  # its area is gone, or its process was killed for another mapping
+            self.tally = Tally()
+            with suppress(PanicError):
+                self._pin(pin, taken.through, taken.first, taken.count, taken.pinner, -1)
+            if self.panicked:
+                break
+        self.cause = before
 
     def _unmovable_pages(self, block: int) -> list[Folio]:
         """has_unmovable_pages: kernel pages; reserved pageblocks make a block unmovable, too."""
@@ -325,6 +372,7 @@ class Offlining(Pinning):
                 self._add_block(block, off.zone)
                 self._set_watermarks()
         self.offline = None
+        self._resume_pins(off.cause)
 
     # -- reports ------------------------------------------------------------------------------
 
@@ -337,7 +385,7 @@ class Offlining(Pinning):
         self._emit(
             Row.ATTEMPT, off.attempt, off.first_block, off.nr_blocks, errno, reason, off.start_ns,
             self.now_ns, off.passes, migrated, off.failed_pages, failed, off.endless,
-            off.unavailable_ns,
+            off.unavailable_ns + self._suspended_ns(),
         )  # fmt: skip
         self._emit_moves(MigrateReason.MEMORY_HOTPLUG, off.attempt, off.moves)
         if failed >= 0 and reason != OfflineReason.BAD_STATE:

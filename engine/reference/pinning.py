@@ -43,7 +43,9 @@ class Pinning(Migration):
             return Errno.EFAULT
         proc, behind = self.area_of[slot].proc, self._behind(slot, first, count)
         longterm = pinner != Pinner.DIRECT_IO
-        rows, taken = PinRows(), Pin(behind, first, 0, longterm, proc, self.cause)
+        rows, taken = PinRows(), Pin(behind, first, 0, longterm, proc, self._latest())
+        taken.pinner, taken.through = pinner, slot
+        taken.mapped = self.area_of[slot].sequence
         self.pin_of[pin] = taken
         cpu = self._cpu(slot, cpu)
         unit = self._call_pages(pinner, count)
@@ -294,7 +296,7 @@ class Pinning(Migration):
         if not taken.count:  # a hold of the zero page outlives the unmapping of its area
             return Errno.OK
         cpu = self.proc_of[taken.proc].cpu if taken.proc in self.proc_of else -1
-        folios = self._drop_pins(taken)
+        folios = [] if taken.away else self._drop_pins(taken)
         if returns and taken.longterm:
             own = [f for f in folios if f.area == taken.area]
             self._return_pages(pin, own, cpu, taken.proc)
@@ -370,7 +372,7 @@ class Pinning(Migration):
         present = sum(p >= 0 for p in area.pages[first : first + count])
         if present not in (0, count) or (present == 0 and area.kind not in ANONYMOUS):
             return Errno.EFAULT
-        self.pin_of[pin] = Pin(behind, first, present, False, proc, self.cause)
+        self.pin_of[pin] = Pin(behind, first, present, False, proc, self._latest())
         if not present:
             self._map_zero(slot, first, count)
         for pfn in area.pages[first : first + present]:

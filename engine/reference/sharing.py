@@ -203,7 +203,11 @@ class Sharing(Memory):
         """Make base pages of a held huge folio, each with the pins and references it has."""
         for part in self._split_folio(folio):
             for pin in self.pin_of.values():
-                if pin.area != slot or not pin.first <= part.index < pin.first + pin.count:
+                if (
+                    pin.area != slot
+                    or pin.away
+                    or not pin.first <= part.index < pin.first + pin.count
+                ):
                     continue
                 if pin.by_folio and part.index not in (pin.first, folio.index):
                     continue  # its pin stays with the first page it covers
@@ -218,8 +222,12 @@ class Sharing(Memory):
         if last > newest:
             return next(n for a, s, n in self.gone if (a, s) == (slot, last))
         number = self._new_object(self.area_of[slot])
-        self.gone.append((slot, self.cause, number))
+        self.gone.append((slot, self._latest(), number))
         return number
+
+    def _latest(self) -> int:
+        """Index of the last command: the order of pins, and of pages that leave their areas."""
+        return self.nr_commands - 1
 
     def _page_of(self, pin: Pin, index: int) -> int:
         """Page that a pin took at an index, ABSENT without any."""
@@ -284,6 +292,7 @@ class Sharing(Memory):
             number
             for number, pin in self.pin_of.items()
             if pin.area in areas
+            and not pin.away
             and any(
                 pin.first <= i < pin.first + pin.count
                 and self._page_of(pin, i) == folio.pfn + i - folio.index

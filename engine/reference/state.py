@@ -145,6 +145,18 @@ class Pin:
     """Index of the command that took it."""
     by_folio: bool = False
     """Each huge folio is pinned once, not once per page."""
+    pinner: int = 0
+    through: int = -1
+    """Area that the command named: ``area`` itself, or a mapping of it."""
+    mapped: int = -1
+    """Sequence number of that area, which tells it from a later one of the same slot."""
+    away_ns: int = -1
+    """When an offline had the mapping taken away, -1 while it holds its pages."""
+
+    @property
+    def away(self) -> bool:
+        """Whether an offline had the mapping taken away for its time."""
+        return self.away_ns >= 0
 
 
 @dataclass(slots=True)

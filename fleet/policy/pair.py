@@ -120,7 +120,7 @@ class Pair:
             laws.require(bool((grown >= 0).all()), "a counter went back")
             now_held, now_pinned = laws.held(self.host), laws.pinned(self.host)
             laws.check_moves(self._held, now_held, "referenced")
-            if not grown[Counter.PIN_REVOKED]:
+            if not (grown[Counter.PIN_REVOKED] or grown[Counter.PIN_SUSPENDED]):
                 laws.check_moves(self._pinned, now_pinned, "pinned")
             self._held, self._pinned = now_held, now_pinned
         except laws.LawError as error:

@@ -84,6 +84,8 @@ class Guests:
     causes : list of int
         Per command sent to the engine since boot: pin id of a PIN or UNPIN, attempt id of an
         OFFLINE, ``NOBODY`` otherwise; indexed by the ``cause`` column of rows.
+    last_offline : int
+        Index in ``causes`` of the last OFFLINE.
     """
 
     def __init__(self, world: World, shape: HostShape, first_slot: int) -> None:
@@ -104,6 +106,7 @@ class Guests:
         self._pool = [0] * shape.nr_nodes
         self.causes: list[int] = []
         self.batch: list[EngineCommand] = []
+        self.last_offline = NOBODY
 
     # -- who owns what --------------------------------------------------------------------------
 
@@ -130,6 +133,8 @@ class Guests:
 
     def send(self, time_ns: int, op: Op, *args: int, cause: int = NOBODY) -> None:
         """Append a command to the batch for the engine."""
+        if op == Op.OFFLINE:
+            self.last_offline = len(self.causes)
         padding = (0,) * (6 - len(args))
         self.batch.append((time_ns, int(op), *args, *padding))  # type: ignore[arg-type]
         self.causes.append(cause)

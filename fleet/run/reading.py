@@ -7,7 +7,7 @@ are read one by one.
 
 import numpy as np
 
-from engine.enums import Errno, Incident, OfflineReason, Op, Row
+from engine.enums import Errno, Incident, MigrateReason, OfflineReason, Op, Row
 from engine.rows import FIRST
 from fleet.log.tables import NULL
 from fleet.plan.tables import Plan
@@ -145,7 +145,12 @@ class Reading:
             if kind == Row.RESULT:
                 self._failure(row, row[2] in with_rows)
             elif kind == Row.INCIDENT:
-                self._read_incident(row[0], values, self._cause(row[2]))
+                cause = self._cause(row[2])
+                if values[0] == Incident.PIN_FAILED and self._by_offline(row[2]):
+                    cause = self._not_mapped_again(row[0], values[2])
+                elif values[0] == Incident.PIN_STUCK and self._by_offline(row[2]):
+                    cause = self._guests.pin_id(values[2]) if self._guests else cause
+                self._read_incident(row[0], values, cause)
             elif kind == Row.ATTEMPT:
                 self._attempt(row[0], values)
             else:
@@ -157,6 +162,23 @@ class Reading:
         assert self._guests is not None
         return self._guests.causes[index]
 
+    def _by_offline(self, index: int) -> bool:
+        """Whether a command is the last OFFLINE."""
+        assert self._guests is not None
+        return index == self._guests.last_offline
+
+    def _not_mapped_again(self, time_ns: int, pin: int) -> int:
+        """A pin that an offline had unmapped could not be taken again; returns its id.
+
+        The workload ends as if its pin had failed at the start: it cannot work without.
+        """
+        assert self._guests is not None
+        ident = self._guests.pin_id(pin)
+        if ident < MAPPING:
+            workload, placement = divmod(ident, PLACEMENTS_PER_WORKLOAD)
+            self.report(time_ns, Told.PIN_FAILED, workload, placement, Errno.ENOMEM)
+        return ident
+
     def _keep(self, rows: Matrix, kinds: Matrix, present: set[int]) -> None:
         """Keep bulk rows with the ids of their causes."""
         assert self._guests is not None
@@ -164,7 +186,20 @@ class Reading:
         for kind in BULK & present:
             own = rows[kinds == kind]
             idents = [causes[index] for index in own[:, 2].tolist()]
+            if self._guests.last_offline in own[:, 2]:
+                self._name_mapped_again(kind, own, idents)
             self._notes.keep(kind, own, self._host, self._sequence, idents)
+
+    def _name_mapped_again(self, kind: int, own: Matrix, idents: list[int]) -> None:
+        """Rows of pins that an offline had unmapped and mapped again belong to those pins."""
+        assert self._guests is not None
+        for at, row in enumerate(own.tolist()):
+            if row[2] != self._guests.last_offline:
+                continue
+            if kind == Row.PIN:
+                idents[at] = self._guests.pin_id(row[FIRST])
+            elif kind == MIGRATION and row[FIRST] == MigrateReason.LONGTERM_PIN:
+                idents[at] = self._guests.pin_id(row[FIRST + 1])
 
     def _failure(self, row: list[int], has_rows: bool) -> None:
         """A command that failed."""
@@ -288,7 +323,11 @@ class Reading:
         kinds = rows[:, 1]
         moves = rows[kinds == Row.MIGRATION]
         if len(moves):
-            causes = [attempt] * len(moves)
+            assert self._guests is not None
+            causes = [
+                self._guests.pin_id(slot) if reason == MigrateReason.LONGTERM_PIN else attempt
+                for reason, slot in moves[:, FIRST : FIRST + 2].tolist()
+            ]
             self._notes.keep(MIGRATION, moves, self._host, self._sequence, causes)
         refusal = None
         for row in rows[kinds != Row.MIGRATION].tolist():

@@ -36,6 +36,7 @@ ARMS = [
     "linux-5.13-soft+pin-aware", "isolate-aware+unbounded", "linux-5.13-loses-thp-file+unbounded",
     "revocable+unbounded", "pin-in-place+paced", "revocable+bounded-4.13",
     "return-on-unpin+unbounded", "reserved-pool+unbounded", "reserved-pool-20+unbounded",
+    "pin-in-place+unmap-first", "migrate-on-pin+unmap-first",
 ]  # fmt: skip
 CELLS: list[dict[str, int]] = [
     {},
@@ -50,6 +51,7 @@ CELLS: list[dict[str, int]] = [
     {"PIN_ISOLATION": 2, "PIN_MIGRATES": 2, "PIN_FAILURE": 0},
     {"UNPIN_RETURNS": 1, "PIN_REVOCABLE": 1},
     {"PIN_POOL_MILLIONTHS": 300_000, "VFIO_CALL_PAGES": 5},
+    {"OFFLINE_PAUSE_NS": 2_000_000, "OFFLINE_PAUSE_MAX_NS": 5_000_000, "OFFLINE_UNMAPS": 1},
     {
         "OFFLINE_RULE": 4,
         "OFFLINE_MAX_ERRORS": 1,

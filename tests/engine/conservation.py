@@ -84,14 +84,17 @@ class Conservation:
         killed = grown[Counter.OOM_KILL] > 0
         released = killed or command[1] in (Op.UNPIN, Op.EXIT)
         split = before.held_huge if command[1] == Op.FREE else set()
-        stays = before.referenced if grown[Counter.PIN_REVOKED] else before.held
+        suspended = grown[Counter.PIN_SUSPENDED] > 0
+        let_go = suspended or grown[Counter.PIN_REVOKED] > 0
+        stays = before.referenced if let_go else before.held
         gone = sorted(stays - now.held - split)
         require(released or not gone, f"held pages {gone[:4]} were moved or let go by {command}")
-        if command[1] in KEEPS_CONTENT and not killed:
+        if command[1] in KEEPS_CONTENT and not killed and not suspended:
             lost = set(before.content) - set(now.content)
             new = set(now.content) - set(before.content)
             reclaimed = int(grown[Counter.PGSTEAL])
-            require(not new, f"pages appeared by {command}: {sorted(new)[:4]}")
+            mapped_again = before.offline_running and grown[Counter.NR_FOLL_PIN_ACQUIRED] > 0
+            require(mapped_again or not new, f"pages appeared by {command}: {sorted(new)[:4]}")
             require(
                 len(lost) == reclaimed,
                 f"{len(lost)} pages lost by {command}, {reclaimed} were reclaimed",

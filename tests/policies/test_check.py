@@ -74,6 +74,12 @@ def test_what_a_bounded_offline_changes() -> None:
     assert found.plain == "pin-in-place+unbounded"
 
 
+def test_what_unmapping_first_changes() -> None:
+    found = report(registry.offline_policy("unmap-first"))
+    pinned = outcomes(found, "touched memory is pinned, 4 KiB")
+    assert pinned["offline"] == ("hangs", "done")
+
+
 # -- broken engines -------------------------------------------------------------------------------
 
 

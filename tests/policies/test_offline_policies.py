@@ -1,4 +1,4 @@
-"""What revocable pins, pages that return and paced offlines change, told with tiny hosts.
+"""What revocable and returning pins, paced offlines and unmapping first change, on tiny hosts.
 
 Each sentence holds for both engines. Pageblocks of 4 pages, chunks of 8, blocks of 16.
 """
@@ -6,7 +6,7 @@ Each sentence holds for both engines. Pageblocks of 4 pages, chunks of 8, blocks
 import pytest
 
 from engine.enums import AreaKind, BlockerClass, Cost, Counter, Errno, MigrateReason, Op, Row
-from tests.engine.bench import Guest
+from tests.engine.bench import Guest, rows_of
 from tests.policies.test_pin_policies import block_of, guest
 
 MS, SECOND = 1_000_000, 1_000_000_000
@@ -155,3 +155,97 @@ def test_pausing_costs_the_application_less_than_looping() -> None:
         g.do(Op.STATUS, 7, after_ns=SECOND // 10)
         seen.append(g.seen(Row.ATTEMPT)[0]["unavailable_ns"])
     assert seen[1] * 10 < seen[0]
+
+
+# -- unmap-first ----------------------------------------------------------------------------------
+
+
+def test_unmapping_first_lets_the_block_go_at_the_price_of_the_flows() -> None:
+    g, area, block = pinned("pin-in-place", "unmap-first")
+    g.offline(block)
+    attempt = g.attempt()
+    assert attempt["errno"] == 0
+    assert attempt["unavailable_ns"] >= attempt["end_ns"] - attempt["start_ns"]
+    assert attempt["end_ns"] - attempt["start_ns"] >= g.costs[Cost.PIN_SUSPEND]
+    assert g.host.counters[Counter.PIN_SUSPENDED] == 1
+    assert block not in g.blocks_of(area)
+    assert g.host.blocks()[:, 4].sum() == 8  # mapped again
+    assert [r["pinned_pages"] for r in rows_of(g.rows, Row.PIN)] == [8]
+    assert g.do(Op.UNPIN, 90)["errno"] == 0
+
+
+def test_mapping_again_follows_the_pin_policy() -> None:
+    g = guest("migrate-on-pin", TWO_NODES, "unmap-first", PIN_FAILURE=1)
+    area = g.touched(g.spawn(), ANON, 8)
+    g.do(Op.HOLD, 91, area, 0, 8)
+    g.pin(90, area, 0, 8)
+    g.do(Op.UNPIN, 91)
+    assert set(g.zones_of(area)) == {MOVABLE}
+    g.offline(block_of(g, area))
+    rows = g.advance(10 * SECOND)
+    assert rows_of(rows, Row.ATTEMPT)[0]["errno"] == 0
+    assert sum(r["pinned_pages"] for r in rows_of(rows, Row.PIN)) == 8
+    assert set(g.zones_of(area)) == {NORMAL}
+
+
+def test_while_an_area_is_unmapped_it_can_be_freed_unpinned_and_unmapped() -> None:
+    g, area, block = pinned("pin-in-place", "unmap-first")
+    other = g.touched(g.hosts[0].area_of[area].proc, ANON, 4)
+    assert block in g.blocks_of(other)
+    g.do(Op.HOLD, 92, other, 0, 4)  # keeps the offline busy
+    g.pin(91, other, 0, 2)
+    g.offline(block)
+    g.advance(SECOND // 5)
+    assert g.host.blocks()[:, 4].sum() == 0
+    assert g.free(area, 0, 4)["errno"] == 0
+    assert g.do(Op.UNPIN, 91)["errno"] == 0
+    g.do(Op.STATUS, 7)
+    waited = g.now_ns - g.seen(Row.ATTEMPT)[0]["start_ns"]
+    assert g.seen(Row.ATTEMPT)[0]["unavailable_ns"] >= waited  # of the one that is left
+    g.do(Op.UNPIN, 92)
+    rows = g.advance(SECOND)
+    assert rows_of(rows, Row.ATTEMPT)[0]["errno"] == 0
+    assert -1 not in g.pfns(area)  # the new mapping faulted in what was freed
+    assert g.host.blocks()[:, 4].sum() == 8
+
+
+def test_an_area_that_is_gone_is_not_mapped_again() -> None:
+    g, area, block = pinned("pin-in-place", "unmap-first")
+    g.offline(block)
+    g.advance(1)
+    assert g.do(Op.UNMAP, area)["errno"] == 0
+    assert g.attempt()["errno"] == 0
+    assert g.do(Op.UNPIN, 90)["errno"] == Errno.EINVAL
+
+
+def test_an_offline_that_is_given_up_maps_again_too() -> None:
+    g, area, block = pinned("pin-in-place", "unmap-first")
+    g.do(Op.HOLD, 91, area, 0, 1)
+    g.offline(block)
+    g.do(Op.SIGNAL, after_ns=SECOND // 5)
+    assert g.attempt()["errno"] == Errno.EINTR
+    assert g.host.blocks()[:, 4].sum() == 8
+
+
+def test_memory_that_was_freed_under_its_pin_goes_with_the_mapping() -> None:
+    g, area, block = pinned("pin-in-place", "unmap-first")
+    assert g.free(area, 0, 8)["errno"] == 0
+    assert g.host.blocks()[:, 4].sum() == 8  # orphans, in the block as before
+    g.offline(block)
+    assert g.attempt()["errno"] == 0
+    assert -1 not in g.pfns(area)  # the new mapping faulted in other pages
+    assert block not in g.blocks_of(area)
+    assert g.do(Op.UNPIN, 90)["errno"] == 0
+    assert g.host.blocks()[:, 4].sum() == 0
+
+
+def test_an_area_mapped_later_in_the_same_place_is_not_taken_for_the_old_one() -> None:
+    g, area, block = pinned("pin-in-place", "unmap-first")
+    proc = g.hosts[0].area_of[area].proc
+    g.offline(block)
+    g.advance(1)
+    g.do(Op.UNMAP, area)
+    g.do(Op.MAP, area, proc, ANON, 8, 0)
+    assert g.attempt()["errno"] == 0
+    assert set(g.pfns(area)) == {-1}
+    assert g.do(Op.UNPIN, 90)["errno"] == Errno.EINVAL

@@ -15,7 +15,7 @@ from policies.profiles import LINUX_5_10, LINUX_6_1, PROFILES
 
 OFFLINE_CELLS = {
     Cell.OFFLINE_RULE, Cell.OFFLINE_BOUND_NS, Cell.OFFLINE_MAX_ERRORS, Cell.OFFLINE_TARGET,
-    Cell.OFFLINE_PAUSE_NS, Cell.OFFLINE_PAUSE_MAX_NS,
+    Cell.OFFLINE_PAUSE_NS, Cell.OFFLINE_PAUSE_MAX_NS, Cell.OFFLINE_UNMAPS,
 }  # fmt: skip
 
 
@@ -96,6 +96,7 @@ def test_pin_policy_cells(
         ("timeout-24h", OfflineRule.TIMEOUT, 86_400_000_000_000, 0),
         ("pin-aware", OfflineRule.PIN_AWARE, 0, 0),
         ("same-node-fallback", OfflineRule.UNBOUNDED, 0, 0),
+        ("unmap-first", OfflineRule.UNBOUNDED, 0, 0),
         ("paced", OfflineRule.PACED, 0, 5),
     ],
 )

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.enums import Pinner
 from tests.run import small
 from tests.run.harness import read_rows, run_files
+from tests.run.test_maps import mapped_plan
 
 S = small.SECOND
 
@@ -50,3 +53,25 @@ def test_a_revocable_pin_hangs_nobody(tmp_path: Path) -> None:
     assert {row["errno"] for row in rows["attempts"]} == {0}
     assert all(row["unavailable_ns"] > 0 for row in rows["attempts"] if row["migrated_pages"])
     assert [row["outcome"] for row in rows["workloads"]] == ["running"]
+
+
+def test_unmapping_first_costs_the_time_of_the_flows_and_pins_again(tmp_path: Path) -> None:
+    rows = run(tmp_path, "pin-in-place+unmap-first")
+    assert hung(rows) == [False, False]
+    for attempt in rows["attempts"]:
+        if attempt["migrated_pages"]:
+            assert attempt["unavailable_ns"] >= attempt["end_ns"] - attempt["start_ns"]
+    (workload,) = {row["workload"] for row in rows["pins"]}
+    assert len({row["pin"] for row in rows["pins"]}) == 1
+    times = sorted({row["time_ns"] for row in rows["pins"]})
+    assert workload == 0
+    assert len(times) == 2  # when it was placed, and after the removal; the probe leaves no pin
+
+
+@pytest.mark.parametrize(("arm", "returns"), [("linux-5.13", False), ("return-on-unpin", True)])
+def test_pages_return_after_a_mapping_has_gone(tmp_path: Path, arm: str, returns: bool) -> None:
+    rows = run(tmp_path, f"{arm}+unbounded", mapped_plan(2))
+    back = [row for row in rows["migrations"] if row["reason"] == "unpin"]
+    assert bool(back) == returns
+    pins = {row["pin"] for row in rows["pins"]}
+    assert all(row["cause"] in pins for row in back)

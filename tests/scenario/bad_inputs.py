@@ -350,7 +350,7 @@ RULES = [
         "unknown offline policy",
         "[pin-in-place+unbounded]",
         "[pin-in-place+forever]",
-        "s.yaml:3:8 arms[0]: unknown offline policy 'forever'; known: unbounded, bounded-4.13, timeout, pin-aware, paced, same-node-fallback",
+        "s.yaml:3:8 arms[0]: unknown offline policy 'forever'; known: unbounded, bounded-4.13, timeout, pin-aware, paced, unmap-first, same-node-fallback",
     ),
     _yaml(
         "unknown sizing",
