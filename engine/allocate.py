@@ -449,8 +449,9 @@ def reclaim(h, node, zone, pages, to_high, order):
 def oldest(h, a, node):
     """Element of a page cache before which nothing may be reclaimed for a node's request.
 
-    Known only within one command, step or migrate_pages call (G_STAMP), in which pages become
-    eligible in no other way than by being mapped (``memory.claim``).
+    Known only within one command, step or migrate_pages call, and up to an OOM kill, which lets
+    go of what the victim held (G_STAMP); until then pages become eligible in no other way than by
+    being mapped (``memory.claim``).
     """
     if h.slot[a, AR_ASKED] == asked(h, node) and h.slot[a, AR_OLDEST] != NIL:
         return h.slot[a, AR_OLDEST]
@@ -633,5 +634,6 @@ def oom_kill(h):
     h.rows[n, 6] = rss
     requester = h.g[RQ_PROC]
     exit_process(h, victim)
+    h.g[G_STAMP] += 1  # page cache that the victim held may be reclaimed now
     if victim == requester:
         h.g[G_KILLED] = 1

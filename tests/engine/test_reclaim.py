@@ -94,3 +94,15 @@ def test_a_huge_page_drops_nothing_where_free_pages_are_many_but_scattered() -> 
         g.free(kept, index, 1)
     g.touched(proc, THP, 4)
     assert counted(g, Counter.PGSTEAL) == 0
+
+
+def test_page_cache_that_the_victim_of_an_oom_kill_held_may_be_reclaimed() -> None:
+    g = guest("NNNNMMMM")
+    reader, hungry, victim = g.spawn(immune=True), g.spawn(immune=True), g.spawn()
+    file, view = g.touched(reader, FILE, 16), 1000
+    assert g.do(Op.MAP_FILE, view, victim, file)["errno"] == 0
+    g.touched(victim, ANON, 4)
+    assert g.do(Op.HOLD, 2000, view, 0, 1)["errno"] == 0
+    g.do(Op.TOUCH, g.map(hungry, ANON, 200), 0, 200)
+    assert counted(g, Counter.OOM_KILL) == 1
+    assert counted(g, Counter.PGSTEAL) == 16
