@@ -5,7 +5,8 @@ reference counting: the same loop costs 3 ns a page instead of 147 ns with plain
 (measured with Numba 0.68). The price: kernels cannot allocate, and return scalars only.
 
 Numba's cache does not notice that a helper in another file changed. So the cache directory is
-named by the digest of all engine sources, the Numba version and the CPU. ``FLEET_BOUNDSCHECK=1``
+named by the digest of all engine sources, the Numba version and the CPU, and all copies of these
+sources share it (``engine.locator``). ``FLEET_BOUNDSCHECK=1``
 compiles with index checks (an index out of range otherwise returns garbage silently).
 """
 
@@ -56,6 +57,11 @@ os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
 import numba  # noqa: E402  the cache directory is read when numba is imported
 
 numba.config.CACHE_DIR = str(CACHE_DIR)
+_LOCATORS = numba.config.CACHE_LOCATOR_CLASSES or (
+    "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator,"
+    "ZipCacheLocator"
+)
+numba.config.CACHE_LOCATOR_CLASSES = f"engine.locator.ByContent,{_LOCATORS}"
 
 
 _KERNELS: list[Any] = []
