@@ -75,6 +75,8 @@ class RunFiles:
         ``run.json``.
     units : tuple of (str, int)
         Finished (arm, replication), all of them when the run is complete.
+    demands : dict
+        Fingerprint of what each unit was demanded (``fleet.plan.fingerprint``), if it was kept.
     files : tuple of str
         Event files, relative to ``path``.
     complete : bool
@@ -83,6 +85,7 @@ class RunFiles:
     path: Path
     run: dict[str, Any]
     units: tuple[tuple[str, int], ...]
+    demands: dict[tuple[str, int], str | None]
     files: tuple[str, ...]
     complete: bool
 
@@ -136,11 +139,16 @@ class Catalog:
         catalog._views["arms"] = pa.table(
             {"position": pa.array(range(len(arms)), pa.int32()), "arm": pa.array(arms, pa.string())}
         )
-        units = [(_label(run, arm, len(runs)), rep) for run in runs for arm, rep in run.units]
+        units = [
+            (_label(run, arm, len(runs)), rep, run.demands.get((arm, rep)))
+            for run in runs
+            for arm, rep in run.units
+        ]
         catalog._views["units"] = pa.table(
             {
-                "arm": pa.array([arm for arm, _ in units], pa.string()),
-                "rep": pa.array([rep for _, rep in units], pa.int32()),
+                "arm": pa.array([arm for arm, _, _ in units], pa.string()),
+                "rep": pa.array([rep for _, rep, _ in units], pa.int32()),
+                "demands": pa.array([demands for _, _, demands in units], pa.string()),
             }
         )
         return catalog
@@ -330,12 +338,14 @@ def _open_run(folder: Path, *, partial: bool) -> RunFiles:
         run["replications"] = manifest["replications"]  # of a run that grew: what it became
         units = [(arm, rep) for arm in run["arms"] for rep in range(run["replications"])]
         records = manifest["files"]
+        demands = {(arm, rep): word for arm, rep, word in manifest.get("demands", [])}
     elif partial:
         commits = [
             _read_json(path, missing="unreadable")
             for path in sorted((folder / "commits").glob("[!.]*.json"))
         ]
         units = sorted((c["arm"], c["rep"]) for c in commits)
+        demands = {(c["arm"], c["rep"]): c.get("demands") for c in commits}
         units.sort(key=lambda unit: run["arms"].index(unit[0]))
         records = sorted((f for c in commits for f in c["files"]), key=lambda f: str(f["path"]))
     else:
@@ -343,7 +353,7 @@ def _open_run(folder: Path, *, partial: bool) -> RunFiles:
     for record in records:
         _check_size(folder / record["path"], record["bytes"])
     files = tuple(str(record["path"]) for record in records)
-    return RunFiles(folder, run, tuple(units), files, complete)
+    return RunFiles(folder, run, tuple(units), demands, files, complete)
 
 
 def _read_json(path: Path, *, missing: str) -> dict[str, Any]:

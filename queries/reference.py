@@ -15,7 +15,8 @@ def queries_markdown() -> str:
         "`fleet query NAME [--param name=value]` answers these questions about a run;"
         ' `fleet sql "SELECT ..."` any other. SQL is DuckDB\'s, over one view per table of'
         " [events.md](events.md), plus `arms` (`position`, `arm`: the order of the scenario) and"
-        " `units` (`arm`, `rep`: what is finished). It can not read or write files."
+        " `units` (`arm`, `rep`: what is finished, `demands`: fingerprint of what it was demanded)."
+        " It can not read or write files."
         f" Macros: {', '.join(f'`{macro}`' for macro in MACROS)}."
     )
     return "\n\n".join(["# Queries", _GENERATED, intro, *map(_query, shipped().values())]) + "\n"

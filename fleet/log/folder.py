@@ -102,9 +102,14 @@ class RunFolder:
             raise ValueError(f"unit {arm}/{rep} is not missing")
         return UnitWriter(self.path, arm, rep, part_rows=part_rows, batch_rows=batch_rows)
 
-    def commit(self, unit: UnitWriter, info: Mapping[str, Any] | None = None) -> Commit:
-        """Write what ``unit`` still holds, then its commit record (RunError on I/O errors)."""
-        commit = Commit(unit.arm, unit.rep, tuple(unit.close()), info or {})
+    def commit(
+        self, unit: UnitWriter, info: Mapping[str, Any] | None = None, demands: str | None = None
+    ) -> Commit:
+        """Write what ``unit`` still holds, then its commit record (RunError on I/O errors).
+
+        ``demands`` is the fingerprint of what was demanded (``fleet.plan.fingerprint``).
+        """
+        commit = Commit(unit.arm, unit.rep, tuple(unit.close()), info or {}, demands)
         path = self.path / paths.commit_path(unit.arm, unit.rep)
         disk.write_file(path, records.to_bytes(records.commit_record(commit)))
         self._commits[unit.arm, unit.rep] = commit

@@ -72,12 +72,22 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A finished unit and its files; ``info`` holds what does not count (wall clock, ...)."""
+    """A finished unit and its files.
+
+    Attributes
+    ----------
+    arm, rep, files
+    info : mapping
+        What does not count (wall clock, ...).
+    demands : str, optional
+        Fingerprint of what was demanded; arms can be compared when theirs are equal.
+    """
 
     arm: str
     rep: int
     files: tuple[FileRecord, ...]
     info: Mapping[str, Any]
+    demands: str | None = None
 
 
 def to_bytes(record: Mapping[str, Any]) -> bytes:
@@ -123,6 +133,7 @@ def commit_record(commit: Commit) -> dict[str, Any]:
         "format": FORMAT,
         "arm": commit.arm,
         "rep": commit.rep,
+        "demands": commit.demands,
         "rows": rows_per_table(commit.files),
         "content_digest": content_digest(commit.files),
         "files": [asdict(file) for file in commit.files],
@@ -136,7 +147,7 @@ def read_commit(path: Path) -> Commit | None:
         raw = path.read_bytes()
         data = json.loads(raw)
         files = tuple(FileRecord(**file) for file in data["files"])
-        commit = Commit(data["arm"], data["rep"], files, data["info"])
+        commit = Commit(data["arm"], data["rep"], files, data["info"], data.get("demands"))
         whole = is_sealed(raw, data) and data["content_digest"] == content_digest(files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -170,6 +181,7 @@ def manifest_record(
         "seed": identity.seed,
         "arms": list(identity.arms),
         "replications": replications or identity.replications,
+        "demands": [[commit.arm, commit.rep, commit.demands] for commit in commits],
         "content_digest": content_digest(files),
         "rows": rows_per_table(files),
         "files": [asdict(file) for file in sorted(files, key=lambda f: f.path)],

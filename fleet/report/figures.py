@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleet.errors import FleetError, InputError, RunError
+from fleet.errors import InputError
 from fleet.report.comparisons import compare
 from fleet.report.histories import are_twins, history_of, tell_twins
 from fleet.report.margins import margins_of
@@ -29,7 +29,7 @@ def collect(catalog: Catalog) -> Figures:
 
     Raises
     ------
-    FleetError
+    InputError
         The arms did not get the same demands: nothing that compares them would mean anything.
     """
     with catalog.session():
@@ -94,16 +94,23 @@ def _describe(run: Any) -> dict[str, Any]:
 
 def _check_pairing(catalog: Catalog) -> None:
     """Refuse to compare arms whose demands differ."""
-    odd = _ask(catalog, "pairing")
-    if not odd:
+    words, odd = _ask(catalog, "demands"), _ask(catalog, "pairing")
+    if odd:
+        first = odd[0]
+        what = (
+            f"{first['what']} {first['id']} of replication {first['rep']} is in {first['arms']} of "
+            f"{first['expected']} arms in {first['variants']} versions ({len(odd):,} such demands; "
+            "fleet query pairing lists them)"
+        )
+    elif words:
+        one, other = words[0], words[1]
+        what = (
+            f"in replication {one['rep']} {other['arms']} has fingerprint {other['demands'][:12]}, "
+            f"{one['arms']} has {one['demands'][:12]} (fleet query demands lists them; logged rows "
+            "are alike, so hosts, memory touched, holds or I/O differ)"
+        )
+    else:
         return
-    first = odd[0]
-    reason = (
-        f"the arms did not get the same demands, so nothing can be compared: {first['what']} "
-        f"{first['id']} of replication {first['rep']} is in {first['arms']} of "
-        f"{first['expected']} arms in {first['variants']} versions ({len(odd):,} such demands; "
-        "fleet query pairing lists them)"
-    )
+    reason = f"the arms did not get the same demands, so nothing can be compared: {what}"
     where = ", ".join(str(run.path) for run in catalog.runs)
-    error: type[FleetError | InputError] = InputError if len(catalog.runs) > 1 else RunError
-    raise error(f"{where}: {reason}")
+    raise InputError(reason, where=where)

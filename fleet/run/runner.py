@@ -14,6 +14,7 @@ from fleet.log import paths, records
 from fleet.log.folder import RunFolder
 from fleet.log.records import Identity
 from fleet.plan.build import Inputs, build_plan, read_inputs
+from fleet.plan.fingerprint import fingerprint
 from fleet.plan.tables import Plan
 from fleet.run.coordinator import Crew
 from fleet.run.crews import InlineCrew
@@ -156,7 +157,7 @@ def _run_missing(
             world = build_world(plan, scenario, arms[name], settings.engine, spool)
             writer = folder.unit(name, rep)
             tally = run_unit(world, scenario, crew, writer, talk.tell)
-            folder.commit(writer, {"tally": asdict(tally)})
+            folder.commit(writer, {"tally": asdict(tally)}, fingerprint(plan))
             spools.close((rep, arms[name].movable_millionths))
     return growing.replications
 

@@ -59,7 +59,9 @@ def write_run(root: Path, units: dict[tuple[str, int], Unit] | None = None, **ch
     return path
 
 
-def memory_catalog(units: dict[tuple[str, int], Unit]) -> Catalog:
+def memory_catalog(
+    units: dict[tuple[str, int], Unit], demands: dict[tuple[str, int], str] | None = None
+) -> Catalog:
     """Return the example as a catalog over tables in memory, without a run folder."""
     columns = [pa.field("arm", pa.string()), pa.field("rep", pa.int32()),
                pa.field("shard", pa.int32())]  # fmt: skip
@@ -71,7 +73,10 @@ def memory_catalog(units: dict[tuple[str, int], Unit]) -> Catalog:
         for name, table in TABLES.items()
     }
     views["arms"] = pa.table({"position": range(len(ARMS)), "arm": ARMS})
-    views["units"] = pa.table({"arm": [a for a, _ in units], "rep": [r for _, r in units]})
+    words = [(demands or {}).get(unit, "as demanded") for unit in units]
+    views["units"] = pa.table(
+        {"arm": [a for a, _ in units], "rep": [r for _, r in units], "demands": words}
+    )
     return Catalog((), ARMS, {name: [] for name in TABLES}, views)
 
 
@@ -93,7 +98,7 @@ def write_unit(folder: RunFolder, arm: str, rep: int, unit: Unit, **cut: int) ->
     for table, rows in unit.items():
         for shard in sorted({row["shard"] for row in rows}):
             writer.append(table, shard, column_rows([bare(r) for r in rows if r["shard"] == shard]))
-    folder.commit(writer)
+    folder.commit(writer, demands="as demanded")
 
 
 def bare(row: Row) -> Row:

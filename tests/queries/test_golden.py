@@ -653,7 +653,11 @@ def test_node_crossings_on_two_nodes(kind: str) -> None:
 def test_every_query_has_a_golden_answer() -> None:
     from tests.queries.test_golden_charts import CHARTS
 
-    assert set(shipped()) == set(BY_KIND) | set(PLAIN) | CHARTS | {"pairing", "conservation"}
+    assert set(shipped()) == set(BY_KIND) | set(PLAIN) | CHARTS | {
+        "pairing",
+        "demands",
+        "conservation",
+    }
 
 
 def test_default_parameters_are_the_documented_ones(catalog: Catalog) -> None:

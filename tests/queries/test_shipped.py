@@ -159,6 +159,16 @@ def test_pairing_sees_every_difference(what: str, column: str | None, value: int
     assert [(r["rep"], r["what"], r["id"]) for r in found] == [(1, what.removesuffix("s"), 4)]
 
 
+def test_demands_lists_only_replications_that_differ() -> None:
+    units = make_units()
+    assert find("demands").run(memory_catalog(units)).num_rows == 0
+    found = find("demands").run(memory_catalog(units, {(ARMS[1], 1): "other"})).to_pylist()
+    assert found == [
+        {"rep": 1, "demands": "as demanded", "arms": f"{ARMS[0]}, {ARMS[2]}"},
+        {"rep": 1, "demands": "other", "arms": ARMS[1]},
+    ]
+
+
 Break = tuple[str, str, dict[str, Any], dict[str, Any]]
 """Rule, table, which row (its values), how it is changed; no change: the row is doubled."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.errors import InputError, RunError
+from fleet.errors import InputError
 from fleet.report.figures import BY_KIND, PLAIN, collect
 from fleet.report.terminal import print_report
 from fleet.report.verdict import verdict
@@ -61,11 +61,19 @@ def test_every_number_on_screen_is_in_the_figures(
 def test_without_pairing_no_number_is_printed(what: str) -> None:
     units = make_units()
     del units[ARMS[2], 0][what][3]
-    with pytest.raises(RunError, match="did not get the same demands") as caught:
+    with pytest.raises(InputError, match="did not get the same demands") as caught:
         collect(memory_catalog(units))
     told = str(caught.value)
     assert f"{what.removesuffix('s')} 3 of replication 0 is in 2 of 3 arms" in told
     assert "\n" not in told
+
+
+def test_another_fingerprint_refuses_even_where_all_rows_pair() -> None:
+    demands = {(ARMS[1], 1): "0123456789abcdef"}
+    with pytest.raises(InputError, match="did not get the same demands") as caught:
+        collect(memory_catalog(make_units(), demands))
+    assert f"replication 1 {ARMS[1]} has fingerprint 0123456789ab" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_runs_of_other_demands_are_not_compared(tmp_path: Path) -> None:
