@@ -31,7 +31,7 @@ def compare(
     units : dict
         Rows of ``probe_clusters`` and ``replication_totals``, by the name of the query.
     discordant : dict
-        Rows of ``paired_outcomes`` by kind.
+        Rows of ``paired_outcomes`` and ``paired_mishaps`` by kind.
     margins : dict
         Shares by name of the margin (``fleet.scenario.models.Margins``).
 
@@ -96,6 +96,7 @@ def _compare(
         "discordant": None if counts is None else {"only_a": counts[0], "only_b": counts[1]},
         "note": note,
         "survives": None,
+        "ages": None,
         "query": metric.query,
     }
 
@@ -121,10 +122,10 @@ def _units(metric: Metric, rows: Iterable[Row], arm: str, pair: tuple[str, str])
 def _discordant(
     metric: Metric, pair: tuple[str, str], rows: dict[str, list[Row]]
 ) -> tuple[int, int] | None:
-    """Return how many requests hung in one arm alone, for metrics of yes or no."""
-    if metric.test != "paired" or metric.kind is None:
+    """Return how many things were hit in one arm alone, for metrics of yes or no."""
+    if metric.pairing is None:
         return None
-    for row in rows[metric.kind]:
+    for row in rows.get(metric.pairing, ()):
         if (row["arm_a"], row["arm_b"]) == pair:
             return row["only_a"], row["only_b"]
         if (row["arm_b"], row["arm_a"]) == pair:
@@ -136,13 +137,15 @@ def _interval(
     metric: Metric, a: Units, b: Units, counts: tuple[int, int] | None
 ) -> tuple[Interval, float | None]:
     """Return interval and p-value by the metric's method."""
-    if counts is not None:
-        p_value = sign_flip([y - x for x, y in zip(a.x, b.x, strict=True)])
-        return score(a, b, *counts), p_value if len(a.x) > 1 else None
+    exact = None
+    if counts is not None and len(a.x) > 1:
+        exact = sign_flip([y - x for x, y in zip(a.x, b.x, strict=True)])
+    if counts is not None and metric.test == "paired":
+        return score(a, b, *counts), exact
     if metric.unit == "share" and not any(a.x) and not any(b.x) and len(a.x) > 1:
         bound = min(3 / sum(a.n), 1.0)
         return Interval(-bound, bound, "3/n", f"none in {sum(a.n):,}"), 1.0
-    return student(a, b), student_p(a, b)
+    return student(a, b), student_p(a, b) if counts is None else exact
 
 
 def _correct(rows: list[Row]) -> None:

@@ -18,6 +18,8 @@ PLAIN = (
     "workload_impact",
 )  # fmt: skip
 """Queries asked once."""
+PAIRED = {"paired_outcomes": KINDS, "paired_mishaps": ("pin_failed", "oom_kill")}
+"""Queries that count discordant pairs, and what they are asked for."""
 UNITS = ("probe_clusters", "replication_totals")
 """Queries with the sums of each unit that comparisons are made of; too long for a report."""
 
@@ -60,7 +62,9 @@ def _collect(catalog: Catalog) -> Figures:
 def _comparisons(catalog: Catalog) -> list[dict[str, Any]]:
     """Compare every arm with the first; fresh and aged runs each with their own first."""
     units = {name: _ask(catalog, name) for name in UNITS}
-    discordant = {kind: _ask(catalog, "paired_outcomes", kind) for kind in KINDS}
+    discordant = {
+        kind: _ask(catalog, name, kind) for name, kinds in PAIRED.items() for kind in kinds
+    }
     folders = [run.path for run in catalog.runs]
     margins = margins_of(folders[0] if folders else None)
     arms = list(catalog.arms)

@@ -50,7 +50,7 @@ def tell_twins(rows: list[Row], histories: dict[str, str], arms_per_run: int) ->
             told = f"holds {mine} and {theirs}"
         else:
             told = f"{mine}: {row['verdict']}, {theirs}: {other['verdict']}"
-        row["note"] = told if row["note"] is None else f"{row['note']}; {told}"
+        row["ages"] = told
         row["survives"] = row["verdict"] == other["verdict"]
 
 

@@ -34,6 +34,8 @@ class Metric:
         More is better.
     scale : int
         Units of the column in one unit of the value.
+    mishap : str
+        Kind of incident it counts: workloads that it befell under one arm alone are told, too.
     """
 
     name: str
@@ -47,11 +49,20 @@ class Metric:
     test: Literal["paired", "mean"] = "mean"
     up: bool = False
     scale: int = 1
+    mishap: str = ""
 
     @property
     def kind(self) -> str | None:
         """Kind of the requests it is about; None for pins, memory and applications."""
         return {"probe": "probe", "campaign": "removal"}.get(self.estimand)
+
+    @property
+    def pairing(self) -> str | None:
+        """Parameter ``kind`` of the query that counts discordant pairs; None: nothing is paired.
+
+        ``paired_outcomes`` for requests, ``paired_mishaps`` for workloads.
+        """
+        return self.mishap or (self.kind if self.test == "paired" else None)
 
     @property
     def query(self) -> str:
@@ -97,9 +108,9 @@ METRICS = (
     *_guards_of_requests("probe", "probes"),
     *_guards_of_requests("campaign", "removals"),
     Metric("pin_failures", "pins failed", "guardrail", "share", "workload",
-           "pin_failures", "workloads", "pin_failures"),
+           "pin_failures", "workloads", "pin_failures", mishap="pin_failed"),
     Metric("oom_kills", "OOM kills", "guardrail", "share", "workload", "oom_kills",
-           "workloads", "oom_kills"),
+           "workloads", "oom_kills", mishap="oom_kill"),
     Metric("pin_latency", "pin latency, 99 %", "guardrail", "ns", "workload", "pin_p99_ns", "",
            "pin_latency"),
     Metric("headroom", "kernel head-room, least", "guardrail", "pages", "workload",

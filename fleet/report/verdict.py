@@ -18,7 +18,7 @@ def verdict(figures: Figures) -> str:
     if not figures["kinds"]:
         return "Nothing was asked of the hosts: the run has neither probes nor removals."
     kind = figures["kinds"][0]
-    rates = {row["arm"]: row for row in figures["hang_rate"][kind]}
+    rates = _rates(figures, kind)
     base = rates[figures["baseline"]]
     if len(rates) == 1:
         return f"{base['arm']}: {_hung(base, kind)} hung ({_sure(base)})."
@@ -33,6 +33,16 @@ def verdict(figures: Figures) -> str:
         return _winner(figures, kind, base, best, changes[best["arm"]] or {})
     best = _best(figures, kind, [row for row in rates.values() if row["requests"]])
     return _no_winner(base, best, changes[best["arm"]], kind)
+
+
+def _rates(figures: Figures, kind: str) -> dict[str, Row]:
+    """Return hang rates of the arms that are judged: of fresh and aged runs, those of the first."""
+    rates = {row["arm"]: row for row in figures["hang_rate"][kind]}
+    rows, base = figures["comparisons"], figures["baseline"]
+    if all(row["arm_a"] == base for row in rows):
+        return rates
+    judged = {base, *(row["arm_b"] for row in rows if row["arm_a"] == base)}
+    return {arm: row for arm, row in rates.items() if arm in judged}
 
 
 def _is_better(change: Row | None) -> bool:
@@ -82,14 +92,15 @@ def _no_winner(base: Row, best: Row, change: Row | None, kind: str) -> str:
             f"No difference that matters: {best['arm']} has fewest, {against}, 95 % interval "
             f"{told} points, margin {margin}."
         )
-    note = f", {change['note']}" if change["note"] else ""
+    notes = [change["note"], change.get("ages")]
+    note = "".join(f", {text}" for text in notes if text)
     return f"Not decided: {best['arm']} has fewest, {against}, 95 % interval {told} points{note}."
 
 
 def _winner(figures: Figures, kind: str, base: Row, best: Row, change: Row) -> str:
     told = units.interval(change["low"], change["high"], signed=True)
     done = {row["arm"]: row["offlined"] for row in figures["outcomes"][kind]}
-    lowest = min(row["hang_rate"] for row in figures["hang_rate"][kind])
+    lowest = min(row["hang_rate"] for row in _rates(figures, kind).values())
     word = "least" if best["hang_rate"] == lowest else "less often"
     head = (
         f"{best['arm']} hangs {word}: {_hung(best, kind)} ({_sure(best)}) against "
@@ -97,7 +108,15 @@ def _winner(figures: Figures, kind: str, base: Row, best: Row, change: Row) -> s
         f"{units.points(change['difference'])} points (95 % {told}); "
         f"{done[best['arm']]:,} went offline instead of {done[base['arm']]:,}"
     )
-    return f"{head}; price: {_price(figures, kind, base['arm'], best['arm'])}."
+    return f"{head}; price: {_price(figures, kind, base['arm'], best['arm'])}.{_survival(change)}"
+
+
+def _survival(change: Row) -> str:
+    """Say whether the verdict outlives another age of the hosts, when both were run."""
+    if change.get("survives") is None:
+        return ""
+    head = "Both ages of the hosts agree" if change["survives"] else "It turns on the hosts' age"
+    return f" {head}: {change['ages']}."
 
 
 def _price(figures: Figures, kind: str, base: str, best: str) -> str:

@@ -69,7 +69,7 @@ def _verdict(row: Row) -> str:
 
 
 def _p(row: Row) -> str:
-    p = row["p_holm"]
+    p = row["p_value"] if row["role"] == "guardrail" else row["p_holm"]
     return units.NONE if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
@@ -93,7 +93,7 @@ def _notes(rows: list[Row]) -> Iterator[str]:
         yield "*: zero lies outside the interval, but that does not outlive Holm's correction."
     if any(row["discordant"] for row in rows):
         yield (
-            "under this arm alone: the same request did not hang under the other; p of the exact "
-            "sign-flip test, after Holm."
+            "under this arm alone: the same request, or workload, fared well under the other; p of "
+            "the exact sign-flip test over units, in the first section after Holm."
         )
     yield "docs/statistics.md says how the methods do on what the engine does."

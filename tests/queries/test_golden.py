@@ -496,6 +496,25 @@ def paired_outcomes(kind: str) -> Answer:
     return out
 
 
+def paired_mishaps(kind: str) -> Answer:
+    out: Answer = []
+    struck = {
+        (arm, rep, row["workload"])
+        for arm, rep, row in rows_of(UNITS, "incidents")
+        if row["kind"] == kind
+    }
+    for i, a in enumerate(ARMS):
+        for b in ARMS[i + 1 :]:
+            hit: dict[Any, dict[str, int]] = defaultdict(dict)
+            for arm, rep, row in rows_of(UNITS, "workloads"):
+                hit[rep, row["workload"]][arm] = int((arm, rep, row["workload"]) in struck)
+            counts = Counter((p[a], p[b]) for p in hit.values())
+            out.append({"arm_a": a, "arm_b": b, "pairs": len(hit), "both_hit": counts[1, 1],
+                        "only_a": counts[1, 0], "only_b": counts[0, 1],
+                        "neither": counts[0, 0]})  # fmt: skip
+    return out
+
+
 def requests_of(rep: int, kind: str) -> dict[int, dict[str, Row]]:
     """Return the requests of a replication, each under every arm."""
     found: dict[int, dict[str, Row]] = defaultdict(dict)
@@ -642,6 +661,13 @@ def test_query(catalog: Catalog, name: str) -> None:
     close(got, PLAIN[name]())
 
 
+@pytest.mark.parametrize("kind", ["pin_failed", "oom_kill"])
+def test_paired_mishaps(catalog: Catalog, kind: str) -> None:
+    got = shipped()["paired_mishaps"].run(catalog, {"kind": kind}).to_pylist()
+    assert sum(row["only_a"] + row["only_b"] for row in got), got
+    close(got, paired_mishaps(kind))
+
+
 @pytest.mark.parametrize("kind", ["all", "probe", "removal"])
 def test_node_crossings_on_two_nodes(kind: str) -> None:
     units = on_two_nodes()
@@ -653,11 +679,8 @@ def test_node_crossings_on_two_nodes(kind: str) -> None:
 def test_every_query_has_a_golden_answer() -> None:
     from tests.queries.test_golden_charts import CHARTS
 
-    assert set(shipped()) == set(BY_KIND) | set(PLAIN) | CHARTS | {
-        "pairing",
-        "demands",
-        "conservation",
-    }
+    rest = {"pairing", "demands", "conservation", "paired_mishaps"}
+    assert set(shipped()) == set(BY_KIND) | set(PLAIN) | CHARTS | rest
 
 
 def test_default_parameters_are_the_documented_ones(catalog: Catalog) -> None:

@@ -1,8 +1,9 @@
 """Made-up comparisons of the example's arms, one of every kind, as a report has them."""
 
+from pathlib import Path
 from typing import Any
 
-from tests.log.example import ARMS
+from tests.log.example import ARMS, make_units, write_run
 
 Row = dict[str, Any]
 COMMON: Row = {
@@ -45,3 +46,17 @@ def _both(metric: str, label: str, unit: str, a: float, b: float, half: float,
 
 def _row(arm_b: str, **values: Any) -> Row:
     return {**COMMON, "arm_b": arm_b, "difference": values["b"] - values["a"], **values}
+
+
+def twin_runs(root: Path) -> list[Path]:
+    """Write a run of fresh hosts and one of aged ones, in which only the first arm hangs."""
+    aged = make_units()
+    for (arm, _), unit in aged.items():
+        for row in unit["requests"]:
+            row["outcome"], row["reset"] = ("stuck" if arm == ARMS[0] else "offlined"), False
+            row["ended_ns"] = None if arm == ARMS[0] else row["issued_ns"] + 10**9
+    folders = [write_run(root), write_run(root, aged, name="aged")]
+    text = "arms: [some]\nname: example\n"
+    (folders[0] / "scenario.resolved.yaml").write_text(text)
+    (folders[1] / "scenario.resolved.yaml").write_text(f"{text}age: {{history: deep}}\n")
+    return folders

@@ -214,7 +214,7 @@ def test_report_refuses_unpaired_arms(own_place: Path, fleet: Talk) -> None:
     del units[ARMS[0], 0]["requests"][39]
     path = write_run(own_place / "runs", units, name="odd")
     code, out, err = fleet("report", str(path))
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert "the arms did not get the same demands" in err
 

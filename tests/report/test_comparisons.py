@@ -15,13 +15,14 @@ from fleet.report.terminal import print_report
 from fleet.scenario.models import Margins
 from queries.catalog import Catalog
 from queries.shipped import find
-from tests.log.example import ARMS, make_units, memory_catalog, write_run
+from tests.log.example import ARMS, make_units, memory_catalog
+from tests.report.compared import twin_runs
 
 Row = dict[str, Any]
 KEYS = {
     "metric", "label", "role", "unit", "kind", "estimand", "arm_a", "arm_b", "a", "b",
     "difference", "relative", "low", "high", "method", "n", "n_unit", "margin", "more_is_better",
-    "verdict", "p_value", "p_holm", "discordant", "note", "query", "survives",
+    "verdict", "p_value", "p_holm", "discordant", "note", "query", "survives", "ages",
 }  # fmt: skip
 
 
@@ -55,9 +56,26 @@ def test_figures_are_recomputed_from_the_shipped_queries(figures: Row) -> None:
         relative = metric.margin in RELATIVE
         assert row["margin"] == pytest.approx(share * abs(row["a"]) if relative else share)
         if row["discordant"]:
-            pairs = find("paired_outcomes").run(catalog, {"kind": row["kind"]}).to_pylist()
+            name = "paired_mishaps" if metric.mishap else "paired_outcomes"
+            pairs = find(name).run(catalog, {"kind": metric.pairing or ""}).to_pylist()
             (pair,) = [p for p in pairs if (p["arm_a"], p["arm_b"]) == (ARMS[0], row["arm_b"])]
             assert row["discordant"] == {"only_a": pair["only_a"], "only_b": pair["only_b"]}
+
+
+def test_what_is_yes_or_no_has_discordant_counts_and_an_exact_test(figures: Row) -> None:
+    paired = {row["metric"] for row in figures["comparisons"] if row["discordant"] is not None}
+    assert paired == {"hang_rate", "pin_failures", "oom_kills"}
+    found = find("replication_totals").run(memory_catalog(make_units())).to_pylist()
+    shifted = 0
+    for row in figures["comparisons"]:
+        if row["metric"] in ("pin_failures", "oom_kills"):
+            a, b = ([r[row["metric"]] for r in found if r["arm"] == row[arm]]
+                    for arm in ("arm_a", "arm_b"))  # fmt: skip
+            shifts = [y - x for x, y in zip(a, b, strict=True)]
+            shifted += any(shifts)
+            if any(shifts):  # of two replications no assignment of signs is rarer than a half
+                assert row["p_value"] == pytest.approx(0.5) or row["p_value"] == 1.0, row
+    assert shifted
 
 
 def test_one_replication_has_no_interval_and_says_why() -> None:
@@ -151,15 +169,7 @@ def test_the_terminal_fits_and_says_all(figures: Row, capsys: pytest.CaptureFixt
 
 def test_verdicts_survive_ageing_or_not(tmp_path: Path) -> None:
     """Two runs that differ in age alone: compared within, and told whether both agree."""
-    aged = make_units()
-    for (arm, _), unit in aged.items():
-        for row in unit["requests"]:
-            row["outcome"], row["reset"] = ("stuck" if arm == ARMS[0] else "offlined"), False
-    folders = [write_run(tmp_path), write_run(tmp_path, aged, name="aged")]
-    text = "arms: [some]\nname: example\n"
-    (folders[0] / "scenario.resolved.yaml").write_text(text)
-    (folders[1] / "scenario.resolved.yaml").write_text(f"{text}age: {{history: deep}}\n")
-    catalog = Catalog.open(folders)
+    catalog = Catalog.open(twin_runs(tmp_path))
     rows = collect(catalog)["comparisons"]
     labels = list(catalog.arms)
     assert {(r["arm_a"], r["arm_b"]) for r in rows} == {
@@ -169,10 +179,10 @@ def test_verdicts_survive_ageing_or_not(tmp_path: Path) -> None:
     hangs = [r for r in rows if (r["metric"], r["kind"]) == ("hang_rate", "probe")]
     assert [r["verdict"] for r in hangs] == ["undecided", "undecided", "better", "better"]
     assert {r["survives"] for r in hangs} == {False}
-    assert "fresh: undecided, aged (deep): better" in hangs[0]["note"]
+    assert hangs[0]["ages"] == "fresh: undecided, aged (deep): better"
     same = [r for r in rows if r["metric"] == "headroom"]
     assert {r["survives"] for r in same} == {True}
-    assert any("holds fresh and aged (deep)" in r["note"] for r in same), same
+    assert any(r["ages"] == "holds fresh and aged (deep)" for r in same), same
 
 
 def test_runs_that_differ_in_more_than_age_are_no_twins(tmp_path: Path) -> None:

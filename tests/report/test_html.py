@@ -28,7 +28,7 @@ from fleet.report.verdict import verdict
 from queries.catalog import Catalog
 from queries.shipped import find
 from tests.log.example import ARMS, Unit, make_units, memory_catalog, write_run
-from tests.report.compared import comparisons
+from tests.report.compared import comparisons, twin_runs
 from tests.report.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,6 +211,30 @@ def test_several_runs(tmp_path: Path) -> None:
     read = Page.parse(made(Catalog.open(folders)))
     assert "other" in read.text("runs")
     assert len(set(read.ids)) == len(read.ids)
+
+
+def test_fresh_and_aged_runs_are_compared_side_by_side(tmp_path: Path) -> None:
+    """Each run against its own baseline, and every verdict with the other run's."""
+    for folders, age in (
+        (twin_runs(tmp_path), "fresh"),
+        (twin_runs(tmp_path / "again")[::-1], "aged"),
+    ):
+        catalog = Catalog.open(folders)
+        figures = collect(catalog)
+        text = page(catalog, figures).decode()
+        section = text.split('<section id="comparisons">')[1].split("</section>")[0]
+        assert re.findall(r"Each arm against (\w)", section) == ["A", "D"]
+        told = [row["survives"] for row in figures["comparisons"]]
+        assert section.count("holds fresh and aged") + section.count("holds aged") == (
+            told.count(True)
+        )
+        assert section.count("fresh: ") == told.count(False) > 0
+        lead = verdict(figures)
+        assert (
+            "fresh: undecided, aged (deep): better" in lead or "aged (deep): better, fresh" in lead
+        )
+        assert ("hangs least" in lead) == (age == "aged")
+        assert ("It turns on the hosts' age: " in lead) == (age == "aged")
 
 
 def test_an_empty_run_has_one_clear_line() -> None:

@@ -44,6 +44,15 @@ class Line:
     cells: Sequence[Cell]
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The arms that are compared with one baseline, and the lines of each role."""
+
+    base: Arm
+    arms: Sequence[Arm]
+    parts: Sequence[tuple[str, Sequence[Line]]]
+
+
 def section(paper: Paper) -> Markup:
     """Return the table; nothing when there is nothing to compare."""
     rows = [
@@ -51,18 +60,28 @@ def section(paper: Paper) -> Markup:
     ]
     if not rows:
         return Markup("")
-    parts = [
-        (title, [_line(paper, mine) for mine in _by_metric(rows, role)])
-        for role, title in ROLES.items()
-    ]
+    bases = list(dict.fromkeys(row["arm_a"] for row in rows))
     return render(
         "comparisons.html",
-        arms=[arm for arm in paper.arms if not arm.baseline],
-        base=next(arm for arm in paper.arms if arm.baseline),
-        parts=[part for part in parts if part[1]],
+        tables=[
+            _table(paper, name, [row for row in rows if row["arm_a"] == name]) for name in bases
+        ],
+        twins=any(row.get("survives") is not None for row in rows),
         notes=list(_notes(rows)),
         queries=sorted({row["query"] for row in rows}),
     )
+
+
+def _table(paper: Paper, base: str, rows: Sequence[Row]) -> Table:
+    """Return what is compared with one baseline: fresh and aged runs have each their own."""
+    others = {row["arm_b"] for row in rows}
+    arms = [arm for arm in paper.arms if arm.name in others]
+    parts = [
+        (title, [_line(arms, mine) for mine in _by_metric(rows, role)])
+        for role, title in ROLES.items()
+    ]
+    first = next(arm for arm in paper.arms if arm.name == base)
+    return Table(first, arms, [part for part in parts if part[1]])
 
 
 def _by_metric(rows: Sequence[Row], role: str) -> Iterator[list[Row]]:
@@ -72,18 +91,14 @@ def _by_metric(rows: Sequence[Row], role: str) -> Iterator[list[Row]]:
         yield [row for row in rows if (row["metric"], row["kind"]) == key and row["role"] == role]
 
 
-def _line(paper: Paper, rows: Sequence[Row]) -> Line:
+def _line(arms: Sequence[Arm], rows: Sequence[Row]) -> Line:
     first = rows[0]
     form = FORMS[first["unit"]]
     margin = Markup("")
     if first["margin"] is not None:
         margin = say("margin {}", first.show("margin", width(first["unit"])))
     found = {row["arm_b"]: row for row in rows}
-    cells = [
-        _cell(arm, found[arm.name], form)
-        for arm in paper.arms
-        if not arm.baseline and arm.name in found
-    ]
+    cells = [_cell(arm, found[arm.name], form) for arm in arms if arm.name in found]
     return Line(first["label"], margin, first.show("a", form), cells)
 
 
@@ -100,6 +115,8 @@ def _cell(arm: Arm, row: Row, form: Callable[[Any], str]) -> Cell:
 
 
 def _more(row: Row) -> Iterator[Markup]:
+    if row.get("ages"):
+        yield say("{}", row["ages"])
     counts = row["discordant"]
     if counts:
         alone = Row(counts, f"{row.origin}.discordant")
@@ -107,6 +124,8 @@ def _more(row: Row) -> Iterator[Markup]:
                   alone.show("only_a", units.count))  # fmt: skip
     if row["p_holm"] is not None:
         yield say("p {}", row.show("p_holm", p_value))
+    elif counts and row["p_value"] is not None:
+        yield say("p {}", row.show("p_value", p_value))
 
 
 def p_value(value: float) -> str:

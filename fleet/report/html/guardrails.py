@@ -1,4 +1,7 @@
-"""The guardrail table: what must not get worse, arm by arm."""
+"""The guardrail table: what must not get worse, arm by arm, as plain totals and quantiles.
+
+Changes with intervals, margins and verdicts stand in ``comparisons``.
+"""
 
 from dataclasses import dataclass
 
@@ -47,7 +50,8 @@ def section(paper: Paper) -> Markup:
         for measure in MEASURES
         for kind in (kinds if measure.by_kind else [""])
     ]
-    return render("guardrails.html", arms=paper.arms, lines=lines)
+    compared = bool(paper.figures["comparisons"])
+    return render("guardrails.html", arms=paper.arms, lines=lines, compared=compared)
 
 
 def _rows(paper: Paper, measure: Measure, kind: str) -> list[Row]:
