@@ -3,6 +3,7 @@
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,6 +41,10 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Lay a value over a field; repeatable."),
 ]
+Policies = Annotated[
+    list[Path] | None,
+    typer.Option("--policy", metavar="FILE", help="Own policy that arms may name; repeatable."),
+]
 
 
 @app.command()
@@ -50,6 +55,7 @@ def run(
     ] = None,
     sets: Sets = None,
     engine: Annotated[EngineName, typer.Option(help="Engine to run on.")] = EngineName.FAST,
+    policies: Policies = None,
     fmt: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
 ) -> int:
     """Run a script and say step by step what happened, with maps of the memory blocks.
@@ -64,7 +70,7 @@ def run(
     from fleet.lab.script.show import as_json, print_script
     from policies.models import PolicyError
 
-    loaded = load_script(script, sets or [])
+    loaded = load_script(script, sets or [], [str(file) for file in policies or []])
     arms = _arms(compare) if compare is not None else list(loaded.script.arms)
     factory = engine_class(engine)
     try:
@@ -112,14 +118,14 @@ def show(script: Source) -> None:
 
 
 @app.command()
-def check(script: Source, sets: Sets = None) -> None:
+def check(script: Source, sets: Sets = None, policies: Policies = None) -> None:
     """Validate a script without running it.
 
     Example: fleet lab check hang
     """
     from fleet.lab.script.load import load_script
 
-    loaded = load_script(script, sets or [])
+    loaded = load_script(script, sets or [], [str(file) for file in policies or []])
     print(f"{loaded.name}: ok, {len(loaded.script.steps)} steps", file=sys.stderr)
 
 

@@ -96,7 +96,7 @@ def load_scenario(
         if override.path in FILE_FIELDS:
             data = _absolute(data, File.cwd())
         places.options.append(override)
-    data = _with_policies(data, file.parent, policies)
+    data = with_policies(data, file.parent, policies)
     scenario = validated(Scenario, data, places)
     return scenario.model_copy(update={"digests": _digests(scenario, places)}).written_at(places)
 
@@ -116,10 +116,11 @@ def load_policy(source: str | File) -> OwnPolicy:
     return validated(OwnPolicy, document.data, Places(str(file), document))
 
 
-def _with_policies(data: dict[str, Any], folder: File, more: Sequence[str]) -> dict[str, Any]:
+def with_policies(data: dict[str, Any], folder: File, more: Sequence[str]) -> dict[str, Any]:
     """Put the content of policy files in the place of their names, and that of more files behind.
 
     So a scenario holds its policies, and its hash depends on what they say, not on where they are.
+    Lab scripts name theirs in the same way.
     """
     held = data.get("policies", [])
     if not isinstance(held, list):

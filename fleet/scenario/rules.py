@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         WorkloadKind,
         Workloads,
     )
+    from fleet.scenario.own import OwnPolicy
 
 MAX_IO_PAGES = 512
 """2 MiB: I/O in flight is drawn by pageblock."""
@@ -105,9 +106,14 @@ def check_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_own(policies: "tuple[OwnPolicy, ...]") -> None:
+    """Own policies differ in their names."""
+    _unique([policy.name for policy in policies], "policies")
+
+
 def check_policies(scenario: "Scenario") -> None:
     """Own policies differ, and every arm is composed of policies that there are."""
-    _unique([policy.name for policy in scenario.policies], "policies")
+    check_own(scenario.policies)
     own = [policy.policy() for policy in scenario.policies]
     for index, text in enumerate(scenario.arms):
         try:

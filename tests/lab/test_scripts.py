@@ -126,6 +126,62 @@ def test_expectations_compare(expected: Any, value: Any, answer: bool) -> None:
     assert holds(expected, value) is answer
 
 
+STAYS = """\
+name: stays
+kind: pin
+summary: linux-5.13 that leaves what does not move, and moves nothing
+extends: linux-5.13
+cells: {PIN_MIGRATES: no, FAULT_FLAG_ANON: no}
+"""
+HASTY = """\
+name: hasty
+kind: offline
+summary: gives up at the first failed pass
+cells: {OFFLINE_RULE: bounded-4-13, OFFLINE_MAX_ERRORS: 1, OFFLINE_BOUND_NS: 1s}
+"""
+PINNED = [*STEPS[:3], "pin:vm:iou", {"op": "offline:h0:1", "as": "off"}]
+
+
+def test_own_policies_are_compared_with_shipped_ones(lab: Any, tmp_path: Path) -> None:
+    for name, text in (("stays", STAYS), ("hasty", HASTY)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    files = [f"--policy={tmp_path / name}.yaml" for name in ("stays", "hasty")]
+    arms = "linux-5.13+unbounded,stays+unbounded,linux-5.10:stays+hasty,stays-loses-thp+hasty"
+    code, out, err = lab(
+        script(steps=PINNED), *files, "--compare", arms, "--format", "json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    results = [arm["steps"][-1]["seen"]["result"] for arm in json.loads(out)["arms"]]
+    assert results == ["ok", "EINTR_after_bound", "EBUSY", "EBUSY"]
+
+
+def test_a_script_names_its_policies_from_its_own_folder(lab: Any, tmp_path: Path) -> None:
+    (tmp_path / "stays.yaml").write_text(STAYS)
+    arm = "stays+unbounded"
+    given = script(
+        steps=PINNED, policies=["stays.yaml"], arms=[arm],
+        expect={arm: {"off": {"result": "EINTR_after_bound"}}},
+    )  # fmt: skip
+    assert lab(given)[0] == 0
+    assert lab(given, "--engine", "reference")[0] == 0
+
+
+def test_a_policy_that_is_not_there_or_malformed_is_one_line(lab: Any, tmp_path: Path) -> None:
+    file = tmp_path / "stays.yaml"
+    file.write_text(STAYS.replace("no, F", "perhaps, F"))
+    code, _, err = lab(script(), "--policy", str(file))
+    assert code == 2
+    assert f"{file}:5:23 cells.PIN_MIGRATES: must be one of no, after-faults, before-faults" in err
+    file.write_text(STAYS)
+    code, _, err = lab(script(), "--policy", str(file), "--policy", str(file))
+    assert code == 2
+    assert "policies[1].name: 'stays' is used twice" in err
+    code, _, err = lab(script(), "--compare", "stays+unbounded")
+    assert code == 2
+    assert "unknown pin policy 'stays'" in err
+    assert err.count("\n") == 1
+
+
 def test_values_can_be_laid_over(lab: Any) -> None:
     code, out, _ = lab(script(), "--set", "host.dimms=[1GiB]", "--set", "host.cpus=4")
     assert code == 0

@@ -30,11 +30,14 @@ caller waited by the cost model. Maps show the memory blocks before and after.
 ```
 fleet lab hang                                   # a shipped script
 fleet lab mine.yaml --compare linux-5.10,linux-6.1,linux-5.13+pin-aware
+fleet lab mine.yaml --policy gentle.yaml --compare linux-5.13+unbounded,gentle+unbounded
 fleet lab mine.yaml --set host.memory=64GiB --format json
 fleet lab list | show NAME | check FILE | schema
 ```
 
-An arm is `[PROFILE:]PIN+OFFLINE[@SIZING]`, or a profile alone, which is its plain kernel. With
+An arm is `[PROFILE:]PIN+OFFLINE[@SIZING]`, or a profile alone, which is its plain kernel. PIN and
+OFFLINE can be policies of your own ([own-policy.md](own-policy.md)): `--policy FILE`, which may be
+repeated, or a list of files under `policies` in the script, counted from its folder. With
 several arms the steps stand side by side: `=` is the same as the first arm, and steps that differ
 in more than time are marked `≠`. A malformed script is one line, `file:line:col field: reason`, and
 exit code 2; the exit code is 1 when an expectation does not come true.

@@ -8,7 +8,7 @@ from typing import Any
 from fleet.errors import InputError
 from fleet.lab.script.models import END, Script
 from fleet.lab.script.sight import END_FIELDS, FIELDS
-from fleet.scenario.load import read_file, validated
+from fleet.scenario.load import read_file, validated, with_policies
 from fleet.scenario.overrides import apply, read_set
 from fleet.scenario.places import Places
 from fleet.scenario.yamlpos import parse_yaml
@@ -47,7 +47,7 @@ def find_script(source: str) -> File:
     raise InputError(f"no such file or shipped script (shipped: {known})", where=source)
 
 
-def load_script(source: str, sets: Sequence[str] = ()) -> Loaded:
+def load_script(source: str, sets: Sequence[str] = (), policies: Sequence[str] = ()) -> Loaded:
     """Load, override and validate a script.
 
     Parameters
@@ -56,6 +56,8 @@ def load_script(source: str, sets: Sequence[str] = ()) -> Loaded:
         Path of a YAML file or name of a shipped script.
     sets : sequence of str
         ``path=value`` overrides in order (``--set``).
+    policies : sequence of str
+        Files of policies beside those the script names (``--policy``).
 
     Raises
     ------
@@ -72,6 +74,7 @@ def load_script(source: str, sets: Sequence[str] = ()) -> Loaded:
         override = read_set(text)
         data = apply(data, override)
         places.options.append(override)
+    data = with_policies(data, file.parent, policies)
     script = validated(Script, data, places)
     _check_expectations(script, places)
     name = source if source in shipped() else file.stem

@@ -11,7 +11,8 @@ from fleet.lab.operations import OperationError
 from fleet.lab.script.arms import PLAIN, script_arm
 from fleet.lab.script.language import parse_step
 from fleet.scenario.models import Model, Natural, Text
-from fleet.scenario.rules import check_profile, check_sizing, plain_int
+from fleet.scenario.own import OwnPolicy, policies_of
+from fleet.scenario.rules import check_own, check_profile, check_sizing, plain_int
 from fleet.scenario.units import BlockSize, Size, fail
 from policies.models import PolicyError
 
@@ -87,6 +88,11 @@ class Script(Model):
     profile: Annotated[Text, AfterValidator(check_profile)] = Field(
         "linux-6.1", description="Kernel profile of arms that name none."
     )
+    policies: tuple[OwnPolicy, ...] = Field(
+        (),
+        description="Own policies that arms may name: files, from the script's folder, or their "
+        "content.",
+    )
     arms: tuple[Text, ...] = Field(
         (PLAIN,),
         min_length=1,
@@ -103,10 +109,12 @@ class Script(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Script":
-        """Arms parse and differ, labels differ."""
+        """Own policies differ, arms parse and differ, labels differ."""
+        check_own(self.policies)
+        own = policies_of(self.policies)
         for index, text in enumerate(self.arms):
             try:
-                script_arm(text, self.profile, self.host.sizing)
+                script_arm(text, self.profile, self.host.sizing, own)
             except PolicyError as error:
                 raise fail(str(error), f"arms[{index}]") from error
             if text in self.arms[:index]:

@@ -25,6 +25,7 @@ from fleet.lab.script.load import Loaded
 from fleet.lab.script.models import END
 from fleet.lab.script.program import Program
 from fleet.lab.script.sight import Seen, Sight, Step, merged
+from fleet.scenario.own import policies_of
 from policies import registry
 from policies.arms import Arm
 
@@ -110,9 +111,9 @@ def run_script(loaded: Loaded, arm_text: str, factory: EngineFactory) -> Ran:
     """
     script = loaded.script
     operations = [parse_step(step.op) for step in script.steps]
-    machine, witness = _boot(
-        loaded, script_arm(arm_text, script.profile, script.host.sizing), factory
-    )
+    own_policies = policies_of(script.policies)
+    arm = script_arm(arm_text, script.profile, script.host.sizing, own_policies)
+    machine, witness = _boot(loaded, arm, factory)
     own = registry.sizing(script.host.sizing).movable_millionths
     hot = host.removable(script.host, own)
     program = Program(machine, hot, script.host.nodes, classes.scattered_by(operations))
