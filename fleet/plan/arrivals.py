@@ -20,6 +20,7 @@ from fleet.plan.draws import (
     from_quantiles,
     mulhi,
     pick_weighted,
+    running,
 )
 from fleet.plan.steady import mean_lifetime_ns
 from fleet.scenario.models import Generator
@@ -70,7 +71,7 @@ def generated(generator: Generator, number: int, seed: Seed, horizon_ns: int) ->
     while now < horizon_ns:
         batch = _batch(count, "generator", generator.name)
         steps = exponential(mean, *seed, batch, Purpose.INTERVAL)
-        arrivals = now + np.cumsum(steps)
+        arrivals = running(now, steps)
         members.append(batch)
         times.append(arrivals)
         now, count = int(arrivals[-1]), count + BATCH

@@ -151,3 +151,16 @@ def exponential(mean: int, *key: ArrayLike) -> Column:
     unit = from_quantiles(exponential_table(), *key).view(np.uint64)
     scaled = mulhi(np.array([mean << 4], np.uint64), unit << np.uint64(40))
     return np.maximum(scaled.view(np.int64), 1)
+
+
+def running(from_ns: int, steps_ns: Column) -> Column:
+    """Return the times that positive steps lead to, one after the other: int64[n].
+
+    Times past the end of int64 (292 years) all are the largest int64: a rare stream drawn in
+    batches gets there long after any horizon.
+    """
+    times = np.uint64(from_ns) + np.cumsum(steps_ns.view(np.uint64), dtype=np.uint64)
+    late = np.flatnonzero(times >> np.uint64(63))  # no step is 2**63: the first such sum shows it
+    if len(late):
+        times[late[0] :] = np.iinfo(np.int64).max
+    return times.view(np.int64)

@@ -7,7 +7,7 @@ import numpy as np
 from fleet.errors import InputError
 from fleet.hosts.shape import removable_blocks
 from fleet.plan.arrivals import BATCH, Seed
-from fleet.plan.draws import Column, Purpose, below, draw, entity, exponential
+from fleet.plan.draws import Column, Purpose, below, draw, entity, exponential, running
 from fleet.plan.tables import Hosts, Requests
 from fleet.scenario.models import Probes, Removals
 
@@ -82,7 +82,7 @@ def _poisson(interval_ns: int, seed: Seed, start_ns: int, end_ns: int) -> tuple[
     while now < end_ns:
         key = _keys("removal", count + BATCH)[count:]
         steps = exponential(interval_ns, *seed, key, Purpose.INTERVAL)
-        times = np.concatenate((times, now + np.cumsum(steps)))
+        times = np.concatenate((times, running(now, steps)))
         now, count = int(times[-1]), count + BATCH
     inside = times < end_ns
     return _keys("removal", count)[inside], times[inside]

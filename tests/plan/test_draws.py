@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine import draws as scalar
 from fleet.hosts import populate
 from fleet.plan import draws
-from fleet.plan.draws import Purpose
+from fleet.plan.draws import Purpose, running
 
 WORD = st.integers(-(2**63), 2**63 - 1)
 
@@ -55,3 +55,10 @@ def test_entities_differ_by_every_part_of_their_name() -> None:
 def test_populate_uses_its_reserved_purposes() -> None:
     assert Purpose.POPULATE_ORDER == populate.ORDER_PURPOSE
     assert Purpose.POPULATE_CPU == populate.CPU_PURPOSE
+
+
+def test_running_times_end_where_int64_does() -> None:
+    steps = np.full(6, 1 << 61, np.int64)
+    last = np.iinfo(np.int64).max
+    assert running(5, steps).tolist() == [5 + (k << 61) for k in (1, 2, 3)] + [last] * 3
+    assert running(7, np.array([1, 2, 3], np.int64)).tolist() == [8, 10, 13]
