@@ -53,6 +53,8 @@ from engine.state import (
     PR_CPU,
     PR_IMMUNE,
     PR_RSS,
+    RC_DROPPED,
+    RC_LEFT,
     RQ_CPU,
     RQ_HIGHEST,
     RQ_MARK,
@@ -90,6 +92,7 @@ POOL = int(Cell.PIN_POOL_MILLIONTHS)
 NOWAIT = -1
 """RQ_OOM of a request that takes nothing below the low marks and reclaims nothing."""
 STALL, WAKE = int(Counter.ALLOCSTALL), int(Counter.KSWAPD_WAKE)
+BY_ZONE = int(Cell.RECLAIM_BY_ZONE)
 STEAL, OOMS = int(Counter.PGSTEAL), int(Counter.OOM_KILL)
 RECLAIM_COST, OOM_COST = int(Cost.RECLAIM_4K), int(Cost.OOM_KILL)
 WRITEBACK = int(Cost.WRITEBACK_4K)
@@ -404,16 +407,34 @@ def reclaim(h, node, zone, pages, to_high, order):
 
     Stops after ``pages`` (for a huge request of ``order``: after as many times as
     ``clusters_at_once`` says), or (``to_high``) when an eligible zone is above its high mark.
-    Returns the pages dropped.
+    Returns the pages dropped. With lists by zone (RECLAIM_BY_ZONE) the highest zone comes first.
     """
-    dropped = 0
-    files = h.g[G_NFILES]
-    for i in range(files if h.g[G_NDIRTY] == 0 else 2 * files):  # what is dirty comes last
-        a = h.slot[i % files, AR_FILES]
-        if a == h.g[G_BUSY] or h.slot[a, AR_LOCKS] or h.slot[a, AR_DIRTY] != i // files:
+    h.g[RC_LEFT], h.g[RC_DROPPED] = pages, 0
+    by_zone = zone < 0 and h.g[TABLE + BY_ZONE]
+    for dirty in range(1 if h.g[G_NDIRTY] == 0 else 2):  # what is dirty comes last
+        if not by_zone:
+            if reclaim_from(h, node, zone, dirty, to_high, order):
+                break
+            continue
+        for kind in range(h.g[RQ_HIGHEST], -1, -1):
+            z = node * KINDS + kind
+            if h.zone[z, Z_FILE] and reclaim_from(h, node, z, dirty, to_high, order):
+                return h.g[RC_DROPPED]
+    return h.g[RC_DROPPED]
+
+
+@kernel
+def reclaim_from(h, node, zone, dirty, to_high, order):
+    """Drop clean or dirty page cache of the eligible zones, oldest first, until it is enough.
+
+    RC_LEFT holds the pages still wanted, RC_DROPPED those dropped. Returns whether it is enough.
+    """
+    for i in range(h.g[G_NFILES]):
+        a = h.slot[i, AR_FILES]
+        if a == h.g[G_BUSY] or h.slot[a, AR_LOCKS] or h.slot[a, AR_DIRTY] != dirty:
             continue
         left = eligible_pages(h, a, node, zone)
-        ref = oldest(h, a, node) if zone < 0 else h.slot[a, AR_HEAD]
+        ref = oldest(h, a, node, zone) if left else NIL
         while ref != NIL and left > 0:
             size = length(h, ref)
             if is_hole(h, ref) or count_of(h, ref) != 0 or isolated(h, ref):
@@ -424,51 +445,52 @@ def reclaim(h, node, zone, pages, to_high, order):
             if not eligible(h, z, node, zone):
                 ref = nxt(h, ref)
                 continue
-            if zone < 0:
-                keep_oldest(h, a, node, ref)
+            keep_oldest(h, a, node, zone, ref)
             k = size
             if to_high:
                 if not h.blk[b, BK_ISO]:
                     k = min(k, 1 - spare(h, z, Z_HIGH))
             else:
-                if order and not dropped and not h.blk[b, BK_ISO]:
-                    pages *= clusters_at_once(h, order, z, size)
-                k = min(k, pages - dropped)
+                if order and not h.g[RC_DROPPED] and not h.blk[b, BK_ISO]:
+                    h.g[RC_LEFT] *= clusters_at_once(h, order, z, size)
+                k = min(k, h.g[RC_LEFT])
             if k <= 0:
-                return dropped
+                return True
             hole = drop_cache(h, a, ref, k)
-            dropped += k
+            h.g[RC_DROPPED] += k
+            h.g[RC_LEFT] -= k
             left -= k
             if to_high and spare(h, z, Z_HIGH) > 0 and not h.blk[b, BK_ISO]:
-                return dropped
+                return True
             ref = nxt(h, hole)
-    return dropped
+    return not to_high and h.g[RC_LEFT] <= 0
 
 
 @kernel
-def oldest(h, a, node):
+def oldest(h, a, node, zone):
     """Element of a page cache before which nothing may be reclaimed for a node's request.
 
     Known only within one command, step or migrate_pages call, and up to an OOM kill, which lets
     go of what the victim held (G_STAMP); until then pages become eligible in no other way than by
     being mapped (``memory.claim``).
     """
-    if h.slot[a, AR_ASKED] == asked(h, node) and h.slot[a, AR_OLDEST] != NIL:
+    if h.slot[a, AR_ASKED] == asked(h, node, zone) and h.slot[a, AR_OLDEST] != NIL:
         return h.slot[a, AR_OLDEST]
     return h.slot[a, AR_HEAD]
 
 
 @kernel
-def keep_oldest(h, a, node, ref):
+def keep_oldest(h, a, node, zone, ref):
     """Keep what ``oldest`` returns; the chains of areas keep it up to date."""
-    h.slot[a, AR_ASKED] = asked(h, node)
+    h.slot[a, AR_ASKED] = asked(h, node, zone)
     h.slot[a, AR_OLDEST] = ref
 
 
 @kernel
-def asked(h, node):
-    """A number for this moment, a node and the highest zone of the request."""
-    return (h.g[G_STAMP] * 64 + node) * KINDS + h.g[RQ_HIGHEST]
+def asked(h, node, zone):
+    """A number for this moment and a zone, or a node and the highest zone of the request."""
+    where = zone + 64 * KINDS if zone >= 0 else node * KINDS + h.g[RQ_HIGHEST]
+    return h.g[G_STAMP] * 128 * KINDS + where
 
 
 @kernel

@@ -269,6 +269,7 @@ class Cell(IntEnum):
     FAULT_FLAG_COW = 44  # 1: the copy that a pin makes of a page shared with others avoids it
     HZP_WRITE_THP = 45  # 1: a write to the huge zero page allocates a THP
     PIN_POOL_MILLIONTHS = 46  # share of the kernel zones kept for long-term pins (0: no pool)
+    RECLAIM_BY_ZONE = 47  # 1: page cache of the highest allowed zone goes first (MGLRU)
 
 
 NR_CELLS = 64

@@ -35,6 +35,9 @@ class HostShape:
     thp : bool
         Transparent huge pages enabled: khugepaged raises min_free_kbytes
         (mm/khugepaged.c ``set_recommended_min_free_kbytes``).
+    dma : bool
+        The kind DMA32 stands for ZONE_DMA and NORMAL for DMA32: a machine without ZONE_NORMAL
+        whose 16 MiB of ZONE_DMA matter. Otherwise DMA32 includes ZONE_DMA, with its reserve.
     """
 
     pageblock_order: int
@@ -44,6 +47,7 @@ class HostShape:
     block_reserved: tuple[int, ...]
     cpu_node: tuple[int, ...]
     thp: bool = True
+    dma: bool = False
 
     def __post_init__(self) -> None:
         """Reject shapes the engines cannot hold (ValueError)."""

@@ -140,7 +140,7 @@ ACC_TOUCHED = 5
     G_NCMD, G_NRANGES, G_MUT, G_AREASEQ, G_BUSY, G_NFILES, G_LPOS, G_PINNING,
     T_PAGES, T_LATENCY, T_FAULTED, T_THP, T_FALLBACK, T_RECLAIMED, T_MIGRATED, T_FAILED, T_CALLS,
     RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES, RQ_POOL,
-    D_LEFT, D_MORE,
+    D_LEFT, D_MORE, RC_LEFT, RC_DROPPED, G_DMA,
     M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
     M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAINT,
     PN_CALL_AREA, PN_CALL_FIRST, PN_CALL_COUNT,
@@ -151,7 +151,7 @@ ACC_TOUCHED = 5
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, G_TURN_ALLOC, G_TURN_FREE,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, SAVED,
-) = range(124)  # fmt: skip
+) = range(127)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -228,6 +228,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_MAXO], g[G_BLOCK_PAGES] = shape.pageblock_order + 1, shape.block_pages
     g[G_BLOCK_PBS], g[G_NBLOCKS], g[G_NNODES] = per_block, nb, shape.nr_nodes
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
+    g[G_DMA] = shape.dma
     g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs

@@ -8,6 +8,7 @@ from engine.enums import ZONES_PER_NODE, Cell, PcpRule
 from engine.kernel import kernel
 from engine.state import (
     CPUS,
+    G_DMA,
     G_NCPUS,
     G_NZONES,
     G_PBP,
@@ -127,7 +128,7 @@ def set_watermarks(h):
     for z in range(h.g[G_NZONES]):
         kind = z % KINDS
         if h.zone[z, Z_MANAGED] and kind != MOVABLE_KIND:
-            populated += 2 if kind == 0 else 1
+            populated += 2 if kind == 0 and not h.g[G_DMA] else 1
     recommended = min(h.g[G_PBP] * populated * 11, buffer_pages(h) // 20)
     if recommended > pages_min:
         spread_marks(h, recommended)
@@ -153,7 +154,10 @@ def pcp_high(h, z):
 
 @kernel
 def reserve_of(h, z, highest):
-    """lowmem_reserve[highest] of a zone, pages; zone 0 also holds ZONE_DMA with its own."""
+    """lowmem_reserve[highest] of a zone, pages.
+
+    Zone 0 also holds ZONE_DMA with its own, unless G_DMA says that it is one by itself.
+    """
     kind = z % KINDS
     managed = h.zone[z, Z_MANAGED]
     if kind >= highest or managed == 0:
@@ -161,9 +165,9 @@ def reserve_of(h, z, highest):
     above = 0
     for k in range(kind + 1, highest + 1):
         above += h.zone[z - kind + k, Z_MANAGED]
-    if z == 0:
+    if z == 0 and not h.g[G_DMA]:
         return above // 256 + min((managed + above) // 256, DMA_PAGES)
-    return above // 256 if kind == 0 else above // 32
+    return above // 256 if kind == 0 or h.g[G_DMA] else above // 32
 
 
 @kernel

@@ -132,6 +132,11 @@ LINUX_5_10 = Profile(
             "mm/migrate.c migrate_pages, 5.10.35: nr_succeeded counts a huge page once; observed on"
             " 5.10.223 (16 hugetlb pages a call: nr_succeeded=16)",
         ),
+        Cell.RECLAIM_BY_ZONE: Setting(
+            0,
+            "mm/vmscan.c shrink_inactive_list, 5.10: one list per node, what is oldest first;"
+            " observed on 5.10.223 (a file larger than memory)",
+        ),
         Cell.HUGETLB_POOL_BATCHED: Setting(
             0, "mm/hugetlb.c alloc_pool_huge_page, 5.10.35: each page is enqueued by itself"
         ),
@@ -256,6 +261,11 @@ LINUX_6_1 = Profile(
             1,
             "mm/migrate.c migrate_pages, 6.1: nr_succeeded += nr_subpages; observed on 6.1.176 (16"
             " hugetlb pages a call: nr_succeeded=8192)",
+        ),
+        Cell.RECLAIM_BY_ZONE: Setting(
+            0,
+            "mm/vmscan.c shrink_inactive_list, 6.1: one list per node, what is oldest first;"
+            " observed on 6.1.176 (a file larger than memory)",
         ),
         Cell.HUGETLB_POOL_BATCHED: Setting(
             0, "mm/hugetlb.c alloc_pool_huge_page, 6.1: each page is enqueued by itself"
@@ -391,6 +401,12 @@ LINUX_6_12 = Profile(
             1,
             "mm/migrate.c migrate_hugetlbs, 6.12: nr_succeeded += nr_pages; observed on 6.12 (16"
             " hugetlb pages a call: nr_succeeded=8192)",
+        ),
+        Cell.RECLAIM_BY_ZONE: Setting(
+            1,
+            "mm/vmscan.c scan_folios, 6.12: lists by zone, from the highest that may be used down;"
+            " that multi-gen LRU was on is read off 6.12.117 (of a file larger than memory only"
+            " what lay in MOVABLE was dropped)",
         ),
         Cell.HUGETLB_POOL_BATCHED: Setting(
             1,

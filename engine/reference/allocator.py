@@ -5,12 +5,12 @@ Sources: mm/page_alloc.c (``get_page_from_freelist``, ``__alloc_pages_slowpath``
 once and to its goal: its wake-up delay cannot change which zone a page comes from in the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.enums import AreaKind, Cost, Counter, Incident, Migratetype, Row, ZoneKind
+from engine.enums import AreaKind, Cell, Cost, Counter, Incident, Migratetype, Row, ZoneKind
 from engine.reference.percpu import PerCpu
-from engine.reference.state import ABSENT, VIEW, Zone
+from engine.reference.state import ABSENT, VIEW, Area, Zone
 
 SWAP_CLUSTER_MAX = 32
 NOBODY = -1
@@ -127,13 +127,27 @@ class Allocator(PerCpu):
 
     # -- reclaim ------------------------------------------------------------------------------
 
-    def _reclaim(self, eligible: Callable[[Zone], bool], done: Callable[[int], bool]) -> int:
-        """Drop page cache until ``done(reclaimed)``, oldest first. Returns pages.
+    def _reclaim(self, zones: Sequence[Zone], done: Callable[[int], bool]) -> int:
+        """Drop page cache in ``zones`` until ``done(reclaimed)``, oldest first. Returns pages.
 
         What is clean goes first; what is dirty is written back (mm/vmscan.c ``shrink_folio_list``),
-        what is locked stays.
+        what is locked stays. Where lists are kept by zone (mm/vmscan.c ``scan_folios``, multi-gen
+        LRU) the highest zone gives all that it has before the next one is asked.
         """
+        kinds = [{z.zid for z in zones}]
+        if self.table[Cell.RECLAIM_BY_ZONE]:
+            kinds = [{z.zid for z in zones if z.kind == k} for k in reversed(ZoneKind)]
         reclaimed = 0
+        for dirty in (False, True):
+            for ids in kinds:
+                for area in self._files(dirty=dirty):
+                    reclaimed += self._drop_cache(area, ids, reclaimed, done)
+                    if done(reclaimed):
+                        return reclaimed
+        return reclaimed
+
+    def _files(self, *, dirty: bool) -> list[Area]:
+        """Page cache that may be dropped, oldest first."""
         locked = {s for s, a in self.area_of.items() if a.locked}
         locked |= {a.below for a in self.area_of.values() if a.locked}
         files = [
@@ -141,22 +155,28 @@ class Allocator(PerCpu):
             for s, a in self.area_of.items()
             if a.kind == AreaKind.FILE and s >= 0 and s != self.busy_area and s not in locked
         ]
-        for area in sorted(files, key=lambda a: (a.dirty, a.sequence)):
-            for index, pfn in enumerate(area.pages):
-                if done(reclaimed):
-                    return reclaimed
-                if pfn < 0 or self.owner[pfn].held or self.owner[pfn].isolated:
-                    continue
-                if not eligible(self._zone_at(pfn)):
-                    continue
-                area.pages[index] = ABSENT
-                del self.owner[pfn]
-                self._free_chunk(pfn, 0)
-                reclaimed += 1
-                self.counters[Counter.PGSTEAL] += 1
-                self.tally.reclaimed_pages += 1
-                self.tally.latency_ns += self.costs[Cost.RECLAIM_4K]
-                self.tally.latency_ns += area.dirty * self.costs[Cost.WRITEBACK_4K]
+        return sorted((a for a in files if bool(a.dirty) == dirty), key=lambda a: a.sequence)
+
+    def _drop_cache(
+        self, area: Area, zone_ids: set[int], before: int, done: Callable[[int], bool]
+    ) -> int:
+        """Drop the pages of one area that lie in some zones until ``done``; ``before`` others."""
+        reclaimed = 0
+        for index, pfn in enumerate(area.pages):
+            if done(before + reclaimed):
+                break
+            if pfn < 0 or self.owner[pfn].held or self.owner[pfn].isolated:
+                continue
+            if self._zone_at(pfn).zid not in zone_ids:
+                continue
+            area.pages[index] = ABSENT
+            del self.owner[pfn]
+            self._free_chunk(pfn, 0)
+            reclaimed += 1
+            self.counters[Counter.PGSTEAL] += 1
+            self.tally.reclaimed_pages += 1
+            self.tally.latency_ns += self.costs[Cost.RECLAIM_4K]
+            self.tally.latency_ns += area.dirty * self.costs[Cost.WRITEBACK_4K]
         return reclaimed
 
     def _wake_kswapds(self, request: Request) -> int:
@@ -174,17 +194,14 @@ class Allocator(PerCpu):
             if balanced(0):
                 continue
             self.counters[Counter.KSWAPD_WAKE] += 1
-            reclaimed += self._reclaim(lambda z, zones=zones: z in zones, balanced)  # type: ignore[misc]
+            reclaimed += self._reclaim(zones, balanced)
         return reclaimed
 
     def _direct_reclaim(self, request: Request) -> int:
         """try_to_free_pages: a cluster from the first node that has something."""
         for node in dict.fromkeys(z.node for z in request.zones):
             zones = [z for z in request.zones if z.node == node]
-            reclaimed = self._reclaim(
-                lambda z, zones=zones: z in zones,  # type: ignore[misc]
-                lambda n: n >= SWAP_CLUSTER_MAX,
-            )
+            reclaimed = self._reclaim(zones, lambda n: n >= SWAP_CLUSTER_MAX)
             if reclaimed:
                 return reclaimed
         return 0

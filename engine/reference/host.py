@@ -111,8 +111,7 @@ class ReferenceHost(History):
         """RECLAIM: drop the oldest clean cache pages of one zone."""
         if not 0 <= zid < len(self.zone) or pages < 0:
             return Errno.EINVAL
-        zone = self.zone[zid]
-        self.tally.pages = self._reclaim(lambda z: z is zone, lambda n: n >= pages)
+        self.tally.pages = self._reclaim([self.zone[zid]], lambda n: n >= pages)
         return Errno.OK
 
     def _shuffle_lists(self, key: int) -> Errno:

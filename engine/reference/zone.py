@@ -82,9 +82,9 @@ class Buddy(State):
         self._spread_marks(pages_min)
         if not self.shape.thp:
             return
-        # ZONE_DMA is folded into DMA32 here, so a populated DMA32 counts for two zones
+        # where ZONE_DMA is folded into DMA32, a populated DMA32 counts for two zones
         populated = sum(
-            (2 if z.kind == ZoneKind.DMA32 else 1)
+            (2 if z.kind == ZoneKind.DMA32 and not self.shape.dma else 1)
             for z in self.zone
             if z.managed and z.kind != ZoneKind.MOVABLE
         )
@@ -109,12 +109,15 @@ class Buddy(State):
     def _lowmem_reserve(self, zone: Zone, highest: int) -> int:
         """lowmem_reserve[highest] of a zone, pages (setup_per_zone_lowmem_reserve).
 
-        The first node's DMA32 also holds ZONE_DMA, whose pages have a reserve of their own.
+        The first node's DMA32 also holds ZONE_DMA, whose pages have a reserve of their own, unless
+        the shape says that it is a zone by itself (``HostShape.dma``).
         """
         if zone.kind >= highest or not zone.managed:
             return 0
         base = zone.node * ZONES_PER_NODE
         above = sum(self.zone[base + k].managed for k in range(zone.kind + 1, highest + 1))
+        if self.shape.dma:
+            return above // LOWMEM_RESERVE_RATIO[ZoneKind.DMA32]
         if zone.zid:
             return above // LOWMEM_RESERVE_RATIO[zone.kind]
         return above // 256 + min((zone.managed + above) // 256, DMA_PAGES)

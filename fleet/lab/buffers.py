@@ -151,7 +151,10 @@ class Buffers:
             raise UnsupportedOperationError(f"no buffer {name!r} is mapped")
         return self.buffers[name]
 
-    def _spawn(self, cpu: int = 0, first_cpu: int = 0) -> None:
+    start_cpu: int = 0
+    """CPU the driver starts on where no operation has moved it."""
+
+    def _spawn(self, cpu: int | None = None, first_cpu: int | None = None) -> None:
         """Start the driver's process at its first mapping, with what it touches by itself.
 
         ``cpu`` is the CPU it stays on, ``first_cpu`` the one it starts on.
@@ -159,6 +162,8 @@ class Buffers:
         if self.spawned:
             return
         self.spawned = True
+        cpu = self.start_cpu if cpu is None else cpu
+        first_cpu = cpu if first_cpu is None else first_cpu
         self.machine.watched = DRIVER_PROC
         self.machine.do(Op.SPAWN, DRIVER_PROC, cpu, int(self.immune))
         self.cpu_now = first_cpu
@@ -184,12 +189,12 @@ class Buffers:
             self.mapped.append(slot)
         return slot
 
-    def _kernel_pages(self, pages: int) -> Errno:
+    def _kernel_pages(self, pages: int, node: int = -1) -> Errno:
         """Take unmovable pages on the driver's behalf."""
         if pages <= 0:
             return Errno.OK
         slot = self._map(pages, AreaKind.KERNEL)
-        return self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, -1)
+        return self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, node)
 
     def _touch_range(self, buffer: Buffer, first: int, count: int, node: int = -1) -> Errno:
         """Write one byte to each page; missing page tables first."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.enums import AreaKind, Errno, OfflineReason, Op, Pinner, ZoneKind
+from engine.enums import ZONES_PER_NODE, AreaKind, Errno, OfflineReason, Op, Pinner, ZoneKind
 from fleet.lab import placement
 from fleet.lab.buffers import Buffer, UnsupportedOperationError, errno_name
 from fleet.lab.guest import CHILD_PROC
@@ -16,6 +16,8 @@ from fleet.lab.settings import Settings
 TRACE_PAGES = 352
 """Kernel pages that tracing takes per CPU once it is switched on, at the first pin or offline
 (kernel/trace/trace.c TRACE_BUF_SIZE_DEFAULT, 1408 KiB; free pages drop by as much there)."""
+FILE_COLUMN = 5
+"""Page cache in ``Host.blocks()``."""
 KERNEL_ZONE_PAGES = 15
 """Pages the kernel itself takes from a new ZONE_NORMAL (observed: 65,521 of 65,536 free)."""
 PINNERS = {
@@ -34,6 +36,9 @@ class Driver(Settings):
     def supports(cls, operation: Operation) -> bool:
         """Whether an operation of the vocabulary is modelled."""
         return hasattr(cls, f"op_{operation.name}")
+
+    slab_pages: int = 0
+    """Reclaimable slab, pages."""
 
     loop_calls: int | None = None
     """Calls of migrate_pages that the recorded run made in an offline that looped, if known."""
@@ -61,10 +66,35 @@ class Driver(Settings):
         return {"errno": errno_name(seen or Errno.OK)}
 
     def _trace(self) -> None:
-        """Switch tracing on, as the driver does before its first pin or offline."""
+        """Switch tracing on, as the driver does before its first pin or offline.
+
+        Each CPU's lies on its own node. Buffers do not grow when less memory is available than
+        they need (kernel/trace/ring_buffer.c ``__rb_allocate_pages``; seen on 6.12 where memory was
+        full: the case has no trace).
+        """
         if self.spawned and not self.tracing:
             self.tracing = True
-            self._kernel_pages(TRACE_PAGES * len(self.machine.shape.cpu_node))
+            for node in self.machine.shape.cpu_node:
+                if self._available() < TRACE_PAGES:
+                    break
+                self._kernel_pages(TRACE_PAGES, node)
+
+    def _available(self) -> int:
+        """Pages that si_mem_available (mm/page_alloc.c) counts; reclaimable slab by half.
+
+        Free pages less, per zone, the high mark and the largest lowmem_reserve; plus page cache,
+        of which up to a half, at most the low marks, is left out.
+        """
+        zones, blocks = self.machine.engine.zones(), self.machine.engine.blocks()
+        managed = [int(z) for z in zones[:, 0]]
+        reserve = 0
+        for node in range(0, len(zones), ZONES_PER_NODE):
+            for zone in range(node, node + ZONES_PER_NODE):
+                above = sum(managed[zone + 1 : node + ZONES_PER_NODE])
+                reserve += min(int(zones[zone, 4]) + above // 256, managed[zone])
+        cache, low = int(blocks[:, FILE_COLUMN].sum()), int(zones[:, 3].sum())
+        cache -= min(cache // 2, low)
+        return int(zones[:, 1].sum()) - reserve + cache + self.slab_pages // 2
 
     # -- pins ---------------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@ Facts per kernel were read off the recorded cases (``zones``, ``nodefree`` and `
 before anything was touched, and where a hog's pages lay afterwards). Simplifications, none of
 which can move a page between MOVABLE and the rest or change which hot block it lies in:
 
-* ZONE_DMA is folded into DMA32, which has its reserve as well (``engine.reference.zone``).
+* ZONE_DMA has seven pageblocks, as many as its 3,808 to 3,945 free pages fill, in a block of its
+  own behind the boot memory. Where hot memory goes into ZONE_NORMAL the engine has no zone left for
+  it, and it is folded into DMA32 (``engine.shape.HostShape.dma``).
 * Memory the kernel took before the allocator existed is whole pageblocks at a block's start.
 * Kernel pages taken after that are one contiguous area per node.
 """
@@ -19,6 +21,13 @@ from fleet.lab.machine import EngineFactory, Ints, Machine, build
 
 PAGEBLOCK_ORDER = 9
 PAGES_PER_MIB = 256
+DMA_PAGEBLOCKS = 7
+"""Free pageblocks of ZONE_DMA: three chunks of 4 MiB and one of 2 MiB (``buddyinfo`` at boot)."""
+MAPS_NOTHING = {
+    "online", "put", "cat", "zones", "nodefree", "freemap", "buddyinfo", "blockstates", "mpol",
+    "sleep",
+}  # fmt: skip
+"""Operations for which the driver needs no memory of its own."""
 BOOT_PROC, DRIVER_PROC, OTHER_PROC, CHILD_PROC = 0, 1, 2, 3
 """Process slots: init and the kernel; the driver program; a neighbour that holds memory; the child
 that the driver forks first."""
@@ -34,20 +43,25 @@ class Boot:
         Per boot block: pageblocks taken before the allocator existed.
     kernel_pages : tuple of int
         Per node: unmovable pages taken since.
-    cached_pages : tuple of int
-        Per node: movable pages on the per-CPU list of the node's first CPU.
+    cached_pages : tuple of (int, int, int)
+        Node, CPU, and movable pages of the node on that CPU's list. On two nodes 6.1 and 6.12 leave
+        pages of node 0 on CPU 1's list: a hog there found 1.8 k (6.1) and 0.8 k (6.12) pages more
+        than the zone lost, one on CPU 0 none (6.1).
     cached_kernel_pages : int
-        Unmovable pages on each of those lists (6.1: the 121 page tables of a hog of 242 MiB took
-        2 pages from the zone, the 253 of one of 506 MiB on two nodes 31).
+        Unmovable pages on the list of each node's first CPU (6.1: the 121 page tables of a hog of
+        242 MiB took 2 pages from the zone, the 253 of one of 506 MiB on two nodes 31).
     fragments : tuple of int
         Free chunks by order (0 to 9) below 4 MiB outside MOVABLE, per node with boot memory.
+    slab_pages : int
+        nr_slab_reclaimable of a guest that has just booted (/proc/vmstat).
     """
 
     reserved: tuple[int, ...]
     kernel_pages: tuple[int, ...]
-    cached_pages: tuple[int, ...]
+    cached_pages: tuple[tuple[int, int, int], ...]
     cached_kernel_pages: int
     fragments: tuple[int, ...]
+    slab_pages: int
 
 
 BOOTS: dict[tuple[str, int], Boot] = {
@@ -55,34 +69,47 @@ BOOTS: dict[tuple[str, int], Boot] = {
     # 6.1 195,464 and 181,515; 6.12 194,148 and 182,016; two nodes by `nodefree`: free
     # 116.9 k + 69.9 k on 5.10, 111.8 k + 67.8 k on 6.1, 111.4 k + 69.6 k on 6.12
     ("5.10", 1): Boot(
-        (14, 0, 0, 0, 0, 0, 50, 63), (6_820,), (352,), 0, (4, 4, 4, 6, 6, 5, 8, 6, 2, 2)
+        (14, 0, 0, 0, 0, 0, 50, 63),
+        (6_820,),
+        ((0, 0, 352),),
+        0,
+        (4, 4, 4, 6, 6, 5, 8, 6, 2, 2),
+        1_888,
     ),
     ("6.1", 1): Boot(
-        (17, 0, 0, 0, 0, 0, 50, 63), (10_490,), (2_050,), 480, (1, 2, 3, 1, 1, 0, 3, 2, 2, 1)
+        (17, 0, 0, 0, 0, 0, 50, 63),
+        (10_490,),
+        ((0, 0, 2_050),),
+        480,
+        (1, 2, 3, 1, 1, 0, 3, 2, 2, 1),
+        2_397,
     ),
     ("6.12", 1): Boot(
-        (20, 0, 0, 0, 0, 0, 50, 63), (9_965,), (0,), 0, (3, 2, 1, 2, 0, 2, 3, 1, 1, 1)
+        (20, 0, 0, 0, 0, 0, 50, 63), (9_965,), (), 0, (3, 2, 1, 2, 0, 2, 3, 1, 1, 1), 285
     ),
     ("5.10", 2): Boot(
         (18, 0, 0, 2, 4, 0, 46, 62),
         (1_000, 1_060),
-        (300, 300),
+        ((0, 0, 300), (1, 1, 300)),
         0,
         (4, 4, 4, 6, 6, 5, 8, 6, 2, 2),
+        1_888,
     ),
     ("6.1", 2): Boot(
         (24, 0, 0, 1, 7, 0, 46, 63),
-        (3_540, 390),
-        (1_000, 250),
+        (3_740, 3_390),
+        ((0, 1, 1_900), (1, 1, 100)),
         480,
-        (1, 2, 3, 1, 1, 0, 3, 2, 2, 1),
+        (),
+        2_397,
     ),
     ("6.12", 2): Boot(
         (25, 0, 0, 1, 6, 0, 44, 63),
-        (3_280, 310),
-        (1_000, 250),
-        480,
-        (3, 2, 1, 2, 0, 2, 3, 1, 1, 1),
+        (4_580, 2_150),
+        ((0, 1, 300), (1, 1, 250)),
+        0,
+        (),
+        285,
     ),
 }
 """What each kernel had taken, by number of nodes."""
@@ -101,13 +128,28 @@ def shape_of(case: Case) -> HostShape:
         raise CaseError(case.where, "hot_blocks", "does not match guest.dimms and guest.dimm_mb")
     last = max(hot) + 1
     node, zone, reserved = [0] * last, [HOLE] * last, [0] * last
+    dma = has_dma(case)
     for block in range(boot_blocks):
         node[block] = block * guest.nodes // boot_blocks
-        zone[block], reserved[block] = int(ZoneKind.DMA32), boot.reserved[block]
+        zone[block] = int(ZoneKind.NORMAL if dma else ZoneKind.DMA32)
+        reserved[block] = boot.reserved[block]
+    if dma:
+        reserved[0] += DMA_PAGEBLOCKS
+        zone[boot_blocks] = int(ZoneKind.DMA32)
+        reserved[boot_blocks] = (block_pages >> PAGEBLOCK_ORDER) - DMA_PAGEBLOCKS
     for i, block in enumerate(hot):
         node[block], zone[block] = guest.dimm_nodes[i // per_dimm], OFFLINE
     cpus = tuple(cpu if guest.nodes > 1 else 0 for cpu in range(guest.cpus))
-    return HostShape(PAGEBLOCK_ORDER, block_pages, tuple(node), tuple(zone), tuple(reserved), cpus)
+    return HostShape(
+        PAGEBLOCK_ORDER, block_pages, tuple(node), tuple(zone), tuple(reserved), cpus, dma=dma
+    )
+
+
+def has_dma(case: Case) -> bool:
+    """Whether the guest has a ZONE_DMA of its own: where no hot memory goes into ZONE_NORMAL."""
+    return not any(
+        r.operation.name == "online" and "kernel" in r.operation.args for r in case.records
+    )
 
 
 def boot_of(case: Case) -> Boot:
@@ -131,9 +173,24 @@ def start(case: Case, factory: EngineFactory, table: Ints) -> Machine:
         _fragment(machine, next(slots), boot.fragments, node)
         cpu = machine.shape.cpu_node.index(node)
         slot = next(slots)
-        _cache(machine, slot, AreaKind.ANON, boot.cached_pages[node], node, cpu)
+        for where, on_cpu, pages in boot.cached_pages:
+            if where == node:
+                _cache(machine, slot, AreaKind.ANON, pages, node, on_cpu)
         _cache(machine, next(slots), AreaKind.KERNEL, boot.cached_kernel_pages, node, cpu)
     return machine
+
+
+def start_cpus(case: Case) -> tuple[int, ...]:
+    """CPUs that the driver may have started on as far as it matters: one of each node.
+
+    The scheduler chose, where the case has not: of the recorded runs of three histories that begin
+    with a hog some have the driver's own pages on node 0 and some on node 1.
+    """
+    nodes = shape_of(case).cpu_node
+    begun = [r.operation.name for r in case.records if r.operation.name not in MAPS_NOTHING]
+    if begun[:1] == ["cpu"]:
+        return (0,)
+    return tuple(nodes.index(node) for node in sorted(set(nodes)))
 
 
 def first_free_slot(guest: Guest) -> int:

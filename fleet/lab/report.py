@@ -38,6 +38,11 @@ def as_json(summary: Summary) -> dict[str, Any]:
             "agreed": sum(o.agrees for o in summary.outcomes),
             "classes": {name: len(found) for name, found in classes.items()},
         },
+        "start_cpus": [
+            {"where": o.case.where, "case": o.case.label, "cpu": o.start_cpu}
+            for o in summary.outcomes
+            if o.agrees and o.start_cpu
+        ],
         "stray_pages": [_stray(outcome) for outcome in summary.outcomes if outcome.strays],
         "disagreements": [
             _row(outcome, found)
@@ -88,7 +93,7 @@ def as_text(summary: Summary) -> str:
         rows.append((name, _share(outcomes), _null(outcomes), *each))
     rows.append(("overall", _share(summary.outcomes), _null(summary.outcomes)))
     lines = ["  ".join(f"{word:<16}" for word in row).rstrip() for row in rows]
-    lines += _stray_lines(summary)
+    lines += _stray_lines(summary) + _start_lines(summary)
     for outcome in summary.outcomes:
         if not outcome.agrees:
             lines += ["", f"{outcome.case.where} {outcome.case.label} ({outcome.kind})"]
@@ -117,6 +122,17 @@ def _stray_lines(summary: Summary) -> list[str]:
         for s in o.strays
     ]
     head = "turns on stray kernel pages, any recorded result of the offline is accepted:"
+    return ["", head, *lines] if lines else []
+
+
+def _start_lines(summary: Summary) -> list[str]:
+    """Say which cases agree only from another CPU than the first, where chance chose it."""
+    lines = [
+        f"  {o.case.where} {o.case.label}: CPU {o.start_cpu}"
+        for o in summary.outcomes
+        if o.agrees and o.start_cpu
+    ]
+    head = "the driver started on a CPU that chance chose, agrees from:"
     return ["", head, *lines] if lines else []
 
 

@@ -47,8 +47,9 @@ _KINDS = {
 
 
 def make_shape(
-    nodes: str, *, order: int = 2, chunks: int = 2, cpus: Sequence[int] = (0,), thp: bool = False
-) -> HostShape:
+    nodes: str, *, order: int = 2, chunks: int = 2, cpus: Sequence[int] = (0,), thp: bool = False,
+    dma: bool = False,
+) -> HostShape:  # fmt: skip
     """Return a shape drawn with one letter per memory block.
 
     Parameters
@@ -64,6 +65,8 @@ def make_shape(
         Node of each CPU.
     thp : bool
         Whether khugepaged raises the watermarks.
+    dma : bool
+        Whether ``D`` stands for ZONE_DMA and ``N`` for DMA32.
     """
     letters = [(node, c) for node, part in enumerate(nodes.split("|")) for c in part]
     return HostShape(
@@ -74,6 +77,7 @@ def make_shape(
         block_reserved=tuple(int(c == "R") for _, c in letters),
         cpu_node=tuple(cpus),
         thp=thp,
+        dma=dma,
     )
 
 

@@ -106,3 +106,49 @@ def test_page_cache_that_the_victim_of_an_oom_kill_held_may_be_reclaimed() -> No
     g.do(Op.TOUCH, g.map(hungry, ANON, 200), 0, 200)
     assert counted(g, Counter.OOM_KILL) == 1
     assert counted(g, Counter.PGSTEAL) == 16
+
+
+def two_caches(cells: dict[str, int]) -> tuple[Guest, int, int]:
+    """A full guest whose oldest page cache lies in NORMAL: the cache there, and in MOVABLE."""
+    g = guest("NNNNMMMM", **cells)
+    g.do(Op.MIN_FREE, 8)
+    proc = g.spawn()
+    zones = g.host.zones()
+    eater = g.touched(proc, ANON, int(zones[MOVABLE, 1] - zones[MOVABLE, 3]))
+    outside = g.touched(proc, FILE, int(zones[NORMAL, 1] - zones[NORMAL, 3] - RESERVE))
+    g.do(Op.FREE, eater, 0, 32, -1)
+    return g, outside, g.touched(proc, FILE, 32)
+
+
+def lost(g: Guest, area: int) -> int:
+    """Pages that a cache has lost."""
+    return g.pfns(area).count(-1)
+
+
+def test_one_list_per_node_gives_the_oldest_page_whatever_its_zone() -> None:
+    g, outside, inside = two_caches({"RECLAIM_BY_ZONE": 0})
+    g.touched(g.spawn(), ANON, 4)
+    assert lost(g, outside) > 0
+    assert lost(g, inside) == 0
+
+
+def test_lists_by_zone_give_what_lies_in_the_highest_zone_first() -> None:
+    g, outside, inside = two_caches({"RECLAIM_BY_ZONE": 1})
+    g.touched(g.spawn(), ANON, 4)
+    assert lost(g, outside) == 0
+    assert lost(g, inside) > 0
+
+
+def test_lists_by_zone_give_dirty_pages_after_all_clean_ones() -> None:
+    g, outside, inside = two_caches({"RECLAIM_BY_ZONE": 1})
+    g.do(Op.DIRTY, inside, 1)
+    g.touched(g.spawn(), ANON, 4)
+    assert lost(g, outside) > 0
+    assert lost(g, inside) == 0
+
+
+def test_a_request_that_may_not_use_movable_leaves_its_cache_alone() -> None:
+    g, outside, inside = two_caches({"RECLAIM_BY_ZONE": 1})
+    g.touched(g.spawn(), AreaKind.KERNEL, 4)
+    assert lost(g, inside) == 0
+    assert lost(g, outside) > 0

@@ -1,0 +1,75 @@
+"""The simulated guest: its zones, the CPU that the driver starts on, and when there is no trace."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.costs import CostModel
+from engine.enums import ZoneKind
+from engine.host import Host
+from fleet.lab import guest
+from fleet.lab.driver import TRACE_PAGES, Driver
+from fleet.lab.lines import Case, read
+from tests.engine.bench import make_table
+from tests.lab.cases import line
+
+TWO_NODES = {"mem": "1G", "dimms": 2, "dimm_mb": 512, "block_mb": 128, "smp": 2,
+             "numa_dimm_nodes": [0, 1]}  # fmt: skip
+
+
+def case_of(tmp_path: Path, *texts: str, **changes: Any) -> Case:
+    """A case with these operations."""
+    path = tmp_path / "case.jsonl"
+    path.write_text(json.dumps(line([{"op": text} for text in texts], **changes)) + "\n")
+    (found,) = read(path)
+    assert isinstance(found, Case)
+    return found
+
+
+def test_zone_dma_is_a_zone_unless_hot_memory_needs_zone_normal(tmp_path: Path) -> None:
+    movable = guest.shape_of(case_of(tmp_path, "online:h0-h1:movable"))
+    kernel = guest.shape_of(case_of(tmp_path, "online:h0-h1:kernel"))
+    assert movable.dma
+    assert movable.block_zone[:9] == (ZoneKind.NORMAL,) * 8 + (ZoneKind.DMA32,)
+    assert not kernel.dma
+    assert kernel.block_zone[:8] == (ZoneKind.DMA32,) * 8
+    for shape in (movable, kernel):
+        managed = Host(shape, make_table(), _costs()).zones()[:, 0].sum()
+        assert managed == 195_584  # the same memory either way
+
+
+def test_zone_dma_keeps_its_reserve_and_dma32_its_own(tmp_path: Path) -> None:
+    host = Host(guest.shape_of(case_of(tmp_path, "online:h0-h1:movable")), make_table(), _costs())
+    dma, dma32 = host.zones()[:2, 2]  # the min marks: 143 and 7,137 of them with MOVABLE online
+    assert dma == pytest.approx(190, rel=0.1)
+    assert dma32 == pytest.approx(9_372, rel=0.02)
+
+
+def test_chance_chooses_the_cpu_only_where_the_case_does_not(tmp_path: Path) -> None:
+    hog = "hognode:hk:0:ker:10"
+    two: dict[str, Any] = {"guest": TWO_NODES, "kernel": "6.1"}
+    assert guest.start_cpus(case_of(tmp_path, "online:h0:movable", hog, **two)) == (0, 1)
+    assert guest.start_cpus(case_of(tmp_path, "online:h0:movable", "cpu:1", hog, **two)) == (0,)
+    assert guest.start_cpus(case_of(tmp_path, hog, "cpu:1", **two)) == (0, 1)
+    assert guest.start_cpus(case_of(tmp_path, "hogfree:h:48")) == (0,)
+
+
+@pytest.mark.parametrize(("leave_mib", "traced"), [(96, True), (48, False)])
+def test_tracing_needs_memory_that_is_available(
+    tmp_path: Path, leave_mib: int, traced: bool
+) -> None:
+    case = case_of(tmp_path, f"hogfree:hog:{leave_mib}", kernel="6.12")
+    machine = guest.start(case, Host, make_table("kernel+unbounded", "linux-6.12"))
+    driver = Driver(machine, case.hot_blocks, guest.first_free_slot(case.guest) + 1)
+    driver.slab_pages = guest.boot_of(case).slab_pages
+    driver.run(case.records[0].operation)
+    before = machine.engine.blocks()[:, 6].sum()
+    driver._trace()
+    assert machine.engine.blocks()[:, 6].sum() - before == (TRACE_PAGES if traced else 0)
+
+
+def _costs() -> Any:
+    """The cost vector of a host."""
+    return CostModel().vector()
