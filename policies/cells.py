@@ -181,15 +181,15 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         "the copy that a long-term pin makes of a page shared with another process avoids MOVABLE"
     ),
     Cell.HZP_WRITE_THP: _flag("a write to the huge zero page allocates a THP (before 5.8, 6.13)"),
-    Cell.RECLAIM_BY_ZONE: _flag(
-        "reclaim drops the page cache of the highest zone that a request may use first, not what"
-        " is oldest in all its zones"
-    ),
     Cell.PIN_POOL_MILLIONTHS: CellDoc(
         "millionths of the kernel zones that only long-term pins get, who then fail with -ENOMEM"
         " rather than call the OOM killer (0: no pool)",
         0,
         900_000,
+    ),
+    Cell.RECLAIM_BY_ZONE: _flag(
+        "reclaim drops the page cache of the highest zone that a request may use first, not what"
+        " is oldest in all its zones"
     ),
 }
 """Complete: one entry per ``Cell``."""
