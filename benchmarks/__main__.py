@@ -18,6 +18,7 @@ SUBJECTS = {
     "simpy": "against_simpy",
     "pageblocks": "pageblocks",
     "units": "units",
+    "idle": "idle",
     "real-fleet": "real_fleet",
     "large-report": "large_report",
 }

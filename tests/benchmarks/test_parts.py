@@ -9,10 +9,12 @@ import pytest
 from benchmarks.aged import aged_host
 from benchmarks.demands import VmChurn, random_pages
 from benchmarks.driver import Driver, command, commands, new_host, one_zone, vm_commands
+from benchmarks.idle import idle_fleet
 from benchmarks.process_tree import measure
 from benchmarks.section import Section, Table, update
 from benchmarks.timing import Side, Spread, exponent, in_turns, number
 from engine.enums import AreaKind, Op
+from fleet.plan.build import build_plan
 
 
 def test_churn_keeps_the_host_nearly_full_and_repeats_by_key() -> None:
@@ -129,3 +131,11 @@ def test_numbers_of_a_vm_are_its_slots() -> None:
     assert not ended.starts
     assert started.slot == ended.slot
     assert np.unique(list(churn.running)).size == 10
+
+
+def test_an_idle_fleet_is_full_and_has_no_demands() -> None:
+    plan = build_plan(idle_fleet(hosts=2, hours=240))
+    assert int(plan.workloads.pages.sum()) * 10 > 6 * int(plan.hosts.memory_pages.sum())
+    assert not plan.workloads.arrival_ns.any()
+    assert (plan.workloads.lifetime_ns > plan.horizon_ns).mean() > 0.99
+    assert not len(plan.requests)
