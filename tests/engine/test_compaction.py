@@ -95,3 +95,27 @@ def test_on_6_12_the_same_pin_never_returns() -> None:
     in_movable = bench.host.blocks()[4:, 3].sum()
     assert 0 < in_movable < 8 * UNIT  # what was moved before stays moved
     bench.finish()
+
+
+def test_compaction_is_tried_from_two_huge_pages_above_the_low_mark_on() -> None:
+    """compaction_suitable: low mark plus twice the request; exactly that much is too little."""
+    tried = []
+    for holes in range(36, 58):
+        shape = make_shape("NNNN--", order=3, chunks=4, cpus=(0, 0))
+        table = make_table("kernel+unbounded", "linux-6.1", PCP_HIGH_PAGES=1, PCP_THP=0)
+        bench = Bench(shape, table, engines=ENGINES, checked=False, full_every=0)
+        bench.do(Op.SPAWN, 0, 0, 0)
+        managed, free, least = (int(x) for x in bench.host.zones()[1, :3])
+        pages = free - least - managed // 32 - 4
+        bench.do(Op.MAP, HOG, 0, AreaKind.ANON, pages, 0)
+        bench.do(Op.TOUCH, HOG, 0, pages, -1, -1)
+        bench.do(Op.ONLINE, 4, 2, ZoneKind.MOVABLE)
+        bench.do(Op.MAP, BUFFER, 0, AreaKind.THP, 8 * UNIT, 0)
+        bench.do(Op.TOUCH, BUFFER, 0, 8 * UNIT, -1, -1)
+        for index in range(holes):
+            bench.do(Op.FREE, HOG, 2 * index, 1, -1)
+        bench.do(Op.PIN, 1, BUFFER, 0, 8 * UNIT, IO_URING, -1)
+        tried.append(int(bench.host.counters[Counter.COMPACT_STALL]))
+    first = [tried.index(n) for n in (1, 2, 3)]
+    assert tried == sorted(tried)
+    assert first == [first[0], first[0] + UNIT, first[0] + 2 * UNIT]

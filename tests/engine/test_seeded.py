@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.costs import CostModel
-from engine.enums import AreaKind, Op
+from engine.enums import AreaKind, Counter, Op
 from engine.host import Host
 from tests.engine.bench import Guest, command, make_shape, make_table
 
@@ -59,3 +59,59 @@ def test_records_come_back_however_pieces_merge() -> None:
         host.execute(np.array([command(1, Op.TOUCH, 0, 0, 96, -1, -1), *frees]), 1)
         sizes.append(host.nr_runs)
     assert sizes[-1] == sizes[8]
+
+
+def test_fresh_memory_is_one_entry_however_many_blocks() -> None:
+    """Neighbouring blocks of a zone are one row of chunks, up to a reserved one or another zone."""
+    for blocks, rows in (("NNNNNNNN", 1), ("NNNNMMMM", 2), ("NNN|NNNNN", 2)):
+        host = Host(make_shape(blocks, order=4, chunks=2), make_table(), CostModel().vector())
+        assert host.fragments()["free"] == rows
+
+
+def test_pages_that_come_one_by_one_fill_whole_pageblocks() -> None:
+    """What a history leaves costs its fragments alone: a full pageblock is no record of its own."""
+    bench = Guest(make_shape("NNNNNNNN", order=4, chunks=4), make_table(), full_every=1)
+    bag = bench.map(bench.spawn(), AreaKind.ANON, 40 * PAGEBLOCK)
+    single_pages = 9
+    bench.do(Op.AGE, bag, 1, 0, 20 * PAGEBLOCK, 20 * PAGEBLOCK, single_pages)
+    held = bench.hosts[1].fragments()
+    assert held["uniform"] >= 18
+    assert held["split"] <= 3
+
+
+@pytest.mark.parametrize("level", range(4, 60, 4))
+def test_a_history_of_pageblocks_leaves_the_cpus_lists_as_each_request_would(level: int) -> None:
+    """A zone found below its high mark shortens the lists of 6.12, by a bag's growth as well."""
+    shape = make_shape("NNNNNNNN", order=2, chunks=8, cpus=(0, 0))
+    bench = Guest(shape, make_table(profile="linux-6.12"), checked=False, full_every=1)
+    bench.do(Op.MIN_FREE, 60)
+    proc = bench.spawn()
+    marks = bench.host.zones()[1]
+    other = bench.touched(proc, AreaKind.ANON, int(marks[1] - marks[4]) - 60)
+    bench.do(Op.RECLAIM, 0, 0)
+    bag = bench.map(proc, AreaKind.KERNEL if level % 8 else AreaKind.ANON, 120)
+    whole_pageblocks = 9 << 40
+    bench.do(Op.AGE, bag, level, 0, level, level + 4, whole_pageblocks)
+    for first in range(0, 60, 6):
+        bench.free(other, first, 5, first % 2)
+
+
+@pytest.mark.parametrize("free", [0, 1, 2])
+@pytest.mark.parametrize("node", [0, 1])
+def test_a_held_huge_page_asks_the_pool_of_the_node_it_is_to_move_to(free: int, node: int) -> None:
+    """What each try takes from the buddy and gives back is counted, unless the pool has a page."""
+    shape = make_shape("NNNN|NNNN", order=3, chunks=2, cpus=(0, 1))
+    bench = Guest(shape, make_table(), full_every=1)
+    proc = bench.spawn()
+    bench.do(Op.POOL, 0, 1)
+    area = bench.touched(proc, AreaKind.HUGETLB, 8)
+    if free:
+        bench.do(Op.POOL, node, free)
+    if free == 2:
+        bench.map(proc, AreaKind.HUGETLB, 16)  # reserves what is free
+    bench.do(Op.HOLD, 50, area, 0, 8)
+    tries = 10
+    before = int(bench.host.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS])
+    assert bench.do(Op.MIGRATE, area, 0, 8, 1)["errno"] != 0
+    taken = int(bench.host.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS]) - before
+    assert taken == (0 if (free, node) == (1, 1) else tries)

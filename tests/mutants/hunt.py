@@ -27,7 +27,8 @@ TESTS = [
     f"tests/engine/test_{name}.py"
     for name in (
         "semantics", "reclaim", "gather", "history", "inflight", "page_cache", "same_node",
-        "sharing", "skipped_loops", "arena", "fast_engine",
+        "sharing", "skipped_loops", "arena", "fast_engine", "seeded", "compaction", "hugetlb",
+        "pinners", "checkerboard",
     )
 ]  # fmt: skip
 """Quick tests of the engine, for what the sequences leave."""

@@ -134,7 +134,7 @@ def caught(fault: Fault) -> bool:
         install(fault)
     except Exception:
         os._exit(1)
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS])))
+    os._exit(int(pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *TESTS])))
 
 
 def main(count: int) -> None:

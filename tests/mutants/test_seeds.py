@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.policies import fault_of as policy_fault
 from tests.mutants.policies import faults
 from tests.mutants.seeds import KINDS, Seed, chosen, seed, sites
@@ -98,3 +99,9 @@ def test_policies_have_faults_in_cells_and_bounds() -> None:
     changed = policy_fault(setting)
     assert changed is not None
     assert ast.unparse(changed) == "Setting(PinFailure.PIN_IN_PLACE, 'x')"
+
+
+def test_every_argument_is_about_one_chosen_fault(found: list[Seed]) -> None:
+    """A change of the sources must not let an argument excuse another fault, or none."""
+    keys = [(s.file, s.function, s.before, s.after) for s in chosen(found, 120)]
+    assert {key: keys.count(key) for key in EQUIVALENT} == dict.fromkeys(EQUIVALENT, 1)

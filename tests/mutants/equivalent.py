@@ -1,0 +1,38 @@
+"""Faults that cannot be seen, each with the argument; the hunt leaves them out of its share.
+
+A fault belongs here only where every observable (rows, counters, zones, blocks, lists, pages,
+areas) is the same with it on any host, not because no test has noticed it.
+"""
+
+from tests.mutants.seeds import Seed
+
+EQUIVALENT: dict[tuple[str, str, str, str], str] = {
+    ("allocate.py", "alloc_huge_again", "h.zone[z, Z_FREE] >= least", "h.zone[z, Z_FREE] > least"):
+    "the shortcut and alloc_huge, which is asked then, give the same pageblock",
+    ("allocate.py", "clusters_at_once", "above > 0", "above >= 0"):
+    "above = 0 means one page over the min mark's need, with a chunk at hand: compaction is"
+    " suitable then and reclaim_for_huge has ended before it asks",
+    ("bulk.py", "take_folios", "most - taken > 1", "most - taken >= 1"):
+    "take_chunks for half of one chunk, that is none, writes the list's head as it is",
+    ("fault.py", "populate_huge", "z != zone_of_pb(h, pb)", "z == zone_of_pb(h, pb)"):
+    "z is -1 and no zone is, so it stays -1: every folio is asked for by itself, as the"
+    " reference does",
+    ("freelist.py", "fallback", "h.g[G_MAXO] + 1", "h.g[G_MAXO]"):
+    "the search for a small chunk starts where one exists below half a pageblock, far from the"
+    " largest order",
+    ("freelist.py", "replace_link", "set_nxt(h, p, new)", "(left out)"):
+    "its one caller replaces the head of a list, which has no predecessor",
+    ("gather.py", "gather", "ref >= 0", "ref > 0"):
+    "pageblock 0 alone is gathered as a run of all its pages, and they are freed alike",
+    ("migrate.py", "free_source",
+     "cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]",
+     "cpu < 0 and h.blk[b, BK_ISO] and h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]"):
+    "free_base asks the same and frees the run past the lists, whose pieces merge into the same"
+    " pageblock",
+}  # fmt: skip
+"""(file, function, before, after) -> why nothing can be seen."""
+
+
+def argument(fault: Seed) -> str:
+    """Why a fault cannot be seen; nothing where it can."""
+    return EQUIVALENT.get((fault.file, fault.function, fault.before, fault.after), "")
