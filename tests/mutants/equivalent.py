@@ -22,8 +22,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     " largest order",
     ("freelist.py", "replace_link", "set_nxt(h, p, new)", "(left out)"):
     "its one caller replaces the head of a list, which has no predecessor",
-    ("gather.py", "gather", "ref >= 0", "ref > 0"):
-    "pageblock 0 alone is gathered as a run of all its pages, and they are freed alike",
     ("migrate.py", "free_source",
      "cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]",
      "cpu < 0 and h.blk[b, BK_ISO] and h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]"):

@@ -101,7 +101,7 @@ def test_policies_have_faults_in_cells_and_bounds() -> None:
     assert ast.unparse(changed) == "Setting(PinFailure.PIN_IN_PLACE, 'x')"
 
 
-def test_every_argument_is_about_one_chosen_fault(found: list[Seed]) -> None:
+def test_every_argument_is_about_one_place(found: list[Seed]) -> None:
     """A change of the sources must not let an argument excuse another fault, or none."""
-    keys = [(s.file, s.function, s.before, s.after) for s in chosen(found, 120)]
+    keys = [(s.file, s.function, s.before, s.after) for s in found]
     assert {key: keys.count(key) for key in EQUIVALENT} == dict.fromkeys(EQUIVALENT, 1)
