@@ -11,12 +11,14 @@ import numpy as np
 from benchmarks.section import Table
 from benchmarks.statistics import trials as t
 from benchmarks.statistics.population import REPLICATIONS, SETTINGS, Population, Setting, load
+from fleet.report.comparisons import FEW_HANGS
+from fleet.report.intervals import ENOUGH
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
 MARK = "<!-- below: written by `python -m benchmarks.statistics --write` -->\n"
 SIZES = (10, 30, 100)
 LIMIT = 100
-UNTIL_TRIALS = 2_000
+UNTIL_TRIALS = 8_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,14 +58,14 @@ def _sections(found: dict[Setting, Population]) -> list[str]:
                    "hangs / replication", "gain from pairing", "of time to offline",
                    "CPU s"), rates)),
         "## Hang rates: how often the interval misses, %",
-        str(Table(("population", "pairs", "label swaps", "other seeds", "thinned", "two arms",
-                   "t, thinned", "exact, swaps", "exact, seeds"), tried)),
+        str(Table(("population", "pairs", "discordant", "label swaps", "other seeds", "thinned",
+                   "two arms", "t, thinned", "exact, swaps", "exact, seeds"), tried)),
         "## Time to offline: how often Student's t misses, %",
-        str(Table(("population", "pairs", "label swaps", "two arms",
-                   "plain t, two arms"), times)),
+        str(Table(("population", "pairs", "label swaps", "two arms", "plain t, two arms",
+                   "called rough", "misses of the others"), times)),
         "## Until an interval is narrow enough: how often it misses, %",
         str(Table(("population", "half-width, points", "pairs it took", "label swaps",
-                   "thinned"), untils)),
+                   "thinned", "exact, swaps"), untils)),
     ]  # fmt: skip
 
 
@@ -119,23 +121,29 @@ def _tried(setting: Setting, found: Population) -> list[tuple[str, ...]]:
             t.exact(swaps),
             t.exact(seeds),
         )
-        rows.append((setting.name, str(n), *map(_percent, shares)))
+        few = f"{t.discordant(both).mean():.1f}"
+        rows.append((setting.name, str(n), few, *map(_percent, shares)))
     return rows
 
 
 def _times(setting: Setting, found: Population) -> list[tuple[str, ...]]:
-    """Try Student's t on the time to offline."""
+    """Try Student's t on the time to offline, and the note that says where it is rough."""
     a, b = found.time_ns
     arms, rng = t.paired(found, a, b, setting.kind == "probe"), np.random.default_rng(2)
+    hangs = _arms(setting, found)
     rows = []
     for n in SIZES:
-        swaps = t.label_swaps(arms, rng, n)
-        both = arms.take(t.drawn(rng, len(arms.a.x), n))
+        swaps, drawn = t.label_swaps(arms, rng, n), t.drawn(rng, len(arms.a.x), n)
+        both, hung = arms.take(drawn), hangs.take(drawn)
         t.check(both, t.t_bounds)
+        some = (hung.a.x.sum(axis=1) > 0) | (hung.b.x.sum(axis=1) > 0)
+        rough = (t.freedom(both) < ENOUGH) | (some & (t.discordant(hung) < FEW_HANGS))
         shares = (
             t.wrong(swaps, 0.0, t.t_bounds),
             t.wrong(both, arms.difference, t.t_bounds),
             t.wrong(both, arms.difference, t.plain_t_bounds),
+            rough.mean(),
+            t.wrong(both.only(~rough), arms.difference, t.t_bounds),
         )
         rows.append((setting.name, str(n), *map(_percent, shares)))
     return rows
@@ -149,14 +157,17 @@ def _until(setting: Setting, found: Population) -> list[tuple[str, ...]]:
     for n in (20, 60):
         low, high = t.score_bounds(thin.take(t.drawn(rng, len(thin.a.x), n, 500)))
         width = float(np.median(high - low)) / 2
-        taken, counts = t.until(thin, rng, width, LIMIT, UNTIL_TRIALS)
-        thinned = t.wrong_until(taken, counts, thin.difference, hosts)
-        mixed = arms.swapped(rng.integers(0, 2, arms.a.x.shape).astype(bool))
-        taken, others = t.until(mixed, rng, width, LIMIT, UNTIL_TRIALS)
-        swaps = t.wrong_until(taken, others, mixed.difference, hosts)
+        less = thin.take(t.drawn(rng, len(thin.a.x), LIMIT, UNTIL_TRIALS))
+        swaps = t.label_swaps(arms, rng, LIMIT, UNTIL_TRIALS)
+        counts, others = t.until(less, hosts, width), t.until(swaps, hosts, width)
+        less, swaps = t.stopped(less, counts, hosts), t.stopped(swaps, others, hosts)
+        shares = (
+            t.wrong(swaps, 0.0, t.score_bounds),
+            t.wrong(less, thin.difference, t.score_bounds),
+            t.exact(swaps.only(np.arange(t.TRIALS))),
+        )
         middle = f"{np.median(counts):.0f}"
-        shares = _percent(swaps), _percent(thinned)
-        rows.append((setting.name, f"{100 * width:.2f}", middle, *shares))
+        rows.append((setting.name, f"{100 * width:.2f}", middle, *map(_percent, shares)))
     return rows
 
 

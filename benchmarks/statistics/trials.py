@@ -16,7 +16,6 @@ from fleet.report.intervals import HALVINGS, Units, score, sign_flip, student, t
 from fleet.report.stopping import FIRST_LOOK
 
 TRIALS = 4_000
-EXACT_TRIALS = 2_000
 KEPT_MILLIONTHS = 125_000
 """Part of the hangs that thinning leaves: the known factor."""
 
@@ -64,6 +63,14 @@ class Pair:
     def first(self, count: int) -> "Pair":
         """Return the first ``count`` units of every trial."""
         return self._map(lambda v: v[:, :count])
+
+    def only(self, rows: Array) -> "Pair":
+        """Return the trials ``rows``."""
+        return self._map(lambda v: v[rows])
+
+    def without(self, gone: Array) -> "Pair":
+        """Return it with nothing counted in the units ``gone``: bool[trial, unit]."""
+        return self._map(lambda v: np.where(gone, 0, v))
 
     def _map(self, change: Callable[[Array], Array]) -> "Pair":
         a, b = (Arm(change(arm.x), change(arm.n)) for arm in (self.a, self.b))
@@ -200,8 +207,13 @@ def wrong(pair: Pair, value: float, bounds: Bounds) -> float:
 
 def exact(pair: Pair) -> float:
     """Return the share of trials that the exact test calls different at 5 %."""
-    rows = (pair.b.x - pair.a.x)[:EXACT_TRIALS]
+    rows = pair.b.x - pair.a.x
     return float(np.mean([sign_flip(row.tolist()) <= 0.05 for row in rows]))
+
+
+def discordant(pair: Pair) -> Array:
+    """Return the number of things hit in one arm alone, of every trial."""
+    return pair.only_a.sum(axis=1) + pair.only_b.sum(axis=1)
 
 
 def check(pair: Pair, bounds: Bounds, times: int = 20) -> None:
@@ -227,9 +239,9 @@ def drawn(rng: Any, population: int, n: int, trials: int = TRIALS) -> Array:
     return rng.integers(0, population, (trials, n))
 
 
-def label_swaps(pair: Pair, rng: Any, n: int) -> Pair:
+def label_swaps(pair: Pair, rng: Any, n: int, trials: int = TRIALS) -> Pair:
     """Both arms, each unit's labels swapped by a coin: no difference by construction."""
-    taken = pair.take(drawn(rng, len(pair.a.x), n))
+    taken = pair.take(drawn(rng, len(pair.a.x), n, trials))
     return taken.swapped(rng.integers(0, 2, taken.a.x.shape).astype(bool))
 
 
@@ -246,36 +258,33 @@ def independent(found: Population, by_host: bool, rng: Any, n: int) -> Pair:
     return Pair(a.a, b.a, only_a, only_b)
 
 
-def until(pair: Pair, rng: Any, width: float, most: int, trials: int) -> tuple[Pair, Array]:
+def until(taken: Pair, per: int, width: float) -> Array:
     """Let every trial add replications until its interval is narrow enough.
+
+    Parameters
+    ----------
+    taken : Pair
+        All replications that every trial may come to, in order.
+    per : int
+        Units of one replication.
+    width : float
+        The half-width asked for.
 
     Returns
     -------
-    (Pair, int[trial])
-        All ``most`` replications of every trial, and how many of them it took.
+    int[trial]
+        How many replications it took; all of them where the interval stayed too wide.
     """
-    taken = pair.take(drawn(rng, len(pair.a.x), most, trials))
-    per = pair.a.x.shape[1]
-    counts = np.full(trials, most)
-    open_ = np.ones(trials, bool)
+    most = taken.a.x.shape[1] // per
+    counts = np.full(len(taken.a.x), most)
     for count in range(-(-FIRST_LOOK // per), most):
-        low, high = score_bounds(taken.first(count * per))
-        reached = open_ & ((high - low) / 2 <= width)
-        counts[reached] = count
-        open_ &= ~reached
-    return taken, counts
+        rows = np.flatnonzero(counts == most)
+        low, high = score_bounds(taken.only(rows).first(count * per))
+        counts[rows[(high - low) / 2 <= width]] = count
+    return counts
 
 
-def wrong_until(pair: Pair, counts: Array, value: float, per: int) -> float:
-    """Return the share of stopped trials whose interval misses ``value``."""
-    missed = 0
-    for count in np.unique(counts):
-        rows = counts == count
-        mine = pair.first(int(count) * per)
-        picked = Pair(
-            Arm(mine.a.x[rows], mine.a.n[rows]), Arm(mine.b.x[rows], mine.b.n[rows]),
-            mine.only_a[rows], mine.only_b[rows],
-        )  # fmt: skip
-        low, high = score_bounds(picked)
-        missed += int(((value < low) | (value > high)).sum())
-    return missed / len(counts)
+def stopped(taken: Pair, counts: Array, per: int) -> Pair:
+    """Return the trials as they are when they stop: units after the last replication are empty."""
+    beyond = np.arange(taken.a.x.shape[1])[None, :] >= counts[:, None] * per
+    return taken.without(beyond)

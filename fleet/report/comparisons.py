@@ -13,6 +13,12 @@ ONE_REPLICATION = (
     "(--replications N)"
 )
 NOT_AFTER_HOLM = "not after Holm's correction over the primary comparisons"
+FEW_HANGS = 6
+"""Requests that hung under one arm alone below which a mean time rests on chance: with five, even
+all under the same arm, the exact test cannot tell either (2 / 2^5 > 5 %)."""
+FEW_HANG = (
+    f"fewer than {FEW_HANGS} hung under one arm alone, and they carry it; the interval is rough"
+)
 ONE_HOST = "all probes are on one host, so there is no interval"
 
 
@@ -68,6 +74,8 @@ def _compare(
     counts = _discordant(metric, pair, discordant)
     found, p_value = _interval(metric, a, b, counts)
     note = found.note
+    if found.low is not None and _few_hangs(metric, pair, rows, discordant):
+        note = FEW_HANG
     if len(a.x) < 2:
         note = ONE_HOST if metric.estimand == "probe" else ONE_REPLICATION
     return {
@@ -131,6 +139,22 @@ def _discordant(
         if (row["arm_b"], row["arm_a"]) == pair:
             return row["only_b"], row["only_a"]
     return 0, 0
+
+
+def _few_hangs(
+    metric: Metric, pair: tuple[str, str], rows: list[Row], discordant: dict[str, list[Row]]
+) -> bool:
+    """Tell whether a mean time to offline rests on a handful of hangs.
+
+    A hang lasts until its deadline, thousands of times as long as any other removal. Units that
+    happen to have none agree well, and no scatter says how many a longer run would have.
+    """
+    if metric.name != "removal_time":
+        return False
+    hangs = next(m for m in METRICS if m.name == "hang_rate" and m.kind == metric.kind)
+    counts = _discordant(hangs, pair, discordant)
+    hung = any(any(_units(hangs, rows, arm, pair).x) for arm in pair)
+    return hung and counts is not None and sum(counts) < FEW_HANGS
 
 
 def _interval(

@@ -1,5 +1,6 @@
 """The trials of the report's statistics: what they compute is what the report computes."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from benchmarks.statistics import trials
 from benchmarks.statistics.population import CHUNK, SETTINGS, TOTALS, Population, make
+from fleet.report.stopping import narrow_enough
+from fleet.run.looks import Look
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +65,40 @@ def test_labels_do_not_matter_to_a_trial_without_difference(some: Population) ->
 
 def test_growing_stops_where_the_interval_is_narrow(some: Population) -> None:
     arms = trials.paired(some, some.hung[0], some.hung[1], False)
-    taken, counts = trials.until(arms, np.random.default_rng(4), 0.02, 60, 40)
+    taken = arms.take(trials.drawn(np.random.default_rng(4), 60, 60, 40))
+    counts = trials.until(taken, 1, 0.02)
     assert counts.min() >= 10
-    for row in np.flatnonzero(counts < 60)[:5]:
-        for count, narrow in ((counts[row], True), (counts[row] - 1, counts[row] == 10)):
-            low, high = trials.score_bounds(taken.first(int(count)))
-            assert ((high - low)[row] / 2 <= 0.02) == narrow or count < 10
+    assert (counts < 60).sum() >= 5
+    for row in np.flatnonzero(counts < 60):
+        widths = [np.subtract(*trials.score_bounds(taken.first(n))[::-1])[row] / 2
+                  for n in range(10, counts[row] + 1)]  # fmt: skip
+        assert [width <= 0.02 for width in widths] == [False] * (len(widths) - 1) + [True]
+
+
+def test_growing_stops_where_the_run_stops(some: Population) -> None:
+    """The trials' rule and the product's, on the same replications with hosts as units."""
+    arms = trials.paired(some, some.hung[0], some.hung[1], True)
+    rows = np.arange(60)[None, :]
+    (count,) = trials.until(arms.take(rows), 5, 0.025)
+    enough = narrow_enough(0.025)
+    looks = [{"a": look(some, 0, rep), "b": look(some, 1, rep)} for rep in range(60)]
+    assert 2 < count < 60
+    assert [enough(looks[:n]) for n in range(2, count + 1)] == [False] * (count - 2) + [True]
+
+
+def look(some: Population, arm: int, rep: int) -> Look:
+    """Return what a run looks at: requests by host, and the host of every hang."""
+    host = some.host[rep].tolist()
+    hung = np.flatnonzero(some.hung[arm, rep]).tolist()
+    return Look(dict(Counter(host)), {request: host[request] for request in hung})
+
+
+def test_a_trial_that_stopped_is_the_shorter_trial(some: Population) -> None:
+    arms = trials.paired(some, some.hung[0], some.hung[1], True)
+    taken = arms.take(trials.drawn(np.random.default_rng(6), 60, 9, 20))
+    stopped = trials.stopped(taken, np.full(20, 4), 5)
+    for bounds in (trials.score_bounds, trials.t_bounds):
+        np.testing.assert_allclose(bounds(stopped), bounds(taken.first(20)), atol=1e-12)
 
 
 @pytest.mark.slow

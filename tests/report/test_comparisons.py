@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.errors import RunError
-from fleet.report.comparisons import ONE_REPLICATION, compare
+from fleet.report.comparisons import FEW_HANG, ONE_REPLICATION, compare
 from fleet.report.figures import collect
 from fleet.report.histories import are_twins
 from fleet.report.margins import margins_of
@@ -131,6 +131,27 @@ def test_nothing_at_all_shows_the_bound() -> None:
     assert judged([0] * 4, [0] * 4, "oom_kills", "oom_kills", oom_kills=1e-4)["verdict"] == (
         "undecided"
     )
+
+
+@pytest.mark.parametrize(
+    ("hung", "only", "rough"),
+    [(0, (0, 0), False), (3, (0, 0), True), (5, (5, 0), True), (9, (2, 3), True),
+     (6, (6, 0), False), (9, (4, 2), False)],
+)  # fmt: skip
+def test_a_mean_time_that_rests_on_a_handful_of_hangs_says_so(
+    hung: int, only: tuple[int, int], rough: bool
+) -> None:
+    """Removals of 100 requests in four replications, ``hung`` of them in the first arm's first."""
+    rows = totals("a", [1000, 1010, 990, 1020], "time_ns")
+    rows += totals("b", [1005, 1002, 1015, 1010], "time_ns")
+    rows = [row | {"requests": 25, "timed": 25} for row in rows]
+    rows[0]["hung"] = hung
+    removals = [{"arm_a": "a", "arm_b": "b", "only_a": only[0], "only_b": only[1]}]
+    units = {"probe_clusters": [], "replication_totals": rows}
+    found = compare([("a", "b")], units, {"probe": [], "removal": removals}, margins_of(None))
+    notes = {row["metric"]: row["note"] for row in found if row["kind"] == "removal"}
+    assert (notes["removal_time"] == FEW_HANG) == rough
+    assert notes["unavailable"] != FEW_HANG
 
 
 def test_a_primary_verdict_has_to_survive_holm() -> None:
