@@ -2,22 +2,29 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fleet.errors import InputError
+
+MOST_LISTED = 20
+"""Incidents of a host that are listed in the terminal."""
 
 
 def run(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN] [ID]", help="Run (default: newest) and request, as arm/rep/id."
+            metavar="[RUN] [ID]",
+            help="Run (default: newest), and request or incident, as [incident:]arm/rep/id.",
         ),
     ] = None,
     worst: Annotated[int, typer.Option(help="The N worst requests instead.", min=0)] = 0,
-    host: Annotated[int | None, typer.Option(help="Requests of this host, worst first.")] = None,
+    host: Annotated[
+        int | None,
+        typer.Option(help="Requests of this host, worst first; its incidents are listed."),
+    ] = None,
     arm: Annotated[str | None, typer.Option(help="Only requests of this arm.")] = None,
     rep: Annotated[int | None, typer.Option(help="Only requests of this replication.")] = None,
     form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
@@ -25,10 +32,11 @@ def run(
         bool, typer.Option("--partial", help="Take the finished part of an interrupted run.")
     ] = False,
 ) -> None:
-    """Tell why a removal or probe ended as it did, and what would have returned its memory.
+    """Tell why a removal or probe ended, or an incident happened, and what would have helped.
 
     The host is replayed from the log and must come out as logged; changes are tried on copies of
-    it. Without an id: the worst request. An id may be cut short as far as it is unambiguous.
+    it. Without an id: the worst request. An id may be cut short as far as it is unambiguous;
+    incident: before it names an OOM kill, a failed or stuck pin, a panic or a reset.
 
     Example: fleet explain --worst 1
     """
@@ -36,7 +44,8 @@ def run(
     from fleet.report.opening import output_format
     from fleet.report.show import Format
     from fleet.why.explain import Explainer
-    from fleet.why.ids import chosen, parse
+    from fleet.why.ids import IncidentId, RequestId, chosen, incident_row, incidents_of, parse
+    from fleet.why.incident import explain_incident
     from fleet.why.source import open_source
 
     shown = output_format(form, csv=False)
@@ -45,22 +54,38 @@ def run(
     if ident is not None:
         if worst or host is not None:
             raise InputError("does not go with an id", where="--worst" if worst else "--host")
-        wanted = [parse(ident, source)]
+        wanted: list[RequestId | IncidentId] = [parse(ident, source)]
     else:
-        wanted = chosen(source, arm, rep, host, worst or (1 if host is None else 3))
+        wanted = list(chosen(source, arm, rep, host, worst or (1 if host is None else 3)))
     if not wanted:
         print("no request fits", file=sys.stderr)
     explainer = Explainer(source)
+
+    def explained(item: RequestId | IncidentId) -> dict[str, Any]:
+        if isinstance(item, RequestId):
+            return explainer.explain(item)
+        return explain_incident(explainer, item)
+
+    listed = incidents_of(source, arm, rep, host) if host is not None and ident is None else []
     if shown is Format.JSON:
-        told = [explainer.explain(item) for item in wanted]
-        print(json.dumps({"run": str(source.folder), "explained": told}, indent=1))
+        document: dict[str, Any] = {"run": str(source.folder)}
+        document["explained"] = [explained(item) for item in wanted]
+        if host is not None:
+            document["incidents"] = [str(item) for item in listed]
+        print(json.dumps(document, indent=1))
         return
-    from fleet.why.terminal import print_explanation
+    from fleet.why.terminal import print_explanation, print_incident, print_incidents
 
     for number, item in enumerate(wanted):
         if number:
             print()
-        print_explanation(explainer.explain(item))
+        if isinstance(item, RequestId):
+            print_explanation(explainer.explain(item))
+        else:
+            print_incident(explain_incident(explainer, item))
+    print_incidents([(str(item), incident_row(source, item)) for item in listed[:MOST_LISTED]])
+    if len(listed) > MOST_LISTED:
+        print(f"{len(listed) - MOST_LISTED} more incidents; --format json names all")
 
 
 def _split(words: list[str]) -> tuple[str | None, str | None]:
@@ -73,5 +98,6 @@ def _split(words: list[str]) -> tuple[str | None, str | None]:
         return words[0], words[1]
     if not words:
         return None, None
-    ident = words[0].rpartition("/")[2].isdecimal() and not is_run(words[0])
+    last = words[0].rpartition("/")[2].removeprefix("incident:")
+    ident = (last.isdecimal() or words[0].startswith("incident:")) and not is_run(words[0])
     return (None, words[0]) if ident else (words[0], None)

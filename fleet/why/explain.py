@@ -12,7 +12,7 @@ from fleet.plan.tables import Plan
 from fleet.why.causes import Cause, causes
 from fleet.why.changes import Changes
 from fleet.why.counterfactual import Tried, search
-from fleet.why.ids import RequestId, request_row
+from fleet.why.ids import IncidentId, RequestId, request_row
 from fleet.why.replay import Replay
 from fleet.why.room import withdrawal
 from fleet.why.source import Source
@@ -76,7 +76,7 @@ class Explainer:
         logged = source.rows("attempts", ident.arm, ident.rep, host=host, request=ident.request)
         attempts = logged.to_pylist()
         facts: Facts = {"id": str(ident), **ident._asdict(), **row, "attempts_made": attempts}
-        facts |= self._host(ident, host)
+        facts |= self.host_facts(ident, host)
         facts["blockers"] = self._blockers(ident, host)
         facts["moves"] = self._moves(ident, host, [a["attempt"] for a in attempts])
         facts["incidents"] = self._incidents(ident, row)
@@ -121,7 +121,7 @@ class Explainer:
             times.append(attempt["start_ns"] + watchdog.timeout_ns)
         return int(min(times))
 
-    def _host(self, ident: RequestId, host: int) -> Facts:
+    def host_facts(self, ident: RequestId | IncidentId, host: int) -> Facts:
         """The host as the arm sizes it."""
         (row,) = self.source.rows("hosts", ident.arm, ident.rep, host=host).to_pylist()
         return {
@@ -168,7 +168,7 @@ class Explainer:
             or (item["kind"] == "panic" and row["issued_ns"] <= item["time_ns"] <= end_ns)
         ]
 
-    def _pins(self, ident: RequestId, workload: int, host: int | None) -> Facts | None:
+    def _pins(self, ident: RequestId | IncidentId, workload: int, host: int | None) -> Facts | None:
         """What the last pin of a workload on a host did, summed over blocks, by zone."""
         if host is None:
             return None
@@ -194,17 +194,26 @@ class Explainer:
     def _other(self, ident: RequestId, base: RequestId, workloads: list[int]) -> Facts:
         """What became of the same request, and of the same workloads, under another arm."""
         side = self._side(ident, whole=False)
-        side["cells"] = self._cells(base.arm, ident.arm)
-        side["workloads"] = [self._elsewhere(ident, w) for w in workloads]
+        side["cells"] = self.cells(base.arm, ident.arm)
+        side["workloads"] = self.elsewhere(ident, workloads)
         return side
 
-    def _elsewhere(self, ident: RequestId, workload: int) -> Facts:
-        """A workload under another arm: where it was, what its pin did."""
-        (row,) = self.source.rows("workloads", ident.arm, ident.rep, workload=workload).to_pylist()
-        kept = {key: row[key] for key in ("workload", "host", "placed_ns", "outcome", "restarts")}
-        return {**kept, "pins": self._pins(ident, workload, row["host"])}
+    def elsewhere(self, ident: RequestId | IncidentId, workloads: list[int]) -> list[Facts]:
+        """Workloads under another arm: where they were, what their pins did."""
+        if not workloads:
+            return []
+        read = self.source.rows("workloads", ident.arm, ident.rep, workload=workloads)
+        rows = {row["workload"]: row for row in read.to_pylist()}
+        names = ("workload", "host", "placed_ns", "outcome", "restarts")
+        return [
+            {
+                **{name: rows[workload][name] for name in names},
+                "pins": self._pins(ident, workload, rows[workload]["host"]),
+            }
+            for workload in workloads
+        ]
 
-    def _cells(self, base: str, other: str) -> list[Facts]:
+    def cells(self, base: str, other: str) -> list[Facts]:
         """Cells of the decision table that differ between two arms."""
         ours, theirs = self.source.arms[base].table(), self.source.arms[other].table()
         return [

@@ -1,4 +1,4 @@
-"""Which requests are meant: ``arm/rep/id`` and what is short for it, the worst, those of a host."""
+"""Which requests and incidents are meant: ``arm/rep/id``, what is short for it, the worst."""
 
 from typing import Any, NamedTuple
 
@@ -30,19 +30,47 @@ class RequestId(NamedTuple):
         return f"{self.arm}/{self.rep}/{self.request}"
 
 
-def parse(text: str, source: Source) -> RequestId:
+class IncidentId(NamedTuple):
+    """One incident of one unit, printed ``incident:arm/rep/id``."""
+
+    arm: str
+    rep: int
+    incident: int
+
+    def __str__(self) -> str:
+        """Return ``incident:arm/rep/id``."""
+        return f"{INCIDENT}{self.arm}/{self.rep}/{self.incident}"
+
+
+INCIDENT = "incident:"
+"""What an incident's id begins with; a request's has no such word."""
+
+
+def parse(text: str, source: Source) -> RequestId | IncidentId:
     """Return the request that ``arm/rep/id``, ``arm/id``, ``rep/id`` or ``id`` names.
 
-    An arm may be cut short. What fits several units is told as such.
+    With ``incident:`` before it, it is the incident of that id. An arm may be cut short. What fits
+    several units is told as such.
 
     Raises
     ------
     InputError
-        Not an id, nothing fits, several fit, or the run has no such request.
+        Not an id, nothing fits, several fit, or the run has no such request or incident.
     """
+    if text.startswith(INCIDENT):
+        incident = IncidentId(*_unit_and_id(text.removeprefix(INCIDENT), source, "an incident's"))
+        incident_row(source, incident)
+        return incident
+    found = RequestId(*_unit_and_id(text, source, "a request's"))
+    request_row(source, found)
+    return found
+
+
+def _unit_and_id(text: str, source: Source, whose: str) -> tuple[str, int, int]:
+    """Return arm, replication and number of an id without its word (InputError: see parse)."""
     *front, last = text.split("/")
     if not last.isdecimal() or len(front) > 2:
-        raise InputError("not a request's id (arm/rep/id, as fleet sql prints them)", where=text)
+        raise InputError(f"not {whose} id (arm/rep/id, as fleet sql prints them)", where=text)
     if len(front) == 1 and front[0].isdecimal():
         front = ["", front[0]]
     arm = front[0] if front else ""
@@ -59,8 +87,29 @@ def parse(text: str, source: Source) -> RequestId:
         listed = ", ".join(f"{name}/{number}/{last}" for name, number in fits[:4])
         more = ", ..." if len(fits) > 4 else ""
         raise InputError(f"fits several units: {listed}{more}", where=text)
-    found = RequestId(*fits[0], int(last))
-    request_row(source, found)
+    return (*fits[0], int(last))
+
+
+def incident_row(source: Source, ident: IncidentId) -> dict[str, Any]:
+    """Return the row of an incident (InputError when there is none)."""
+    table = source.rows("incidents", ident.arm, ident.rep, incident=ident.incident).to_pylist()
+    if not table:
+        count = source.rows("incidents", ident.arm, ident.rep).num_rows
+        raise InputError(
+            f"no such incident; {ident.arm}/{ident.rep} has {count or 'none'}", where=str(ident)
+        )
+    found: dict[str, Any] = table[0]
+    return found
+
+
+def incidents_of(source: Source, arm: str | None, rep: int | None, host: int) -> list[IncidentId]:
+    """Return the incidents of a host in the units of these names, by unit and number."""
+    found = []
+    for name, number in source.units:
+        if arm in (None, name) and rep in (None, number):
+            rows = source.rows("incidents", name, number, host=source.check_host(host)).to_pylist()
+            rows.sort(key=lambda row: (row["time_ns"], row["incident"]))
+            found += [IncidentId(name, number, row["incident"]) for row in rows]
     return found
 
 

@@ -17,12 +17,13 @@ from fleet.errors import InputError
 from fleet.log.tables import TABLES
 from fleet.log.writer import to_table
 from fleet.run.columns import Batch, named
+from fleet.run.guests import Books
 from fleet.run.messages import TIME, Do
 from fleet.run.notes import Notes
 from fleet.run.world import World
 from fleet.why.orders import Order, orders_of, read_log
 from fleet.why.source import Source
-from fleet.why.watched import Int64, Moment, WatchedMachine
+from fleet.why.watched import NOW, Int64, Moment, WatchedMachine
 
 HOST_TABLES = ("attempts", "blockers", "pins", "migrations", "incidents", "host_samples")
 """Tables whose rows the hosts make; the others are the coordinator's."""
@@ -104,6 +105,29 @@ class Replay:
         for table in HOST_TABLES:
             self._check(table, rows[table], until_ns, over=over)
         return Replayed(last, machine.moments(), rows)
+
+    def instant(self, at_ns: int) -> tuple[Moment, Books] | None:
+        """Return a host just before an instant, and who owned what just after it.
+
+        The moment's ``later`` is what the engine was given at that instant. None while the host is
+        down.
+
+        Raises
+        ------
+        InputError
+            The rows differ from the log.
+        """
+        compile_ahead()
+        notes = Notes()
+        machine = WatchedMachine(self.host, self.world, notes, ())
+        self._advance(machine, at_ns)
+        machine.mark(at_ns)
+        self._advance(machine, at_ns + 1, at_ns)
+        rows = _tables(notes.collect(at_ns + 1))
+        for table in HOST_TABLES:
+            self._check(table, rows[table], at_ns + 1, over=False)
+        moment = machine.moments().get(NOW)
+        return None if moment is None else (moment, machine.books() or moment.books)
 
     def births(self, moment: Moment, workloads: Collection[int]) -> dict[int, list[Birth]]:
         """Return where the pages of workloads were when they came to be.

@@ -19,6 +19,8 @@ from fleet.run.notes import Notes
 from fleet.run.world import Engine, World
 
 Int64 = NDArray[np.int64]
+NOW = -1
+"""Key of a moment that is kept for no attempt."""
 Call = tuple[Int64, int]
 """Commands of one call of an engine, and until when it then ran."""
 
@@ -125,14 +127,28 @@ class WatchedMachine(Machine):
             return np.zeros((0, 4), np.int64)
         return engine.host.area(guest.slot)
 
-    def _look(self, attempt: int, now_ns: int) -> None:
-        """Keep the host as it is, if it is to be kept before this attempt."""
-        moment = self.moment(now_ns) if attempt in self._keep else None
+    def mark(self, now_ns: int, key: int = NOW) -> None:
+        """Keep the host as it is; ``moments`` names it by the key.
+
+        A host that has not been told anything since it came up boots now, as it would then.
+        """
+        if self._engine is None and self._up_ns <= now_ns:
+            self._start()
+        moment = self.moment(now_ns)
         if moment is not None:
             tape, guests = self._engine, self._guests
             assert isinstance(tape, Recorder)
             assert guests is not None
-            self._kept[attempt] = moment, tape, len(tape.calls), len(guests.batch)
+            self._kept[key] = moment, tape, len(tape.calls), len(guests.batch)
+
+    def books(self) -> Books | None:
+        """Return who owns what now; None while the host is down."""
+        return self._guests.books() if self._guests is not None else None
+
+    def _look(self, attempt: int, now_ns: int) -> None:
+        """Keep the host as it is, if it is to be kept before this attempt."""
+        if attempt in self._keep:
+            self.mark(now_ns, attempt)
 
     def _start(self) -> None:
         super()._start()
