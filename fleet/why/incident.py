@@ -215,6 +215,7 @@ def _looked_at(explainer: Explainer, ident: IncidentId, row: Facts, trigger: Tri
     """What the host was like, who asked, and what would have avoided it."""
     replay = explainer.replay(ident.arm, ident.rep, row["host"])
     plan, workload = replay.plan, trigger.owner(trigger.requester)
+    largest = _largest(trigger, plan)
     if row["kind"] in ("pin_failed", "pin_stuck"):
         workload = row["workload"]
     work = plan.workloads
@@ -232,8 +233,8 @@ def _looked_at(explainer: Explainer, ident: IncidentId, row: Facts, trigger: Tri
     }
     return {
         "asked": asked, "zones": _zones(trigger.host), "lies": _lies(trigger),
-        "largest": _largest(trigger, plan)[:LARGEST],
-        "counterfactual": _counterfactual(trigger, plan, tables),
+        "largest": largest[:LARGEST],
+        "counterfactual": _counterfactual(trigger, largest, tables),
     }  # fmt: skip
 
 
@@ -285,13 +286,14 @@ def _largest(trigger: Trigger, plan: Plan) -> list[Facts]:
             continue
         if plan.workloads.backing[workload] not in COUNTED:
             continue
-        pages = sum(part.pages for part in parts(trigger.host.area(slot)))
+        area = trigger.host.area(slot)
+        pages = int(area[area[:, 2] >= 0, 1].sum())
         if pages:
             found.append({"workload": workload, "slot": slot, "rss_pages": pages})
     return sorted(found, key=lambda item: (-item["rss_pages"], item["slot"]))
 
 
-def _counterfactual(trigger: Trigger, plan: Plan, tables: dict[str, Int64]) -> Facts:
+def _counterfactual(trigger: Trigger, largest: list[Facts], tables: dict[str, Int64]) -> Facts:
     """What would have avoided it; without a change the command goes wrong again."""
     tried: list[Facts] = []
     short = _short(trigger)
@@ -304,7 +306,7 @@ def _counterfactual(trigger: Trigger, plan: Plan, tables: dict[str, Int64]) -> F
         if avoided:
             break
     own = (trigger.requester, trigger.area)
-    others = [item for item in _largest(trigger, plan)[::-1] if item["slot"] not in own]
+    others = [item for item in largest[::-1] if item["slot"] not in own]
     fitting = [item for item in others if item["rss_pages"] >= (short or 0)] or others[-1:]
     for item in fitting[:MOST_GONE]:
         avoided = trigger.passes(gone=item["slot"])

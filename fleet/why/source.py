@@ -1,8 +1,9 @@
 """A run folder as the source of replays: its scenario, its plans, its rows."""
 
 import json
+import operator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Source:
     catalog: Catalog
     _plans: dict[int, Plan] = field(default_factory=dict)
     _demands: dict[int, Demands] = field(default_factory=dict)
+    _of_host: dict[tuple[str, str, int, Any], pa.Table] = field(default_factory=dict)
 
     @cached_property
     def scenario(self) -> Scenario:
@@ -89,15 +91,22 @@ class Source:
         equal : value or list of values
             Columns and what they must equal (be one of). A ``host`` also names the one shard read.
         """
-        wanted = (ds.field("arm") == arm) & (ds.field("rep") == pa.scalar(rep, pa.int32()))
         host = equal.get("host")
+        if isinstance(host, int) and len(equal) > 1:
+            of_host = self.rows(table, arm, rep, host=host)
+            return of_host.filter(_all({n: v for n, v in equal.items() if n != "host"}))
+        key = table, arm, rep, host
+        if isinstance(host, int) and key in self._of_host:
+            return self._of_host[key]
+        wanted = (ds.field("arm") == arm) & (ds.field("rep") == pa.scalar(rep, pa.int32()))
         if isinstance(host, int) and table not in ("workloads",):
             wanted &= ds.field("shard") == pa.scalar(host // SHARD_HOSTS, pa.int32())
-        for name, value in equal.items():
-            wanted &= (
-                ds.field(name).isin(value) if isinstance(value, list) else ds.field(name) == value
-            )
-        return self.catalog.rows(table, wanted).drop_columns(list(PARTITIONS))
+        if equal:
+            wanted &= _all(equal)
+        found = self.catalog.rows(table, wanted).drop_columns(list(PARTITIONS))
+        if isinstance(host, int):
+            self._of_host[key] = found
+        return found
 
     def shard_rows(self, table: str, arm: str, rep: int, shard: int) -> pa.Table:
         """Return the rows of a table and shard of a unit, without the partition columns."""
@@ -144,6 +153,15 @@ class Source:
         if not 0 <= host < count:
             raise InputError(f"no host {host}; the run has 0 to {count - 1}", where="--host")
         return host
+
+
+def _all(equal: dict[str, Any]) -> Any:
+    """Return the expression that each column equals its value, or is one of its list."""
+    parts = [
+        ds.field(name).isin(value) if isinstance(value, list) else ds.field(name) == value
+        for name, value in equal.items()
+    ]
+    return reduce(operator.and_, parts)
 
 
 def open_source(folder: Path, *, partial: bool = False) -> Source:
