@@ -10,6 +10,8 @@ from tests.engine.bench import Guest, make_shape, make_table
 
 NORMAL, MOVABLE = 1, 2
 PINNERS, OTHERS, PAGES = 4, 4, 16
+WAIT_NS = 10**7
+"""Long enough for every offline of these small blocks that can end."""
 
 
 def host(recall: int, false: int) -> tuple[int, int, int]:
@@ -36,11 +38,11 @@ def host(recall: int, false: int) -> tuple[int, int, int]:
     hung = 0
     for block in range(10, 20):
         g.offline(block, attempt=200 + block)
-        g.advance(10**9)
+        g.advance(WAIT_NS)
         if g.host.offline_running:
             hung += 1
             g.do(Op.SIGNAL)
-            g.advance(10**9)
+            g.advance(WAIT_NS)
     return sum(outside), sum(outside[PINNERS:]), hung
 
 
