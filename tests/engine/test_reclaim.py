@@ -3,6 +3,8 @@
 The shape: pageblocks of 4 pages (a THP is 4 pages), blocks of 16, four of each zone kind.
 """
 
+from typing import Any
+
 from engine.enums import AreaKind, Counter, Op
 from tests.engine.bench import Guest
 from tests.engine.test_semantics import ANON, FILE, MOVABLE, NORMAL, THP, fill, guest
@@ -108,7 +110,7 @@ def test_page_cache_that_the_victim_of_an_oom_kill_held_may_be_reclaimed() -> No
     assert counted(g, Counter.PGSTEAL) == 16
 
 
-def two_caches(cells: dict[str, int]) -> tuple[Guest, int, int]:
+def two_caches(cells: dict[str, Any]) -> tuple[Guest, int, int]:
     """A full guest whose oldest page cache lies in NORMAL: the cache there, and in MOVABLE."""
     g = guest("NNNNMMMM", **cells)
     g.do(Op.MIN_FREE, 8)

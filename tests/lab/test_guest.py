@@ -61,7 +61,8 @@ def test_tracing_needs_memory_that_is_available(
     tmp_path: Path, leave_mib: int, traced: bool
 ) -> None:
     case = case_of(tmp_path, f"hogfree:hog:{leave_mib}", kernel="6.12")
-    machine = guest.start(case, Host, make_table("kernel+unbounded", "linux-6.12"))
+    table = make_table("kernel+unbounded", "linux-6.12")
+    machine = guest.start(case, Host, table)  # type: ignore[arg-type]
     driver = Driver(machine, case.hot_blocks, guest.first_free_slot(case.guest) + 1)
     driver.slab_pages = guest.boot_of(case).slab_pages
     driver.run(case.records[0].operation)
