@@ -2,11 +2,16 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fleet.errors import InputError
+
+if TYPE_CHECKING:
+    from fleet.why.explain import Explainer
+    from fleet.why.ids import IncidentId, RequestId
 
 MOST_LISTED = 20
 """Incidents of a host that are listed in the terminal."""
@@ -44,9 +49,9 @@ def run(
     from fleet.report.opening import output_format
     from fleet.report.show import Format
     from fleet.why.explain import Explainer
-    from fleet.why.ids import IncidentId, RequestId, chosen, incident_row, incidents_of, parse
-    from fleet.why.incident import explain_incident
+    from fleet.why.ids import chosen, incident_row, incidents_of, parse
     from fleet.why.source import open_source
+    from fleet.why.terminal import print_incidents
 
     shown = output_format(form, csv=False)
     name, ident = _split(words or [])
@@ -59,33 +64,44 @@ def run(
         wanted = list(chosen(source, arm, rep, host, worst or (1 if host is None else 3)))
     if not wanted:
         print("no request fits", file=sys.stderr)
-    explainer = Explainer(source)
-
-    def explained(item: RequestId | IncidentId) -> dict[str, Any]:
-        if isinstance(item, RequestId):
-            return explainer.explain(item)
-        return explain_incident(explainer, item)
-
     listed = incidents_of(source, arm, rep, host) if host is not None and ident is None else []
+    explainer = Explainer(source)
+    explained = ((item, _explained(explainer, item)) for item in wanted)
     if shown is Format.JSON:
         document: dict[str, Any] = {"run": str(source.folder)}
-        document["explained"] = [explained(item) for item in wanted]
+        document["explained"] = [found for _, found in explained]
         if host is not None:
             document["incidents"] = [str(item) for item in listed]
         print(json.dumps(document, indent=1))
         return
-    from fleet.why.terminal import print_explanation, print_incident, print_incidents
-
-    for number, item in enumerate(wanted):
-        if number:
-            print()
-        if isinstance(item, RequestId):
-            print_explanation(explainer.explain(item))
-        else:
-            print_incident(explain_incident(explainer, item))
+    _print(explained)
     print_incidents([(str(item), incident_row(source, item)) for item in listed[:MOST_LISTED]])
     if len(listed) > MOST_LISTED:
         print(f"{len(listed) - MOST_LISTED} more incidents; --format json names all")
+
+
+def _explained(explainer: "Explainer", item: "RequestId | IncidentId") -> dict[str, Any]:
+    """Explain a request or an incident."""
+    from fleet.why.ids import RequestId
+    from fleet.why.incident import explain_incident
+
+    if isinstance(item, RequestId):
+        return explainer.explain(item)
+    return explain_incident(explainer, item)
+
+
+def _print(explained: "Iterable[tuple[RequestId | IncidentId, dict[str, Any]]]") -> None:
+    """Print each explanation as soon as it is there."""
+    from fleet.why.ids import RequestId
+    from fleet.why.terminal import print_explanation, print_incident
+
+    for number, (item, found) in enumerate(explained):
+        if number:
+            print()
+        if isinstance(item, RequestId):
+            print_explanation(found)
+        else:
+            print_incident(found)
 
 
 def _split(words: list[str]) -> tuple[str | None, str | None]:
