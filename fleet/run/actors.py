@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from fleet.errors import InputError, RunError
-from fleet.run.columns import Batch
 from fleet.run.crews import joined
 from fleet.run.digest import code_digest
 from fleet.run.line import Exchange, Line, dial
 from fleet.run.messages import EVERY_HOST, HOST, SHARD_HOSTS, Orders, Report
-from fleet.run.squad import Squad, Told
+from fleet.run.squad import Fetched, Squad, Told
 from fleet.run.world import World
 
 MAX_LOSSES = 8
@@ -63,11 +62,14 @@ class SquadActor:
     def serve(self, host: str, port: int, token: bytes) -> None:
         """Answer calls over a line until the coordinator hangs up.
 
-        A call is a name and arguments, an answer what the call returned, in order.
+        A call is a name and arguments, an answer what the call returned, in order. Between calls
+        the squad does what can wait.
         """
         line = dial(host, port, token)
         try:
             while True:
+                while not line.waits() and self._work():
+                    continue
                 try:
                     method, arguments = line.receive()
                 except ConnectionResetError:
@@ -75,6 +77,10 @@ class SquadActor:
                 line.send(self._answer(method, arguments))
         finally:
             line.close()
+
+    def _work(self) -> bool:
+        squad = getattr(self, "_squad", None)
+        return squad is not None and squad.work()
 
     def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
         if method == "digest":
@@ -206,17 +212,17 @@ class ActorCrew:
         member.unread -= 1
         return told
 
-    def collect(self, until_ns: int) -> list[Batch]:
+    def collect(self, until_ns: int) -> Fetched:
         """See ``coordinator.Crew``."""
         for member in self._members:
             self._send(member, "collect", (until_ns,))
-        batches: list[Batch] = []
+        fetched: list[Fetched] = []
         for member in self._members:
             while member.unread:
                 member.stash.append(self._read(member)._replace(waiting_rows=0))
-            batches += self._receive(member)
+            fetched.append(self._receive(member))
             member.waiting_rows = 0
-        return joined(batches)
+        return joined(fetched)
 
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""

@@ -18,8 +18,9 @@ from fleet.run.columns import Batch
 from fleet.run.demands import asked
 from fleet.run.desk import Desk, Priority
 from fleet.run.ledger import Ledger
-from fleet.run.messages import TIME, Orders, Report, Told, by_host
+from fleet.run.messages import IDENT, TIME, Orders, Report, Told, by_host
 from fleet.run.placement import RULES
+from fleet.run.squad import Fetched
 from fleet.run.tenants import Fate, Tenants
 from fleet.run.world import World
 from fleet.scenario.models import Scenario
@@ -54,8 +55,8 @@ class Crew(Protocol):
         """Wait for the oldest window not heard yet; return its reports, in any order."""
         ...
 
-    def collect(self, until_ns: int) -> list[Batch]:
-        """Fetch the rows stamped before ``until_ns``, the end of the last window posted."""
+    def collect(self, until_ns: int) -> Fetched:
+        """Fetch rows stamped before ``until_ns``, the end of the last window posted, and probes."""
         ...
 
     def finish(self, horizon_ns: int) -> None:
@@ -120,12 +121,12 @@ class Coordinator:
             crew.post(self._due(end_ns), end_ns)
             self._posted.append(end_ns)
             if crew.waiting_rows >= FLUSH_ROWS:
-                self._sink(crew.collect(end_ns))
-            tell(Progress(end_ns, len(self.campaign.of), self.tenants.placed))
+                self._collect(end_ns)
+            tell(Progress(end_ns, self._issued(end_ns), self.tenants.placed))
             begin_ns = end_ns
         self._hear(horizon_ns)
         crew.finish(horizon_ns)
-        self._sink(crew.collect(horizon_ns + 1))
+        self._collect(horizon_ns + 1)
         self.campaign.close()
 
     def _open(self) -> None:
@@ -161,6 +162,17 @@ class Coordinator:
         parts = [*self.tenants.due(until_ns), self.desk.due(until_ns), self._asked[first:last]]
         return by_host([part for part in parts if len(part)] or parts[:1])
 
+    def _issued(self, until_ns: int) -> int:
+        """Requests issued before a time."""
+        return int(self.plan.requests.time_ns.searchsorted(until_ns))
+
+    def _collect(self, until_ns: int) -> None:
+        """Fetch rows and what probes found."""
+        fetched = self._crew.collect(until_ns)
+        self._sink(fetched.batches)
+        for report in fetched.probed:
+            self.campaign.probed(*report[IDENT:])
+
     # -- reports --------------------------------------------------------------------------------
 
     def _hear(self, until_ns: int) -> None:
@@ -184,10 +196,7 @@ class Coordinator:
     def _sort_out(self, reports: list[Report]) -> None:
         """Put reports on the desk in the order of (time, host, sequence)."""
         for report in sorted(reports):
-            time_ns, host, _, told, ident, a, b, c, d, e = report
-            if told == Told.PROBED:
-                self.campaign.probed(ident, a, b, c, d, e)
-                continue
+            time_ns, host = report[:2]
 
             def handle(now_ns: int, _host: int, _: int, report: Report = report) -> None:
                 self._handle(now_ns, report)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from fleet.run.columns import Batch, Matrix, in_order
 from fleet.run.messages import Orders, Report
-from fleet.run.squad import Squad, Told
+from fleet.run.squad import Fetched, Squad, Told
 from fleet.run.world import World
 
 
@@ -30,7 +30,7 @@ class InlineCrew:
         reports, self.running, self.waiting_rows = self._told.popleft()
         return reports
 
-    def collect(self, until_ns: int) -> list[Batch]:
+    def collect(self, until_ns: int) -> Fetched:
         """See ``coordinator.Crew``."""
         self.waiting_rows = 0
         return self._squad.collect(until_ns)
@@ -40,9 +40,12 @@ class InlineCrew:
         self._squad.finish(horizon_ns)
 
 
-def joined(batches: Iterable[Batch]) -> list[Batch]:
-    """Join batches of squads that share shards: one ordered batch per table and shard."""
+def joined(fetched: Iterable[Fetched]) -> Fetched:
+    """Join what squads gave that share shards: one ordered batch per table and shard."""
     parts: dict[tuple[str, int], list[Matrix]] = {}
-    for batch in batches:
-        parts.setdefault((batch.table, batch.shard), []).append(batch.rows)
-    return [Batch(*key, in_order(parts[key])) for key in sorted(parts)]
+    probed: list[Report] = []
+    for one in fetched:
+        probed += one.probed
+        for batch in one.batches:
+            parts.setdefault((batch.table, batch.shard), []).append(batch.rows)
+    return Fetched([Batch(*key, in_order(parts[key])) for key in sorted(parts)], probed)

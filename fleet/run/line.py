@@ -58,6 +58,10 @@ class Line:
             self._take_in()
         return self._messages.popleft()
 
+    def waits(self) -> bool:
+        """Whether ``receive`` would have something to do at once."""
+        return bool(self._messages or select.select([self._link], [], [], 0)[0])
+
     def _take_in(self) -> None:
         """Read what is there, at least a byte, and unpack what is complete."""
         chunk = self._link.recv(CHUNK)

@@ -31,6 +31,9 @@ EVERY_HOST = -1
 ANY_BOOT = -1
 """``boot`` of a command that does not depend on what the host has been through."""
 
+IDENT = 4
+"""Place of a report's id, behind which come its values."""
+
 ATTEMPTS_PER_REQUEST = 1024
 """An attempt's id is ``request * ATTEMPTS_PER_REQUEST + number``, numbers from 0."""
 
@@ -79,6 +82,14 @@ class Told(IntEnum):
     PANIC = 6  # id -1, a ns until the host is back
     REBOOTED = 7  # id request, a ns until the host is back
     NOT_BEGUN = 8  # id attempt: the host was down when it came
+
+
+PATIENT = frozenset((Do.END, Do.EVICT, Do.UNHOLD, Do.SAMPLE, Do.PROBE))
+"""Commands about which no decision needs to hear anything.
+
+What frees memory asks the allocator for nothing, so nobody is killed and no pin fails; a sample and
+a probe (on a clone) leave the host as it was, and what a probe found changes no decision.
+"""
 
 
 def orders(size: int, *columns: ArrayLike) -> Orders:

@@ -54,12 +54,15 @@ class Notes:
     ----------
     reports : list of Report
         Since they were last taken.
+    probed : list of Report
+        Those of probes, for which no decision waits.
     waiting_rows : int
         Log rows not fetched yet.
     """
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
+        self.probed: list[Report] = []
         self.waiting_rows = 0
         self._bulk = {int(kind): Bulk() for kind, _, _ in _BULK}
         self._single: dict[str, list[list[int]]] = {}
@@ -68,6 +71,11 @@ class Notes:
     def take_reports(self) -> list[Report]:
         """Take the reports."""
         taken, self.reports = self.reports, []
+        return taken
+
+    def take_probed(self) -> list[Report]:
+        """Take the reports of probes."""
+        taken, self.probed = self.probed, []
         return taken
 
     def keep(self, kind: int, rows: Matrix, host: int, sequence: int, causes: list[int]) -> None:

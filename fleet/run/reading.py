@@ -75,7 +75,8 @@ class Reading:
         """Tell the coordinator something."""
         self._told += 1
         told_row = (time_ns, self._host, self._told, int(told), ident, a, b, c, d, e)
-        self._notes.reports.append(told_row)
+        waiting = self._notes.probed if told == Told.PROBED else self._notes.reports
+        waiting.append(told_row)
 
     def incident(
         self,

@@ -11,6 +11,8 @@ from engine.rows import NR_COLUMNS
 from fleet.run.world import World
 
 NEVER = 10**18
+ASKS_NOTHING = (Op.EXIT, Op.UNPIN, Op.SAMPLE)
+"""Commands that take no memory."""
 
 
 @dataclass
@@ -24,9 +26,10 @@ class Script:
     pin_errno : int
         Of every PIN.
     killed_at : dict
-        Time to process: the OOM killer takes it at the first command from then on.
+        Time to process: the OOM killer takes it at the first command from then on
+        that takes memory.
     panic_ns : int
-        Time of the first command from then on that panics the host.
+        Time of the first command from then on that takes memory, which panics the host.
     """
 
     offlines: list[tuple[int, int, int]] = field(default_factory=lambda: [(10**6, 0, 0)])
@@ -97,6 +100,8 @@ class FakeEngine:
 
     def _apply(self, time_ns: int, op: int, args: list[int]) -> int:
         script = self.script
+        if op in ASKS_NOTHING:
+            return Errno.OK
         if time_ns >= script.panic_ns:
             script.panic_ns, self.panicked, self.running = NEVER, True, None
             self._emit(time_ns, Row.INCIDENT, self.commands, Incident.PANIC, -1, 0, 0)

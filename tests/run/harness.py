@@ -10,11 +10,10 @@ import pyarrow as pa
 from fleet.log.records import content_digest
 from fleet.log.writer import FileRecord, UnitWriter
 from fleet.plan.tables import Plan
-from fleet.run.columns import Batch
 from fleet.run.coordinator import Coordinator, Crew
 from fleet.run.crews import InlineCrew, joined
 from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
-from fleet.run.squad import Squad
+from fleet.run.squad import Fetched, Squad
 from fleet.run.unit import run_unit
 from fleet.run.world import World
 from fleet.scenario.models import Scenario
@@ -55,11 +54,11 @@ class ManySquads:
         reports, self.running, self.waiting_rows = self._done.popleft()
         return reports
 
-    def collect(self, until_ns: int) -> list[Batch]:
+    def collect(self, until_ns: int) -> Fetched:
         while self._posted:
             self._run()
         self._state = [(running, 0) for running, _ in self._state]
-        return joined(b for squad in self._squads for b in squad.collect(until_ns))
+        return joined(squad.collect(until_ns) for squad in self._squads)
 
     def finish(self, horizon_ns: int) -> None:
         for squad in self._squads:
