@@ -5,8 +5,7 @@ the same calls in the same windows; what it reports and logs again is known alre
 """
 
 from collections import deque
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,30 +25,29 @@ PATIENCE_S = 10.0
 """How long Ray may take to see that an actor, whose line is dead, is gone; then we end it."""
 
 
-def divide(hosts: int, actors: int, hosts_per_actor: int | None = None) -> list[list[int]]:
-    """Return which hosts each actor runs.
+def divide(
+    memory_pages: Sequence[int], actors: int, hosts_per_actor: int | None = None
+) -> list[list[int]]:
+    """Return which hosts each actor runs; ``memory_pages``: of each host.
 
-    Whole shards in turn, or consecutive hosts when ``hosts_per_actor`` is given.
+    Shards are dealt in turn, and what each actor has been dealt is moved on so that all have the
+    same memory, which is what work is in proportion to. Consecutive hosts when
+    ``hosts_per_actor`` is given.
     """
+    hosts = len(memory_pages)
     if hosts_per_actor is not None:
         return [
             list(range(first, min(first + hosts_per_actor, hosts)))
             for first in range(0, hosts, hosts_per_actor)
         ]
-    shards = -(-hosts // SHARD_HOSTS)
-    count = min(actors, shards)
-    if count < actors:
-        return _parts(hosts, min(actors, hosts))
-    squads: list[list[int]] = [[] for _ in range(count)]
-    for host in range(hosts):
-        squads[host // SHARD_HOSTS % count].append(host)
-    return squads
-
-
-def _parts(hosts: int, count: int) -> list[list[int]]:
-    """Divide hosts into consecutive parts of nearly equal size."""
-    ends = [hosts * part // count for part in range(count + 1)]
-    return [list(range(a, b)) for a, b in pairwise(ends)]
+    dealt = sorted(range(hosts), key=lambda host: (host // SHARD_HOSTS % actors, host))
+    squads: list[list[int]] = [[] for _ in range(actors)]
+    before, fleet_pages = 0, sum(memory_pages)
+    for host in dealt:
+        middle = 2 * before + memory_pages[host]
+        squads[middle * actors // (2 * fleet_pages)].append(host)
+        before += memory_pages[host]
+    return [sorted(squad) for squad in squads if squad]
 
 
 class SquadActor:

@@ -142,7 +142,7 @@ def _run_missing(
     missing, growing = list(folder.missing), Growing(scenario, folder, enough)
     with (
         Spools(folder.path, needed_by(missing, arms)) as spools,
-        _crew(scenario, settings, talk, len(first.hosts)) as crew,
+        _crew(scenario, settings, talk, first.hosts.memory_pages.tolist()) as crew,
     ):
         for name, rep in growing.units():
             if rep not in plans:
@@ -176,7 +176,9 @@ def _compile(settings: Settings, talk: Talk) -> None:
 
 
 @contextlib.contextmanager
-def _crew(scenario: Scenario, settings: Settings, talk: Talk, hosts: int) -> Iterator[Crew]:
+def _crew(
+    scenario: Scenario, settings: Settings, talk: Talk, memory_pages: list[int]
+) -> Iterator[Crew]:
     """Hold whoever runs the hosts; an interrupt during the clean-up waits for it."""
     if settings.inline:
         yield InlineCrew()
@@ -188,7 +190,7 @@ def _crew(scenario: Scenario, settings: Settings, talk: Talk, hosts: int) -> Ite
     actors = scenario.executor.actors if own else settings.actors
     each = scenario.executor.hosts_per_actor if own else settings.hosts_per_actor
     cpus = len(os.sched_getaffinity(0))
-    squads = divide(hosts, actors or cpus, each)
+    squads = divide(memory_pages, actors or cpus, each)
     with ray_session(settings.address, max(cpus, 1)):
         crew = ActorCrew(squads, talk.notice)
         try:

@@ -21,10 +21,13 @@ from tests.run import small
 
 
 class ManySquads:
-    """A crew of several squads in this process: what actors do, without Ray."""
+    """A crew of several squads in this process: what actors do, without Ray.
 
-    def __init__(self, squads: list[list[int]]) -> None:
-        self._hosts = squads
+    ``leisure``: pieces of work that each squad does between two windows of those that can wait.
+    """
+
+    def __init__(self, squads: list[list[int]], leisure: int = 0) -> None:
+        self._hosts, self.leisure = squads, leisure
         self.running, self.waiting_rows = False, 0
 
     def begin(self, world: World) -> None:
@@ -32,6 +35,7 @@ class ManySquads:
         self._state: list[tuple[bool, int]] = [(False, 0)] * len(self._squads)
         self._posted: deque[tuple[Orders, int]] = deque()
         self._done: deque[tuple[list[Report], bool, int]] = deque()
+        self.left = 0
 
     def post(self, orders: Orders, until_ns: int) -> None:
         self._posted.append((orders, until_ns))  # a crew may be as late as it likes
@@ -45,6 +49,7 @@ class ManySquads:
                 said, *state = self._squads[i].advance(mine, until_ns)
                 self._state[i] = (bool(state[0]), state[1])
                 reports += said
+                self.left += any(self._squads[i].work() for _ in range(self.leisure))
         running = any(running for running, _ in self._state)
         self._done.append((reports, running, sum(rows for _, rows in self._state)))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleet.errors import InputError
 from fleet.run import actors
@@ -16,13 +18,28 @@ from tests.run import small
 from tests.run.harness import digests, run_files
 
 HOSTS = 16
+EQUAL = [1] * HOSTS
 
 
-def test_hosts_are_divided_by_shards() -> None:
-    assert divide(200, 2) == [[*range(64), *range(128, 192)], [*range(64, 128), *range(192, 200)]]
-    assert divide(10, 4) == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]], "fewer shards than actors"
-    assert divide(3, 8) == [[0], [1], [2]]
-    assert divide(5, 2, 2) == [[0, 1], [2, 3], [4]]
+def test_hosts_are_divided_by_shards_and_memory() -> None:
+    first, second = divide([8] * 200, 2)
+    assert first == [*range(64), *range(128, 164)]
+    assert second == [*range(64, 128), *range(164, 200)]
+    assert divide([1] * 10, 4) == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]], "fewer shards than actors"
+    assert divide([1] * 3, 8) == [[0], [1], [2]]
+    assert divide([1] * 5, 2, 2) == [[0, 1], [2, 3], [4]]
+
+
+@given(st.lists(st.integers(1, 1 << 40), min_size=1, max_size=300), st.integers(1, 9))
+def test_every_host_has_an_actor_and_actors_have_like_memory(
+    memory_pages: list[int], actors: int
+) -> None:
+    squads = divide(memory_pages, actors)
+    assert sorted(host for squad in squads for host in squad) == list(range(len(memory_pages)))
+    assert all(squad == sorted(squad) for squad in squads)
+    share = sum(memory_pages) / actors
+    for squad in squads:
+        assert abs(sum(memory_pages[host] for host in squad) - share) <= max(memory_pages)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +70,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.ray
 @pytest.mark.parametrize(
     "squads",
-    [divide(HOSTS, 1), divide(HOSTS, 2), divide(HOSTS, 4), divide(HOSTS, 0, 1)],
+    [divide(EQUAL, 1), divide(EQUAL, 2), divide(EQUAL, 4), divide(EQUAL, 0, 1)],
     ids=["one", "two", "four", "one host each"],
 )
 @pytest.mark.usefixtures("session")
@@ -81,7 +98,7 @@ def test_killed_actors_are_repeated(
 
     monkeypatch.setattr("fleet.run.coordinator.FLUSH_ROWS", 100)
     lost: list[str] = []
-    crew = ActorCrew(divide(HOSTS, 2), lost.append)
+    crew = ActorCrew(divide(EQUAL, 2), lost.append)
     plain, calls = crew.post, 0
 
     def post(orders: Any, until_ns: int) -> None:
@@ -110,7 +127,7 @@ def test_killed_actors_are_repeated(
 def test_a_worker_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actors, "code_digest", lambda: "another")
     with pytest.raises(InputError, match="other code"):
-        ActorCrew(divide(HOSTS, 1), print)
+        ActorCrew(divide(EQUAL, 1), print)
 
 
 @pytest.mark.ray
@@ -118,7 +135,7 @@ def test_a_worker_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_hosts_run_on_both_nodes() -> None:
     import ray
 
-    crew = ActorCrew(divide(HOSTS, 0, 2), print)
+    crew = ActorCrew(divide(EQUAL, 0, 2), print)
     try:
         nodes = {
             ray.get(m.handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
@@ -133,7 +150,7 @@ def test_hosts_run_on_both_nodes() -> None:
 @pytest.mark.usefixtures("session")
 def test_what_an_actor_fails_with_is_not_a_loss() -> None:
     lost: list[str] = []
-    crew = ActorCrew(divide(HOSTS, 1), lost.append)
+    crew = ActorCrew(divide(EQUAL, 1), lost.append)
     try:
         with pytest.raises(AttributeError, match="SquadActor"):
             crew._ask("nonsense")

@@ -34,6 +34,8 @@ CREWS: dict[str, Crew] = {
     "two": ManySquads([list(range(8)), list(range(8, HOSTS))]),
     "interleaved": ManySquads([list(range(i, HOSTS, 3)) for i in range(3)]),
     "one host each": ManySquads([[i] for i in range(HOSTS)]),
+    "some work between": ManySquads([list(range(i, HOSTS, 3)) for i in range(3)], leisure=1),
+    "all work at once": ManySquads([list(range(8)), list(range(8, HOSTS))], leisure=1000),
 }
 
 
@@ -44,6 +46,8 @@ def test_squads_and_windows_never_change_a_byte(
 ) -> None:
     world, scenario = world_of(small.busy_plan(), executor={"window": window})
     assert digests(run_files(tmp_path, world, scenario, CREWS[crew])) == expected
+    if isinstance(found := CREWS[crew], ManySquads) and found.leisure:
+        assert found.left > 10, "there was work that could wait"
 
 
 def test_what_is_compared_is_not_empty(expected: dict[str, str], tmp_path: Path) -> None:

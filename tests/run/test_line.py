@@ -42,6 +42,19 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[Line, Line]) -> None:
         assert got.dtype == np.int64
 
 
+def test_one_can_see_whether_a_message_waits(ends: tuple[Line, Line]) -> None:
+    near, far = ends
+    assert not far.waits()
+    near.send("first")
+    near.send("second")
+    assert far.receive() == "first"
+    assert far.waits()
+    assert far.receive() == "second"
+    assert not far.waits()
+    near.close()
+    assert far.waits(), "the news that nothing comes any more"
+
+
 def test_both_ends_may_send_more_than_the_line_holds(ends: tuple[Line, Line]) -> None:
     near, far = ends
     sent = {0: bytes(LARGE), 1: b"\1" * LARGE}
