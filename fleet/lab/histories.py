@@ -46,15 +46,15 @@ class Histories(Buffers):
     ) -> dict[str, Any]:
         """MADV_DONTNEED every Kth chunk in ascending order, or a random share in random order."""
         buffer = self._buffer(name)
-        chunks = range(-(-buffer.used // chunk))
         if how == "every":
-            chosen = list(chunks)[::number]
+            chosen = list(range(-(-buffer.used // chunk)))[::number]
             ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
             errno = self._change(buffer, ranges)
         else:
-            with self._working(len(chunks) * INDEX_BYTES):
-                chosen = Lcg(number).pick(len(chunks) * percent // 100, chunks)
-                ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
+            count = buffer.used // chunk  # whole chunks only
+            with self._working(count * INDEX_BYTES):
+                chosen = Lcg(number).pick(count * percent // 100, range(count))
+                ranges = [(True, c * chunk, chunk) for c in chosen]
                 errno = self._change(buffer, ranges)
         return {"errno": errno_name(errno), "freed_pages": sum(pages for _, _, pages in ranges)}
 
