@@ -22,6 +22,7 @@ from fleet.lab import placement
 from fleet.lab.guest import BOOT_PROC, DRIVER_PROC
 from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES, Heap
 from fleet.lab.machine import Ints, Machine
+from fleet.lab.operations import FILE_KIND
 
 PAGEBLOCK_PAGES = 512
 RECORD_BYTES = 8
@@ -30,15 +31,13 @@ PAGES_PER_RECORD_PAGE = PAGE_BYTES // RECORD_BYTES
 OWN_PAGES, OWN_PAGES_LATER = 1, 7
 """Stack, heap and other pages that the driver touches: before its first buffer, and once it looks
 or offlines (a block that holds all of them migrates 8 besides buffers and records)."""
-KINDS = {
+AREA_KINDS = {
     "4k": AreaKind.ANON,
     "thp": AreaKind.THP,
     "hugetlb": AreaKind.HUGETLB,
     "memfd": AreaKind.SHMEM,
     "shmanon": AreaKind.SHMEM,
 }
-FILE_KIND = "file="
-"""Prefix of the kind of a buffer that maps a file."""
 TMPFS = "/t/"
 """Where the guest has mounted a tmpfs; other paths lie on its disk (/m: ext2)."""
 HOG_STEP, HOGNODE_STEP = 64, 32
@@ -140,6 +139,9 @@ class Buffers:
 
     # -- processes and memory -----------------------------------------------------------------
 
+    machine_word, block_word = "guest", "hot"
+    """What the machine and its blocks h0, h1, … are called."""
+
     def _slot(self) -> int:
         """A fresh area slot."""
         self._next_slot += 1
@@ -150,6 +152,13 @@ class Buffers:
         if name not in self.buffers:
             raise UnsupportedOperationError(f"no buffer {name!r} is mapped")
         return self.buffers[name]
+
+    def _part(self, name: str, first: int, count: int) -> Buffer:
+        """A mapped buffer that has the pages of a range."""
+        buffer = self._buffer(name)
+        if first + count > buffer.pages:
+            raise UnsupportedOperationError(f"buffer {name!r} has {buffer.pages} pages")
+        return buffer
 
     start_cpu: int = 0
     """CPU the driver starts on where no operation has moved it."""
@@ -219,13 +228,11 @@ class Buffers:
             if pages > size:
                 raise UnsupportedOperationError(f"file {path!r} has no {pages} pages")
             return (self._map_file(file),), pages
-        if kind not in KINDS:
-            raise UnsupportedOperationError(f"buffers of kind {kind!r} are not supported yet")
-        if KINDS[kind] == AreaKind.SHMEM:
+        if AREA_KINDS[kind] == AreaKind.SHMEM:
             return (self._map_file(self._new_file(pages, AreaKind.SHMEM)),), pages
         part = PAGEBLOCK_PAGES if name in self.scattered else pages
         sizes = [min(part, pages - first) for first in range(0, pages, part)]
-        return tuple(self._map(size, KINDS[kind]) for size in sizes), part
+        return tuple(self._map(size, AREA_KINDS[kind]) for size in sizes), part
 
     def _new_file(self, pages: int, kind: AreaKind) -> int:
         """Make a file. It belongs to nobody: the driver maps it, and its pages may outlive it."""
@@ -310,7 +317,7 @@ class Buffers:
 
     def op_touch(self, name: str, pages: int | None) -> Errno:
         """Write to a buffer or its first pages."""
-        buffer = self._buffer(name)
+        buffer = self._part(name, 0, pages or 0)
         return self._touch_range(buffer, 0, pages or buffer.pages)
 
     def op_read(self, name: str) -> Errno:
@@ -370,6 +377,11 @@ class Buffers:
         if value != -1000 or self.spawned:
             raise UnsupportedOperationError("oomadj is supported as -1000 before any mapping")
         self.immune = True
+
+    def _check_node(self, node: int) -> None:
+        """Refuse a node that is not there."""
+        if node >= self.machine.shape.nr_nodes:
+            raise UnsupportedOperationError(f"the {self.machine_word} has no node {node}")
 
     # -- hogs ---------------------------------------------------------------------------------
 
@@ -437,6 +449,7 @@ class Buffers:
 
     def op_hognode(self, name: str, node: int, zone: str, leave: int) -> dict[str, Any]:
         """Fill MOVABLE or the kernel zones of one node."""
+        self._check_node(node)
         self._spawn()
 
         def free() -> int:

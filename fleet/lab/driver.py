@@ -130,9 +130,9 @@ class Driver(Settings):
 
     def op_pin(self, name: str, kind: str, first: int | None, count: int | None) -> dict[str, Any]:
         """Pin a buffer or a part of it, looking before and after."""
-        buffer = self._buffer(name)
-        before = self._look(name)
         start = first or 0
+        buffer = self._part(name, start, count or 0)
+        before = self._look(name)
         pages = buffer.pages - start if count is None else count
         errno = errno_name(self._pin(buffer, kind, start, pages))
         after = self._look(name)
@@ -219,10 +219,15 @@ class Driver(Settings):
 
     # -- blocks -------------------------------------------------------------------------------
 
+    def _check_hot(self, index: int) -> None:
+        """Refuse a block h0, h1, … that is not there."""
+        if index >= len(self.hot):
+            reason = f"the {self.machine_word} has {len(self.hot)} {self.block_word} blocks"
+            raise UnsupportedOperationError(reason)
+
     def op_online(self, blocks: tuple[int, ...], zone: str) -> Errno:
         """Online hot blocks one by one, in the order written."""
-        if max(blocks) >= len(self.hot):
-            raise UnsupportedOperationError(f"the guest has {len(self.hot)} hot blocks")
+        self._check_hot(max(blocks))
         kind = ZoneKind.MOVABLE if zone == "movable" else ZoneKind.NORMAL
         errno = self.machine.do_all(Op.ONLINE, [(self.hot[b], 1, kind) for b in blocks])
         if zone == "kernel":
@@ -242,8 +247,12 @@ class Driver(Settings):
         """Offline the block a target names."""
         how, what = target
         if how == "h":
+            self._check_hot(int(what))
             return self._offline(self.hot[int(what)], bound_ns)
         if how == "b":
+            if int(what) >= self.machine.shape.nr_blocks:
+                blocks = self.machine.shape.nr_blocks
+                raise UnsupportedOperationError(f"the {self.machine_word} has {blocks} blocks")
             return self._offline(int(what), bound_ns)
         buffer = self._buffer(what)
         dist = placement.distribution(
@@ -266,7 +275,7 @@ class Driver(Settings):
     def op_cpu(self, cpu: int) -> None:
         """Move the driver to a CPU."""
         if not 0 <= cpu < len(self.machine.shape.cpu_node):
-            raise UnsupportedOperationError(f"the guest has no CPU {cpu}")
+            raise UnsupportedOperationError(f"the {self.machine_word} has no CPU {cpu}")
         self._spawn(cpu, self._first_cpu())
         self.cpu_now = cpu
 
@@ -282,8 +291,7 @@ class Driver(Settings):
     def op_mpol(self, policy: tuple[str, int]) -> None:
         """Set the driver's memory policy."""
         mode, node = policy
-        if node >= self.machine.shape.nr_nodes:
-            raise UnsupportedOperationError(f"the guest has no node {node}")
+        self._check_node(node)
         self.node_now = -1 if mode == "default" else node
 
     def op_sleep(self, delay_ns: int) -> None:

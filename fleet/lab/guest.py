@@ -124,7 +124,7 @@ def shape_of(case: Case) -> HostShape:
         raise CaseError(case.where, "guest", "only 1 GiB of boot memory in 128 MiB blocks is known")
     per_dimm = guest.dimm_mib // guest.block_mib
     hot = case.hot_blocks
-    if len(hot) != guest.dimms * per_dimm or not all(isinstance(b, int) for b in hot):
+    if len(hot) != guest.dimms * per_dimm:
         raise CaseError(case.where, "hot_blocks", "does not match guest.dimms and guest.dimm_mb")
     last = max(hot) + 1
     node, zone, reserved = [0] * last, [HOLE] * last, [0] * last

@@ -10,7 +10,7 @@ from engine.enums import AreaKind, Errno, Op
 from fleet.lab import placement
 from fleet.lab.buffers import TMPFS, Buffer, Buffers, UnsupportedOperationError, errno_name
 from fleet.lab.draws import Lcg
-from fleet.lab.walk import UNIT_PAGES, walk
+from fleet.lab.walk import UNIT_PAGES, NoWalkError, walk
 
 INDEX_BYTES = 4
 """The driver keeps the chunks that it shuffles as 4-byte numbers."""
@@ -79,7 +79,10 @@ class Histories(Buffers):
         if buffer.used < UNIT_PAGES or max(sizes) > UNIT_PAGES or low > high:
             raise UnsupportedOperationError("a walk needs 2 MiB, chunks up to that, and LO <= HI")
         with self._working(buffer.used):  # a byte per page
-            drawn = walk(seed, buffer.used, sizes, goal, low, high)
+            try:
+                drawn = walk(seed, buffer.used, sizes, goal, low, high)
+            except NoWalkError as error:
+                raise UnsupportedOperationError(str(error)) from None
             errno = self._change(buffer, drawn.steps)
         return {
             "errno": errno_name(errno), "steps": len(drawn.steps),
@@ -110,7 +113,7 @@ class Histories(Buffers):
     def _second_cpu(self) -> int:
         """CPU 1, where the guest has it."""
         if len(self.machine.shape.cpu_node) < 2:
-            raise UnsupportedOperationError("the guest has no CPU 1")
+            raise UnsupportedOperationError(f"the {self.machine_word} has no CPU 1")
         return 1
 
     def op_share(self, name: str, other: str) -> dict[str, Any]:

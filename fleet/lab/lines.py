@@ -1,6 +1,7 @@
 """Reading recorded cases: one JSON object per line, checked before anything is replayed."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from fleet.lab.operations import Operation, OperationError, parse
 
 FATES = ("finished", "oom-killed", "kernel-panic", "stuck")
 """How a case ended."""
+MOST = 65_536
+"""Largest number of CPUs, DIMMs, blocks or MiB of a DIMM that a case may name."""
 
 
 class CaseError(InputError):
@@ -102,7 +105,7 @@ def _field(row: Mapping[str, Any], name: str, kind: type, where: str, prefix: st
 def _mib(text: str, where: str) -> int:
     """``1G`` or ``512M`` in MiB."""
     units = {"G": 1024, "M": 1}
-    if text[:-1].isdigit() and text[-1:] in units:
+    if re.fullmatch(r"\d{1,6}", text[:-1], re.ASCII) and text[-1:] in units:
         return int(text[:-1]) * units[text[-1]]
     raise CaseError(where, "guest.mem", f"{text!r} is not a size")
 
@@ -115,14 +118,31 @@ def _guest(row: Mapping[str, Any], where: str) -> Guest:
         value = _field(guest, name, int, where, "guest.")
         if value <= 0:
             raise CaseError(where, f"guest.{name}", f"{value} is not positive")
+        if value > MOST:
+            raise CaseError(where, f"guest.{name}", f"{value} is more than {MOST}")
         return int(value)
 
     dimms = number("dimms")
     nodes = tuple(guest.get("numa_dimm_nodes") or (0,) * dimms)
-    if len(nodes) != dimms or not all(isinstance(n, int) and n >= 0 for n in nodes):
-        raise CaseError(where, "guest.numa_dimm_nodes", "expected one node per DIMM")
+    if len(nodes) != dimms or not all(_whole(n) and n < dimms for n in nodes):
+        raise CaseError(where, "guest.numa_dimm_nodes", "expected one node per DIMM, from 0")
     memory = _mib(_field(guest, "mem", str, where, "guest."), where)
     return Guest(memory, dimms, number("dimm_mb"), number("block_mb"), number("smp"), nodes)
+
+
+def _whole(value: object) -> bool:
+    """Whether something is a whole number that is not negative."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _hot_blocks(row: Mapping[str, Any], where: str, boot_blocks: int) -> tuple[int, ...]:
+    """Read the numbers of the hot blocks: above those of boot memory, and different."""
+    hot = _field(row, "hot_blocks", list, where)
+    for index, block in enumerate(hot):
+        if not _whole(block) or not boot_blocks <= block <= MOST or block in hot[:index]:
+            reason = f"expected different numbers from {boot_blocks} to {MOST}, got {block!r}"
+            raise CaseError(where, f"hot_blocks[{index}]", reason)
+    return tuple(hot)
 
 
 def _operation(text: object, where: str, field: str) -> Operation:
@@ -148,17 +168,20 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
         operation = _operation(seen.get("op"), where, f"ops[{i}].op")
         if found := fault(seen):
             raise CaseError(where, f"ops[{i}].{found[0]}", found[1])
+        if operation.name == "offlineall" and not isinstance(seen.get("blocks", []), list):
+            raise CaseError(where, f"ops[{i}].blocks", f"expected list, got {seen['blocks']!r}")
         records.append(Record(operation, seen))
     unfinished = row.get("last_op_started")
     if fate != "finished" and unfinished is None:
         raise CaseError(where, "last_op_started", f"missing although fate is {fate!r}")
+    guest = _guest(row, where)
     return Case(
         where=where,
         label=f"{name} [{kernel} run {row.get('run', 1)}]",
         name=name,
         kernel=kernel,
-        guest=_guest(row, where),
-        hot_blocks=tuple(_field(row, "hot_blocks", list, where)),
+        guest=guest,
+        hot_blocks=_hot_blocks(row, where, guest.memory_mib // guest.block_mib),
         fate=fate,
         oom_kills=len(row.get("oom_killed") or ()),
         records=tuple(records),

@@ -14,6 +14,7 @@ _HUGEPAGES = re.compile(
     r"(?P<column>nr|free|surplus|resv)_hugepages"
 )
 """Documentation/admin-guide/mm/hugetlbpage.rst: of the system, and of one node (without resv)."""
+_VALUE = re.compile(r"\d{1,15}", re.ASCII)
 COLUMNS = {"nr": 0, "free": 1, "surplus": 2, "resv": 3}
 
 
@@ -23,7 +24,7 @@ class Settings(Histories):
     def op_put(self, setting: tuple[str, str]) -> Errno:
         """Write a kernel setting."""
         path, value = setting
-        if value.isdigit():
+        if _VALUE.fullmatch(value):
             if path == MIN_FREE:
                 return self.machine.do(Op.MIN_FREE, int(value) // 4)
             column, node = _hugepages(path)

@@ -17,6 +17,10 @@ GIVE_UP = 8
 """Draws per chunk after which the walk looks whether there is one to find."""
 
 
+class NoWalkError(ValueError):
+    """The limits leave no step: at or above ``high`` nothing to free, or below nothing to touch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """What one walk does.
@@ -41,7 +45,7 @@ def _drawn(draws: Lcg, here: bytearray, chunk: int, state: int) -> int:
         first = chunk * (draws.next() % count)
         if here[first] == state:
             return first
-        if tries == GIVE_UP * count and state not in here[::chunk]:
+        if tries == GIVE_UP * count and state not in here[: count * chunk : chunk]:
             break
     return -1
 
@@ -58,6 +62,11 @@ def walk(seed: int, used: int, chunks: tuple[int, ...], goal: int, low: int, hig
     low, high : int
         Occupancy limits, percent: at or above ``high`` a step frees, at or below ``low`` it
         touches, in between a coin decides.
+
+    Raises
+    ------
+    NoWalkError
+        ``goal`` is never reached.
     """
     draws = Lcg(seed)
     pages = used // UNIT_PAGES * UNIT_PAGES
@@ -65,6 +74,7 @@ def walk(seed: int, used: int, chunks: tuple[int, ...], goal: int, low: int, hig
     here = bytearray(b"\1") * pages
     steps: list[tuple[bool, int, int]] = []
     present, freed, chunk = pages, 0, chunks[0]
+    missed: set[int] = set()
     while freed < goal:
         if len(chunks) > 1:
             chunk = chunks[draws.next() % len(chunks)]
@@ -76,7 +86,12 @@ def walk(seed: int, used: int, chunks: tuple[int, ...], goal: int, low: int, hig
             frees = draws.next() >> COIN_BIT & 1
         first = _drawn(draws, here, chunk, frees)
         if first < 0:
+            missed |= set() if least < present < most else {chunk}
+            if len(missed) == len(set(chunks)):
+                word = "free" if frees else "touch"
+                raise NoWalkError(f"no chunk is left to {word} in these limits")
             continue
+        missed.clear()
         changed = here.count(frees, first, first + chunk)
         here[first : first + chunk] = bytes((1 - frees,)) * chunk
         present += -changed if frees else changed

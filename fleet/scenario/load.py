@@ -40,15 +40,20 @@ def find_scenario(source: str) -> File:
     raise InputError(f"no such file or shipped scenario (shipped: {known})", where=source)
 
 
+class UnreadableError(InputError):
+    """A file that is not there, or holds no text."""
+
+
 def read_file(file: File) -> str:
-    """Return the text of a file; InputError if it cannot be read."""
+    """Return the text of a file; UnreadableError if it cannot be read."""
     try:
         return file.read_bytes().decode("utf-8")
     except OSError as error:
-        raise InputError(error.strerror or "cannot be read", where=str(file)) from None
-    except UnicodeDecodeError as error:
-        reason = f"not UTF-8 text (byte {error.start})"
-        raise InputError(reason, where=str(file)) from None
+        raise UnreadableError(error.strerror or "cannot be read", where=str(file)) from None
+    except ValueError as error:
+        at = getattr(error, "start", None)
+        reason = "not a file name" if at is None else f"not UTF-8 text (byte {at})"
+        raise UnreadableError(reason, where=str(file)) from None
 
 
 def load_scenario(
@@ -96,7 +101,7 @@ def load_scenario(
         if override.path in FILE_FIELDS:
             data = _absolute(data, File.cwd())
         places.options.append(override)
-    data = with_policies(data, file.parent, policies)
+    data = with_policies(data, file.parent, policies, places)
     scenario = validated(Scenario, data, places)
     return scenario.model_copy(update={"digests": _digests(scenario, places)}).written_at(places)
 
@@ -116,23 +121,34 @@ def load_policy(source: str | File) -> OwnPolicy:
     return validated(OwnPolicy, document.data, Places(str(file), document))
 
 
-def with_policies(data: dict[str, Any], folder: File, more: Sequence[str]) -> dict[str, Any]:
+def with_policies(
+    data: dict[str, Any], folder: File, more: Sequence[str], places: Places
+) -> dict[str, Any]:
     """Put the content of policy files in the place of their names, and that of more files behind.
 
     So a scenario holds its policies, and its hash depends on what they say, not on where they are.
-    Lab scripts name theirs in the same way.
+    Lab scripts name theirs in the same way. A file that cannot be read is an error of the field
+    that names it; what is wrong inside one has a place of its own.
     """
     held = data.get("policies", [])
     if not isinstance(held, list):
         return data
-    files = [folder / item if isinstance(item, str) else item for item in held]
-    found = [
-        load_policy(item).model_dump(mode="json", exclude_none=True)
-        if isinstance(item, File)
-        else item
-        for item in (*files, *map(File, more))
-    ]
+    found = []
+    for index, item in enumerate(held):
+        if not isinstance(item, str):
+            found.append(item)
+            continue
+        try:
+            found.append(_policy_data(folder / item))
+        except UnreadableError as error:
+            raise places.error(("policies", index), f"{error.reason}: {item}") from None
+    found += [_policy_data(File(item)) for item in more]
     return {**data, "policies": found} if found else data
+
+
+def _policy_data(file: File) -> dict[str, Any]:
+    """Return the content of a policy's file."""
+    return load_policy(file).model_dump(mode="json", exclude_none=True)
 
 
 def _absolute(data: dict[str, Any], folder: File) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_unknown_and_malformed_operations_are_errors_of_their_line_only(tmp_path
     rows = [line([{"op": "frob:a"}]), line([{"op": "alloc:a"}]), line([{"op": "sleep:1"}])]
     first, second, third = read(write(tmp_path, text(*rows)))
     assert str(first).endswith("cases.jsonl:1 ops[0].op: unknown operation 'frob:a'")
-    assert "ops[0].op: 'alloc:a': alloc takes 3 to 3 arguments" in str(second)
+    assert "ops[0].op: 'alloc:a': alloc takes 3 arguments" in str(second)
     assert isinstance(third, Case)
 
 

@@ -21,7 +21,7 @@ RUNS = {
     "op": "runs:a", "va_runs": 1, "phys_runs": 1, "pageblocks": 2, "block_seq": [[0, 1024]],
     "errno": "0", "vmstat": {},
 }  # fmt: skip
-WRONG: list[Any] = [None, "x", -1, [], {"x": None}]
+WRONG: list[Any] = [None, "x", "²", -1, 0, 1.5, True, 10**12, 10**30, [], {"x": None}]
 
 
 def rich_line() -> dict[str, Any]:
@@ -103,7 +103,18 @@ def test_no_malformed_line_is_more_than_one_error(tmp_path: Path, wrong: Any) ->
         (("ops", 1, "op"), "online:x:movable", "ops[1].op: 'online:x:movable': 'x' is not a range"),
         (("ops", 10, "blocks", 0, "result"), 3, "ops[10].blocks[0].result: "),
         (("guest", "smp"), 0, "guest.smp: 0 is not positive"),
-        (("hot_blocks", 0), "x", "hot_blocks: "),
+        (("guest", "dimms"), 10**9, "guest.dimms: 1000000000 is more than 65536"),
+        (("guest", "numa_dimm_nodes"), [0, 9], "guest.numa_dimm_nodes: expected one node per"),
+        (
+            ("hot_blocks", 1),
+            32,
+            "hot_blocks[1]: expected different numbers from 8 to 65536, got 32",
+        ),
+        (("ops", 2, "op"), "alloc:a:4:8k", "ops[2].op: 'alloc:a:4:8k': '8k' is not one of 4k, thp"),
+        (("ops", 2, "op"), "offline:h8:4", "ops[2]: the guest has 8 hot blocks"),
+        (("ops", 2, "op"), "offline:b99:4", "ops[2]: the guest has 40 blocks"),
+        (("ops", 2, "op"), "hognode:a:1:mov:4", "ops[2]: the guest has no node 1"),
+        (("hot_blocks", 0), "x", "hot_blocks[0]: expected different numbers from 8 to 65536"),
     ],
 )
 def test_the_field_is_named(tmp_path: Path, path: Any, wrong: Any, message: str) -> None:

@@ -69,9 +69,12 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
     assert [(e["where"][-1], e["field"], e["reason"]) for e in out["errors"]] == [
         ("2", "ops[0].op", "unknown operation 'frob:a'"),
         ("3", "ops[0]", "there is no child to kill"),
-        ("4", "ops[0]", "buffers of kind 'swap' are not supported yet"),
+        (
+            "4", "ops[0].op",
+            "'alloc:a:2:swap': 'swap' is not one of 4k, thp, hugetlb, memfd, shmanon, file=PATH",
+        ),
         ("5", "kernel", "no profile for kernel '6.18' yet"),
-    ]
+    ]  # fmt: skip
     assert run(rows, "--kernel", "6.18")[1]["cases"]["replayed"] == 0
     assert run(rows, "--case", "nothing-*")[0] == 2
 

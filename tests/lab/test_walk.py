@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleet.lab.operations import MIXED_CHUNKS, parse
-from fleet.lab.walk import UNIT_PAGES, walk
+from fleet.lab.walk import UNIT_PAGES, NoWalkError, walk
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "kernel-lab" / "placement.jsonl"
 
@@ -36,14 +36,17 @@ def test_every_recorded_walk_is_drawn_as_recorded() -> None:
 def test_a_walk_stays_inside_its_limits_and_accounts_every_page(chunks: tuple[int, ...]) -> None:
     used = 20 * UNIT_PAGES + 77
     pages, here, freed = 20 * UNIT_PAGES, [True] * 20 * UNIT_PAGES, 0
+    present = pages
     drawn = walk(3, used, chunks, 4 * pages, 60, 80)
     reached = False
     for frees, first, count in drawn.steps:
         assert here[first] is frees
-        freed += sum(here[first : first + count]) if frees else 0
+        before = sum(here[first : first + count])
+        freed += before if frees else 0
         here[first : first + count] = [not frees] * count
-        reached = reached or sum(here) < pages * 80 // 100
-        assert not reached or pages * 60 // 100 - 512 < sum(here) < pages * 80 // 100 + 512
+        present += (0 if frees else count) - before
+        reached = reached or present < pages * 80 // 100
+        assert not reached or pages * 60 // 100 - 512 < present < pages * 80 // 100 + 512
     assert (sum(here), freed) == (drawn.present_pages, drawn.freed_pages)
     assert 4 * pages <= freed < 4 * pages + 512
 
@@ -51,3 +54,9 @@ def test_a_walk_stays_inside_its_limits_and_accounts_every_page(chunks: tuple[in
 def test_a_walk_without_a_chunk_to_find_goes_on_with_another_size() -> None:
     drawn = walk(1, UNIT_PAGES, MIXED_CHUNKS, 4 * UNIT_PAGES, 1, 99)
     assert drawn.freed_pages >= 4 * UNIT_PAGES
+
+
+@pytest.mark.parametrize(("chunk", "low", "high"), [(1, 0, 0), (512, 0, 0), (300, 0, 1)])
+def test_a_walk_that_can_go_nowhere_is_refused(chunk: int, low: int, high: int) -> None:
+    with pytest.raises(NoWalkError, match="no chunk is left to free"):
+        walk(1, UNIT_PAGES, (chunk,), 4 * UNIT_PAGES, low, high)

@@ -74,7 +74,7 @@ def load_script(source: str, sets: Sequence[str] = (), policies: Sequence[str] =
         override = read_set(text)
         data = apply(data, override)
         places.options.append(override)
-    data = with_policies(data, file.parent, policies)
+    data = with_policies(data, file.parent, policies, places)
     script = validated(Script, data, places)
     _check_expectations(script, places)
     name = source if source in shipped() else file.stem

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.enums import AreaKind, Errno, Op, ZoneKind
 from fleet.lab import placement
-from fleet.lab.buffers import Buffer, UnsupportedOperationError
+from fleet.lab.buffers import Buffer
 from fleet.lab.driver import Driver
 from fleet.lab.guest import DRIVER_PROC
 from fleet.lab.operations import Operation
@@ -18,6 +18,7 @@ from fleet.lab.operations import Operation
 class Program(Driver):
     """Carries out the operations of a script; see ``Buffers`` for parameters."""
 
+    machine_word, block_word = "host", "removable"
     _hinted = False
 
     def owners(self) -> dict[int, str]:
@@ -49,19 +50,9 @@ class Program(Driver):
 
     def op_online(self, blocks: tuple[int, ...], zone: str) -> Errno:
         """Online blocks one by one, in the order written."""
-        if max(blocks) >= len(self.hot):
-            raise UnsupportedOperationError(f"the host has {len(self.hot)} removable blocks")
+        self._check_hot(max(blocks))
         kind = ZoneKind.MOVABLE if zone == "movable" else ZoneKind.NORMAL
         return self.machine.do_all(Op.ONLINE, [(self.hot[b], 1, kind) for b in blocks])
-
-    def op_offline(self, target: tuple[str, str], bound_ns: int) -> dict[str, Any]:
-        """Offline the block a target names, if there is such a block."""
-        how, what = target
-        if how == "h" and int(what) >= len(self.hot):
-            raise UnsupportedOperationError(f"the host has {len(self.hot)} removable blocks")
-        if how == "b" and int(what) >= self.machine.shape.nr_blocks:
-            raise UnsupportedOperationError(f"the host has {self.machine.shape.nr_blocks} blocks")
-        return super().op_offline(target, bound_ns)
 
     def op_map(self) -> None:
         """Draw the memory blocks: done by who runs the script."""
