@@ -8,29 +8,38 @@ House rules, each against a trap of DuckDB 2.0 with Arrow:
 * one connection per query or session, results fetched whole: a streaming result owns its
   connection and makes the next query on it fail with ResourceInUse;
 * external access off and configuration locked before a user's SQL runs;
-* a query runs in its own thread, because Python delivers Ctrl-C only when C code returns.
+* DuckDB works in its own thread: Python delivers Ctrl-C only when C code returns, and delivered
+  inside a call back into Python (registering a dataset is one) it would come out as another error.
 """
 
 import json
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+T = TypeVar("T")
+
 SCHEMA_VERSION = 2
 """Version of the event tables that the shipped queries understand."""
 
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}
 _PARTITIONS = (("arm", pa.string()), ("rep", pa.int32()), ("shard", pa.int32()))
+UNIT = "unit"
+"""Number of an (arm, replication) in ``units``.
+
+Every table is also there as ``<table>_by_unit``, with this column more. It comes from the path as
+``arm`` does, but an integer costs a third of what the words of an arm cost to group or join by.
+"""
 _Z = "1.959963984540054::DOUBLE"
 _WILSON_ROOT = f"{_Z} * sqrt(k * (n - k) / n + {_Z} * {_Z} / 4)"
 _MACROS = (
@@ -135,17 +144,19 @@ class Catalog:
         if len(set(arms)) != len(arms):
             raise QueryError("the same run folder name twice; rename one of them")
         catalog = cls(runs, arms, runs[0].run["tables"])
-        catalog._views = {name: catalog._dataset(name) for name in catalog.columns}
-        catalog._views["arms"] = pa.table(
-            {"position": pa.array(range(len(arms)), pa.int32()), "arm": pa.array(arms, pa.string())}
-        )
         units = [
             (_label(run, arm, len(runs)), rep, run.demands.get((arm, rep)))
             for run in runs
             for arm, rep in run.units
         ]
+        numbers = {(arm, rep): number for number, (arm, rep, _) in enumerate(units)}
+        catalog._views = {name: catalog._dataset(name, numbers) for name in catalog.columns}
+        catalog._views["arms"] = pa.table(
+            {"position": pa.array(range(len(arms)), pa.int32()), "arm": pa.array(arms, pa.string())}
+        )
         catalog._views["units"] = pa.table(
             {
+                UNIT: pa.array(range(len(units)), pa.int32()),
                 "arm": pa.array([arm for arm, _, _ in units], pa.string()),
                 "rep": pa.array([rep for _, rep, _ in units], pa.int32()),
                 "demands": pa.array([demands for _, _, demands in units], pa.string()),
@@ -180,7 +191,7 @@ class Catalog:
         KeyboardInterrupt
             After Ctrl-C; the query is stopped first.
         """
-        connection = self._shared or self._connect(threads)
+        connection = self._shared or _apart(lambda: self._connect(threads))
         try:
             return _run(connection, sql, dict(parameters or {}))
         except duckdb.Error as error:
@@ -192,7 +203,7 @@ class Catalog:
     @contextmanager
     def session(self, threads: int | None = None) -> Iterator[None]:
         """Let the queries inside share one connection, which is made only once."""
-        self._shared = self._connect(threads)
+        self._shared = _apart(lambda: self._connect(threads))
         try:
             yield
         finally:
@@ -210,7 +221,8 @@ class Catalog:
         """
         view = self._views[table]
         dataset = ds.dataset(view) if isinstance(view, pa.Table) else view
-        return dataset.to_table(filter=where)
+        columns = [name for name in view.schema.names if name != UNIT]
+        return dataset.to_table(columns=columns, filter=where)
 
     def _connect(self, threads: int | None) -> Any:
         """Return a new connection with views and macros, locked."""
@@ -222,32 +234,41 @@ class Catalog:
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
         for name, view in self._views.items():
-            connection.register(name, view)
+            if name in self.columns:
+                connection.register(f"{name}_by_unit", view)
+                connection.execute(
+                    f"CREATE TEMP VIEW {name} AS SELECT * EXCLUDE ({UNIT}) FROM {name}_by_unit"
+                )
+            else:
+                connection.register(name, view)
         for macro in _MACROS:
             connection.execute(f"CREATE TEMP MACRO {macro}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         return connection
 
-    def _dataset(self, table: str) -> Any:
-        """Return the dataset of a table, or an empty table when there are no rows."""
-        schema = _schema(self.columns[table])
-        found: list[tuple[int, int, int, str]] = []
+    def _dataset(self, table: str, numbers: Mapping[tuple[str, int], int]) -> Any:
+        """Return the dataset of a table, or an empty table when there are no rows.
+
+        ``numbers`` gives each unit (label of the arm, replication) its number.
+        """
+        schema = _schema(self.columns[table]).append(pa.field(UNIT, pa.int32()))
+        found: list[tuple[int, int, str, str, int]] = []
         for run in self.runs:
             for file in run.files:
                 name, arm, rep, shard = parse_part(file)
                 if name == table:
-                    position = self.arms.index(_label(run, arm, len(self.runs)))
-                    found.append((position, rep, shard, str(run.path / file)))
+                    label = _label(run, arm, len(self.runs))
+                    found.append((numbers[label, rep], shard, str(run.path / file), label, rep))
         if not found:
             return schema.empty_table()
         found.sort()
         return ds.FileSystemDataset.from_paths(
-            [path for _, _, _, path in found],
+            [path for _, _, path, _, _ in found],
             schema=schema,
             format=ds.IpcFileFormat(),
             filesystem=fs.LocalFileSystem(),
-            partitions=[_partition((self.arms[p], rep, shard)) for p, rep, shard, _ in found],
+            partitions=[_partition((arm, rep, shard, unit)) for unit, shard, _, arm, rep in found],
         )
 
 
@@ -271,35 +292,42 @@ def one_line(message: str, name: str) -> str:
 
 
 def _run(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
-    """Run one statement in a thread, so that Ctrl-C reaches us and interrupts it."""
+    """Run one statement, so that Ctrl-C interrupts it."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise duckdb.InvalidInputException(f"one statement expected, {len(statements)} given")
     kind = statements[0].type.name
     if kind not in _QUERIES:
         raise duckdb.InvalidInputException(f"only queries are run here, not {kind}")
+    return _apart(lambda: _fetch(connection, sql, parameters), connection.interrupt)
+
+
+def _apart(work: Callable[[], T], stop: Callable[[], None] = lambda: None) -> T:
+    """Do something in a thread of its own; Ctrl-C stops it, waits for its end and is passed on."""
     box: list[Any] = []
     done = threading.Event()
 
-    def work() -> None:
+    def run() -> None:
         try:
-            box.append(_fetch(connection, sql, parameters))
+            box.append((work(), None))
         except BaseException as error:  # handed to the caller below
-            box.append(error)
+            box.append((None, error))
         finally:
             done.set()
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
     try:
         while not done.wait(0.1):
             pass
     except KeyboardInterrupt:
-        connection.interrupt()
+        stop()
         done.wait()
         raise
-    if isinstance(box[0], BaseException):
-        raise box[0]
-    return box[0]
+    result, error = box[0]
+    if error is not None:
+        raise error
+    found: T = result
+    return found
 
 
 def _fetch(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
@@ -387,9 +415,9 @@ def _schema(columns: Sequence[Mapping[str, Any]]) -> pa.Schema:
 
 
 def _partition(values: Sequence[Any]) -> Any:
-    """Return the expression that gives a file its arm, rep and shard."""
-    arm, rep, shard = (
+    """Return the expression that gives a file its arm, rep, shard and number of its unit."""
+    arm, rep, shard, unit = (
         ds.field(name) == pa.scalar(value, kind)
-        for (name, kind), value in zip(_PARTITIONS, values, strict=True)
+        for (name, kind), value in zip((*_PARTITIONS, (UNIT, pa.int32())), values, strict=True)
     )
-    return arm & rep & shard
+    return arm & rep & shard & unit

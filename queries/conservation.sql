@@ -8,159 +8,273 @@
 --   first: smallest id among them
 -- Notes:
 --   fleet verify asks this after it has compared every byte with the manifest.
---   Ids are compared as sets of 32: a word (id & -32) and one bit for each id in it, which makes
---   few groups of many. Rows are looked at one by one only where a set is broken.
-WITH named AS (
-    SELECT 1 AS what, arm, rep, workload AS id, 0 AS time_ns, 0 AS zone FROM workloads
-    UNION ALL SELECT 2, arm, rep, request, 0, 0 FROM requests
-    UNION ALL SELECT 3, arm, rep, incident, 0, 0 FROM incidents
-    UNION ALL SELECT 4, arm, rep, command, 0, 0 FROM commands
-    UNION ALL SELECT 5, arm, rep, host, time_ns, zone FROM host_samples
+--   Rows are looked at one by one (`broken`) only in units in which something is wrong at all
+--   (`unsound`). Whether it is, sets of 32 ids tell: a word (the id without five of its bits) and
+--   one bit for each id in it, which makes few groups of many. Of ids that count in steps of 1,024
+--   (attempts, pins) those with the same remainder make a set.
+WITH sampled AS MATERIALIZED (
+    SELECT unit, shard, time_ns, zone, host & -32 AS word,
+        bit_or(1::BIGINT << (host & 31)) AS bits, count(*) AS rows,
+        bool_or(
+            free_pages > managed_pages OR pinned_pages > managed_pages
+            OR blocks_pinned > blocks_online
+        ) AS wrong
+    FROM host_samples_by_unit GROUP BY ALL
 ),
-words AS MATERIALIZED (
-    SELECT 1 AS what, arm, rep, 0 AS time_ns, 0 AS zone, workload & -32 AS word,
+pinned AS MATERIALIZED (
+    SELECT unit, workload & -32 AS workloads, pin % 1024 AS part, pin // 1024 & -32 AS word,
+        bit_or(1::BIGINT << (workload & 31)) AS workload_bits,
+        bit_or(1::BIGINT << (pin // 1024 & 31)) AS bits
+    FROM pins_by_unit GROUP BY ALL
+),
+commanded AS MATERIALIZED (
+    SELECT unit, workload & -32 AS workloads, request & -32 AS requests,
+        bit_or(1::BIGINT << (workload & 31)) AS workload_bits,
+        bit_or(1::BIGINT << (request & 31)) AS request_bits
+    FROM commands_by_unit GROUP BY ALL
+),
+ids AS MATERIALIZED (
+    SELECT 'workload' AS what, unit, 0 AS part, workload & -32 AS word,
         bit_or(1::BIGINT << (workload & 31)) AS bits, count(*) AS rows
-    FROM workloads GROUP BY ALL
+    FROM workloads_by_unit GROUP BY ALL
     UNION ALL
-    SELECT 2, arm, rep, 0, 0, request & -32,
-        bit_or(1::BIGINT << (request & 31)), count(*)
-    FROM requests GROUP BY ALL
+    SELECT 'request', unit, 0, request & -32, bit_or(1::BIGINT << (request & 31)), count(*)
+    FROM requests_by_unit GROUP BY ALL
     UNION ALL
-    SELECT 3, arm, rep, 0, 0, incident & -32,
-        bit_or(1::BIGINT << (incident & 31)), count(*)
-    FROM incidents GROUP BY ALL
+    SELECT 'incident', unit, 0, incident & -32, bit_or(1::BIGINT << (incident & 31)), count(*)
+    FROM incidents_by_unit GROUP BY ALL
     UNION ALL
-    SELECT 4, arm, rep, 0, 0, command & -32,
-        bit_or(1::BIGINT << (command & 31)), count(*)
-    FROM commands GROUP BY ALL
+    SELECT 'command', unit, 0, command & -32, bit_or(1::BIGINT << (command & 31)), count(*)
+    FROM commands_by_unit GROUP BY ALL
     UNION ALL
-    SELECT 5, arm, rep, time_ns, zone, host & -32,
-        bit_or(1::BIGINT << (host & 31)), count(*)
-    FROM host_samples GROUP BY ALL
+    SELECT 'attempt', unit, attempt % 1024, attempt // 1024 & -32,
+        bit_or(1::BIGINT << (attempt // 1024 & 31)), count(*)
+    FROM attempts_by_unit GROUP BY ALL
 ),
-twice AS MATERIALIZED (
-    SELECT what, arm, rep, time_ns, zone, word FROM words WHERE rows <> bit_count(bits)
+known AS (
+    SELECT what, unit, part, word, bits FROM ids
+    UNION ALL
+    SELECT 'pin', unit, part, word, bit_or(bits) FROM pinned GROUP BY ALL
 ),
-asked AS (
-    SELECT 1 AS what, 'a pin belongs to a workload' AS rule, arm, rep, workload AS of, pin AS id
-    FROM pins
+named AS (
+    SELECT 'workload' AS what, unit, 0 AS part, workloads AS word, workload_bits AS bits
+    FROM pinned
     UNION ALL
-    SELECT 1, 'an incident hits a workload of the plan', arm, rep, workload, incident
-    FROM incidents WHERE workload IS NOT NULL
+    SELECT 'workload', unit, 0, workload & -32, bit_or(1::BIGINT << (workload & 31))
+    FROM incidents_by_unit GROUP BY ALL
     UNION ALL
-    SELECT 1, 'a command is about a request or workload of the plan', arm, rep, workload, command
-    FROM commands WHERE workload IS NOT NULL
+    SELECT 'workload', unit, 0, workloads, workload_bits FROM commanded
     UNION ALL
-    SELECT 2, 'a command is about a request or workload of the plan', arm, rep, request, command
-    FROM commands WHERE request IS NOT NULL
+    SELECT 'request', unit, 0, requests, request_bits FROM commanded
+    UNION ALL
+    SELECT CASE reason WHEN 'longterm_pin' THEN 'pin' WHEN 'memory_hotplug' THEN 'attempt' END,
+        unit, coalesce(cause % 1024, -1), coalesce(cause // 1024 & -32, 0),
+        bit_or(1::BIGINT << (coalesce(cause // 1024, 0) & 31))
+    FROM migrations_by_unit GROUP BY ALL
 ),
-missing AS MATERIALIZED (
-    SELECT what, arm, rep, word, a.bits & ~coalesce(w.bits, 0) AS bits
+lying AS (
+    SELECT unit, shard, host & -32 AS word, bit_or(1::BIGINT << (host & 31)) AS bits,
+        bool_or(
+            ended_ns < issued_ns OR started_ns < issued_ns OR deadline_ns < issued_ns
+            OR (outcome = 'offlined' AND (ended_ns IS NULL OR errno <> 0))
+        ) AS wrong
+    FROM requests_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), bool_or(end_ns < start_ns)
+    FROM attempts_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)),
+        bool_or(bytes <> 4096 * pages OR pages <> folios * (1::BIGINT << folio_order))
+    FROM migrations_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, word, bit_or(bits), bool_or(wrong) FROM sampled GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
+    FROM blockers_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
+    FROM pins_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
+    FROM incidents_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
+    FROM workloads_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
+    FROM commands_by_unit GROUP BY ALL
+),
+hosted AS (
+    SELECT unit, shard, host & -32 AS word, bit_or(1::BIGINT << (host & 31)) AS bits
+    FROM hosts_by_unit GROUP BY ALL
+),
+served AS (
+    SELECT unit, request, host, attempts FROM requests_by_unit
+    UNION ALL SELECT unit, request, host, NULL FROM attempts_by_unit
+),
+unsound AS MATERIALIZED (
+    SELECT DISTINCT unit
     FROM (
-        SELECT 1 AS what, arm, rep, workload & -32 AS word,
-            bit_or(1::BIGINT << (workload & 31)) AS bits
-        FROM pins GROUP BY ALL
+        SELECT unit FROM hosts_by_unit GROUP BY unit, host HAVING count(*) > 1
         UNION ALL
-        SELECT 1, arm, rep, workload & -32, bit_or(1::BIGINT << (workload & 31))
-        FROM incidents WHERE workload IS NOT NULL GROUP BY ALL
+        SELECT unit FROM ids WHERE rows <> bit_count(bits)
         UNION ALL
-        SELECT 1, arm, rep, workload & -32, bit_or(1::BIGINT << (workload & 31))
-        FROM commands WHERE workload IS NOT NULL GROUP BY ALL
+        SELECT unit FROM sampled GROUP BY unit, time_ns, zone, word
+        HAVING sum(rows) <> bit_count(bit_or(bits))
         UNION ALL
-        SELECT 2, arm, rep, request & -32, bit_or(1::BIGINT << (request & 31))
-        FROM commands WHERE request IS NOT NULL GROUP BY ALL
-    ) AS a
-    LEFT JOIN words AS w USING (what, arm, rep, word)
-    WHERE a.bits & ~coalesce(w.bits, 0) <> 0
+        SELECT n.unit
+        FROM named AS n LEFT JOIN known AS k USING (what, unit, part, word)
+        WHERE n.bits & ~coalesce(k.bits, 0) <> 0 AND n.what IS NOT NULL
+        UNION ALL
+        SELECT l.unit
+        FROM lying AS l LEFT JOIN hosted AS h USING (unit, shard, word)
+        WHERE l.wrong OR l.bits & ~coalesce(h.bits, 0) <> 0
+        UNION ALL
+        SELECT unit FROM served GROUP BY unit, request
+        HAVING count(attempts) <> 1 OR sum(attempts) <> count(*) - 1
+            OR min(host) <> max(host) OR count(host) NOT IN (0, count(*))
+        UNION ALL
+        SELECT unit
+        FROM blockers_by_unit ANTI JOIN attempts_by_unit USING (unit, attempt, request)
+    )
+),
+unsound_workloads AS MATERIALIZED (
+    SELECT unit, shard, host, workload FROM workloads_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_requests AS MATERIALIZED (
+    SELECT unit, shard, host, request, attempts, issued_ns, started_ns, deadline_ns, ended_ns,
+        outcome, errno
+    FROM requests_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_attempts AS MATERIALIZED (
+    SELECT unit, shard, host, attempt, request, start_ns, end_ns
+    FROM attempts_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_blockers AS MATERIALIZED (
+    SELECT unit, shard, host, attempt, request
+    FROM blockers_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_pins AS MATERIALIZED (
+    SELECT unit, shard, host, pin, workload FROM pins_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_migrations AS MATERIALIZED (
+    SELECT unit, shard, host, reason, cause, bytes, pages, folios, folio_order
+    FROM migrations_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_incidents AS MATERIALIZED (
+    SELECT unit, shard, host, incident, workload
+    FROM incidents_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_samples AS MATERIALIZED (
+    SELECT unit, shard, host, time_ns, zone, managed_pages, free_pages, pinned_pages,
+        blocks_online, blocks_pinned
+    FROM host_samples_by_unit SEMI JOIN unsound USING (unit)
+),
+unsound_commands AS MATERIALIZED (
+    SELECT unit, shard, host, command, workload, request
+    FROM commands_by_unit SEMI JOIN unsound USING (unit)
 ),
 by_host AS (
-    SELECT arm, rep, shard, host, count(*) AS rows FROM requests GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM attempts GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM blockers GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM pins GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM migrations GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM incidents GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM host_samples GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM workloads GROUP BY ALL
-    UNION ALL SELECT arm, rep, shard, host, count(*) FROM commands GROUP BY ALL
+    SELECT unit, shard, host FROM unsound_requests
+    UNION ALL SELECT unit, shard, host FROM unsound_attempts
+    UNION ALL SELECT unit, shard, host FROM unsound_blockers
+    UNION ALL SELECT unit, shard, host FROM unsound_pins
+    UNION ALL SELECT unit, shard, host FROM unsound_migrations
+    UNION ALL SELECT unit, shard, host FROM unsound_incidents
+    UNION ALL SELECT unit, shard, host FROM unsound_samples
+    UNION ALL SELECT unit, shard, host FROM unsound_workloads
+    UNION ALL SELECT unit, shard, host FROM unsound_commands
 ),
 broken AS (
-    SELECT arm, rep, 'a host is listed once' AS rule, 1 AS rows, host AS id
-    FROM hosts GROUP BY arm, rep, host HAVING count(*) > 1
+    SELECT unit, 'a host is listed once' AS rule, host AS id
+    FROM hosts_by_unit GROUP BY unit, host HAVING count(*) > 1
     UNION ALL
-    SELECT arm, rep, 'an attempt has one row', 1, attempt
-    FROM attempts GROUP BY arm, rep, attempt HAVING count(*) > 1
+    SELECT unit, 'a workload has one row', workload
+    FROM unsound_workloads GROUP BY unit, workload HAVING count(*) > 1
     UNION ALL
-    SELECT n.arm, n.rep, [
-        'a workload has one row', 'a request has exactly one outcome', 'an incident has one row',
-        'a command has one row', 'a zone is sampled once per host and time'
-    ][n.what], 1, n.id
-    FROM named AS n
-    SEMI JOIN twice AS t ON t.what = n.what AND t.arm = n.arm AND t.rep = n.rep
-        AND t.time_ns = n.time_ns AND t.zone = n.zone AND t.word = n.id & -32
-    GROUP BY n.arm, n.rep, n.what, n.id, n.time_ns, n.zone HAVING count(*) > 1
+    SELECT unit, 'a request has exactly one outcome', request
+    FROM unsound_requests GROUP BY unit, request HAVING count(*) > 1
     UNION ALL
-    SELECT a.arm, a.rep, a.rule, 1, a.id
-    FROM asked AS a
-    SEMI JOIN missing AS m ON m.what = a.what AND m.arm = a.arm AND m.rep = a.rep
-        AND m.word = a.of & -32 AND m.bits >> (a.of & 31) & 1 = 1
+    SELECT unit, 'an attempt has one row', attempt
+    FROM unsound_attempts GROUP BY unit, attempt HAVING count(*) > 1
     UNION ALL
-    SELECT a.arm, a.rep, 'an attempt belongs to a request on its host', 1, a.attempt
-    FROM attempts AS a
-    LEFT JOIN requests AS r USING (arm, rep, request)
+    SELECT unit, 'an incident has one row', incident
+    FROM unsound_incidents GROUP BY unit, incident HAVING count(*) > 1
+    UNION ALL
+    SELECT unit, 'a command has one row', command
+    FROM unsound_commands GROUP BY unit, command HAVING count(*) > 1
+    UNION ALL
+    SELECT unit, 'a zone is sampled once per host and time', host
+    FROM unsound_samples GROUP BY unit, host, time_ns, zone HAVING count(*) > 1
+    UNION ALL
+    SELECT unit, 'a pin belongs to a workload', pin
+    FROM unsound_pins ANTI JOIN unsound_workloads USING (unit, workload)
+    UNION ALL
+    SELECT unit, 'an incident hits a workload of the plan', incident
+    FROM unsound_incidents ANTI JOIN unsound_workloads USING (unit, workload)
+    WHERE workload IS NOT NULL
+    UNION ALL
+    SELECT unit, 'a command is about a request or workload of the plan', command
+    FROM unsound_commands ANTI JOIN unsound_workloads USING (unit, workload)
+    WHERE workload IS NOT NULL
+    UNION ALL
+    SELECT unit, 'a command is about a request or workload of the plan', command
+    FROM unsound_commands ANTI JOIN unsound_requests USING (unit, request)
+    WHERE request IS NOT NULL
+    UNION ALL
+    SELECT a.unit, 'an attempt belongs to a request on its host', a.attempt
+    FROM unsound_attempts AS a LEFT JOIN unsound_requests AS r USING (unit, request)
     WHERE r.host IS DISTINCT FROM a.host
     UNION ALL
-    SELECT r.arm, r.rep, 'a request counts its attempts', 1, r.request
-    FROM requests AS r
+    SELECT r.unit, 'a request counts its attempts', r.request
+    FROM unsound_requests AS r
     LEFT JOIN (
-        SELECT arm, rep, request, count(*) AS made FROM attempts GROUP BY arm, rep, request
-    ) AS a USING (arm, rep, request)
+        SELECT unit, request, count(*) AS made FROM unsound_attempts GROUP BY ALL
+    ) AS a USING (unit, request)
     WHERE r.attempts <> coalesce(a.made, 0)
     UNION ALL
-    SELECT b.arm, b.rep, 'a blocker belongs to an attempt of its request', 1, b.attempt
-    FROM blockers AS b
-    LEFT JOIN attempts AS a USING (arm, rep, attempt)
+    SELECT b.unit, 'a blocker belongs to an attempt of its request', b.attempt
+    FROM unsound_blockers AS b LEFT JOIN unsound_attempts AS a USING (unit, attempt)
     WHERE a.request IS DISTINCT FROM b.request
     UNION ALL
-    SELECT arm, rep, CASE reason
-        WHEN 'longterm_pin' THEN 'a migration at pin belongs to a pin'
-        ELSE 'a migration at offline belongs to an attempt'
-    END, 1, cause
-    FROM migrations
-    ANTI JOIN (
-        SELECT 'longterm_pin' AS reason, arm, rep, pin AS cause FROM pins
-        UNION ALL SELECT 'memory_hotplug', arm, rep, attempt FROM attempts
-    ) USING (reason, arm, rep, cause)
-    WHERE reason IN ('longterm_pin', 'memory_hotplug')
+    SELECT m.unit, 'a migration at pin belongs to a pin', m.cause
+    FROM unsound_migrations AS m
+    ANTI JOIN unsound_pins AS p ON p.unit = m.unit AND p.pin = m.cause
+    WHERE m.reason = 'longterm_pin'
     UNION ALL
-    SELECT arm, rep, 'pages moved = folios of their order, bytes = 4096 x pages', 1, cause
-    FROM migrations
+    SELECT m.unit, 'a migration at offline belongs to an attempt', m.cause
+    FROM unsound_migrations AS m
+    ANTI JOIN unsound_attempts AS a ON a.unit = m.unit AND a.attempt = m.cause
+    WHERE m.reason = 'memory_hotplug'
+    UNION ALL
+    SELECT unit, 'pages moved = folios of their order, bytes = 4096 x pages', cause
+    FROM unsound_migrations
     WHERE bytes <> 4096 * pages OR pages <> folios * (1::BIGINT << folio_order)
     UNION ALL
-    SELECT arm, rep, 'every row of a host lies in the shard of the host', rows, host
-    FROM by_host
-    ANTI JOIN hosts USING (arm, rep, shard, host)
+    SELECT unit, 'every row of a host lies in the shard of the host', host
+    FROM by_host ANTI JOIN hosts_by_unit USING (unit, shard, host)
     WHERE host IS NOT NULL
     UNION ALL
-    SELECT arm, rep, 'nothing ends before it begins', 1, request
-    FROM requests
+    SELECT unit, 'nothing ends before it begins', request
+    FROM unsound_requests
     WHERE ended_ns < issued_ns OR started_ns < issued_ns OR deadline_ns < issued_ns
     UNION ALL
-    SELECT arm, rep, 'nothing ends before it begins', 1, attempt
-    FROM attempts
+    SELECT unit, 'nothing ends before it begins', attempt
+    FROM unsound_attempts
     WHERE end_ns < start_ns
     UNION ALL
-    SELECT arm, rep, 'what went offline has an end and no errno', 1, request
-    FROM requests
+    SELECT unit, 'what went offline has an end and no errno', request
+    FROM unsound_requests
     WHERE outcome = 'offlined' AND (ended_ns IS NULL OR errno <> 0)
     UNION ALL
-    SELECT arm, rep, 'free and pinned pages fit into the zone', 1, host
-    FROM host_samples
+    SELECT unit, 'free and pinned pages fit into the zone', host
+    FROM unsound_samples
     WHERE free_pages > managed_pages OR pinned_pages > managed_pages
         OR blocks_pinned > blocks_online
 )
-SELECT arm, rep, rule, sum(rows)::BIGINT AS rows, min(id) AS first
+SELECT arm, rep, rule, count(*)::BIGINT AS rows, min(id) AS first
 FROM broken
+JOIN units USING (unit)
 JOIN arms USING (arm)
 GROUP BY position, arm, rep, rule
 ORDER BY position, rep, rule

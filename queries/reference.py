@@ -15,7 +15,9 @@ def queries_markdown() -> str:
         "`fleet query NAME [--param name=value]` answers these questions about a run;"
         ' `fleet sql "SELECT ..."` any other. SQL is DuckDB\'s, over one view per table of'
         " [events.md](events.md), plus `arms` (`position`, `arm`: the order of the scenario) and"
-        " `units` (`arm`, `rep`: what is finished, `demands`: fingerprint of what it was demanded)."
+        " `units` (`unit`: its number, `arm`, `rep`: what is finished, `demands`: fingerprint of"
+        " what it was demanded). Each table is there a second time as `<table>_by_unit`, with that"
+        " number in a column `unit`: large runs are grouped and joined faster by it than by `arm`."
         " It can not read or write files."
         f" Macros: {', '.join(f'`{macro}`' for macro in MACROS)}."
     )

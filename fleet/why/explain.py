@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.enums import ZONES_PER_NODE, Cell, OfflineReason, ZoneKind
+from fleet.hosts.zones import zone_name
 from fleet.plan.tables import Plan
 from fleet.why.causes import Cause, causes
 from fleet.why.changes import Changes
@@ -18,7 +19,7 @@ from fleet.why.room import withdrawal
 from fleet.why.source import Source
 from fleet.why.trial import Ended, Trial, errno_name
 from fleet.why.watched import Moment
-from fleet.why.words import summary, timeline, zone_name
+from fleet.why.words import summary, timeline
 from policies.cells import CELL_DOCS
 
 Facts = dict[str, Any]
@@ -232,7 +233,7 @@ def _blocks(changes: Changes) -> Facts:
     rows = changes.blocks[changes.range.start : changes.range.stop]
     zone = int(rows[0, 0])
     return {
-        "zone": zone_name(zone) if zone >= 0 else "offline",
+        "zone": zone_name(zone),
         "movable": zone >= 0 and zone % ZONES_PER_NODE == ZoneKind.MOVABLE,
         "used_pages": int(rows[:, 3].sum()), "pinned_pages": int(rows[:, 4].sum()),
         "file_pages": int(rows[:, 5].sum()), "kernel_pages": int(rows[:, 6].sum()),

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.hosts.blockmap import Line, lines
+from fleet.hosts.zones import zone_name
 from fleet.report import units
 from fleet.report.blockmap import Block, blocks_of
 from fleet.why.replay import Replay
 from fleet.why.watched import Moment
-from fleet.why.words import stamp, zone_name
+from fleet.why.words import stamp
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from engine.enums import ZONES_PER_NODE, AreaKind, Incident, Migratetype, Op, Row, ZoneKind
 from engine.host import Host
 from engine.rows import FIRST
+from fleet.hosts.zones import zone_name
 from fleet.plan.tables import Plan
 from fleet.why.contents import NOBODY, parts
 from fleet.why.explain import Explainer
@@ -21,7 +22,6 @@ from fleet.why.ids import IncidentId, RequestId, incident_row
 from fleet.why.incident_told import summary, timeline
 from fleet.why.trial import Int64
 from fleet.why.watched import Moment
-from fleet.why.words import zone_name
 
 Facts = dict[str, Any]
 

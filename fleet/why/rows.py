@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from fleet.hosts.zones import zone_name
 from fleet.report import units
 from fleet.why.source import Source
-from fleet.why.words import zone_name
 
 Row = dict[str, Any]
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from engine.enums import ZONES_PER_NODE
 from engine.state import BK_PINNED, BK_ZONE, O_ON, O_PASSES
+from fleet.hosts.zones import zone_name
 from fleet.run.messages import Do
 from fleet.why.passes import MOST_PASSES, Pass, passes
 from fleet.why.replay import Replay, Replayed
 from fleet.why.trial import Trial
 from fleet.why.watched import WatchedMachine
-from fleet.why.words import zone_name
 
 Event = dict[str, Any]
 REMOVALS, PROBES, HOST, CONTROLLER = 1, 2, 3, 4

@@ -20,12 +20,6 @@ def stamp(time_ns: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{ns // 10**6:03d}"
 
 
-def zone_name(zone: int) -> str:
-    """Return a zone as /proc/zoneinfo spells it: ``node0 Movable``."""
-    names = ("DMA32", "Normal", "Movable")
-    return f"node{zone // len(names)} {names[zone % len(names)]}"
-
-
 def blocks(facts: Facts) -> str:
     """Return the blocks of a request: ``block 127`` or ``blocks 16 to 31``."""
     first, count = facts["first_block"], facts["nr_blocks"]

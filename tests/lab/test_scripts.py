@@ -69,7 +69,7 @@ def test_steps_say_what_happened(lab: Any) -> None:
     code, out, err = lab(script(arms=["linux-6.1"]))
     assert (code, err) == (0, "")
     assert "touch:vm           ok  4 MiB faulted in; lies: 4 MiB in MOVABLE; 821 us" in out
-    assert "offline:of=vm:2    ok  block b2; 4 MiB moved to node0/DMA32; " in out
+    assert "offline:of=vm:2    ok  block b2; 4 MiB moved to node0 DMA32; " in out
     assert "before\nnode 0  b0-b3       D▄  D▁  -   -" in out
 
 

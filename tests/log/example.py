@@ -64,10 +64,14 @@ def memory_catalog(
 ) -> Catalog:
     """Return the example as a catalog over tables in memory, without a run folder."""
     columns = [pa.field("arm", pa.string()), pa.field("rep", pa.int32()),
-               pa.field("shard", pa.int32())]  # fmt: skip
+               pa.field("shard", pa.int32()), pa.field("unit", pa.int32())]  # fmt: skip
+    numbers = {unit: number for number, unit in enumerate(units)}
     views: dict[str, Any] = {
         name: pa.Table.from_pylist(
-            [row | {"arm": arm, "rep": rep} for arm, rep, row in rows_of(units, name)],
+            [
+                row | {"arm": arm, "rep": rep, "unit": numbers[arm, rep]}
+                for arm, rep, row in rows_of(units, name)
+            ],
             pa.schema([*table.schema, *columns]),
         )
         for name, table in TABLES.items()
@@ -75,7 +79,12 @@ def memory_catalog(
     views["arms"] = pa.table({"position": range(len(ARMS)), "arm": ARMS})
     words = [(demands or {}).get(unit, "as demanded") for unit in units]
     views["units"] = pa.table(
-        {"arm": [a for a, _ in units], "rep": [r for _, r in units], "demands": words}
+        {
+            "unit": list(numbers.values()),
+            "arm": [a for a, _ in units],
+            "rep": [r for _, r in units],
+            "demands": words,
+        }
     )
     return Catalog((), ARMS, {name: [] for name in TABLES}, views)
 

@@ -222,6 +222,38 @@ except KeyboardInterrupt:
 """
 
 
+REGISTERING = """
+import os, signal, sys, time
+import duckdb
+from fleet.cli.app import main
+
+def ask():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)  # Python code that DuckDB calls: where Ctrl-C would be delivered
+    return 1
+
+connect = duckdb.connect
+class Connection:
+    def __init__(self, *given): self.real = connect(*given)
+    def __getattr__(self, name): return getattr(self.real, name)
+    def register(self, name, view):
+        if name == "pins_by_unit":
+            self.real.create_function("ask", ask, [], "BIGINT")
+            self.real.execute("SELECT ask()").fetchall()
+        self.real.register(name, view)
+duckdb.connect = Connection
+sys.exit(main(["query", sys.argv[1], "hang_rate"]))
+"""
+
+
+def test_ctrl_c_while_tables_are_registered(original: Path) -> None:
+    """DuckDB turns what is raised in Python code that it calls into an error of its own."""
+    command = [sys.executable, "-c", REGISTERING, str(original)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_ctrl_c_stops_a_query(original: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(original), HUGE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest, norm
 
+from fleet.hosts.zones import zone_name
 from queries import reference
 from queries.catalog import MACROS, Catalog, QueryError
 from queries.shipped import FOLDER, Query, find, parse, shipped
@@ -224,6 +225,26 @@ def test_conservation_sees(start: int) -> None:
     assert all(row["rows"] >= 1 for row in found)
 
 
+@pytest.mark.parametrize("number", range(len(BREAKS)))
+def test_conservation_looks_at_every_broken_unit(number: int) -> None:
+    """Alone as well, each broken row is found as if all rows were looked at one by one."""
+    _, table, which, change = BREAKS[number]
+    units = make_units()
+    rows = units[ARMS[1], 1][table]
+    row = next(r for r in rows if which.items() <= r.items() and not same(r, change))
+    rows += [] if change else [dict(row)]
+    row.update(change)
+    sql = find("conservation").sql
+    slow = re.sub(
+        r"unsound AS MATERIALIZED \(.*?\n\),", "unsound AS (FROM units),", sql, flags=re.DOTALL
+    )
+    assert slow != sql
+    catalog = memory_catalog(units)
+    found = catalog.query(sql).to_pylist()
+    assert {(r["arm"], r["rep"]) for r in found} == {(ARMS[1], 1)}
+    assert found == catalog.query(slow).to_pylist()
+
+
 def same(row: dict[str, Any], change: dict[str, Any]) -> bool:
     return bool(change) and change.items() <= row.items()
 
@@ -283,6 +304,7 @@ def test_macros_are_the_documented_ones(catalog: Catalog) -> None:
     assert catalog.query(sql).to_pylist() == [
         {"n": f"node{z // 3} {names[z % 3]}", "m": z % 3 == 2} for z in range(6)
     ]
+    assert [zone_name(z) for z in range(6)] == [row["n"] for row in catalog.query(sql).to_pylist()]
     errnos = catalog.query("SELECT errno_name(e) AS n FROM (VALUES (0), (16), (99)) AS v(e)")
     assert errnos["n"].to_pylist() == ["ok", "EBUSY", "errno 99"]
     sql = (

@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.shape import HostShape
 from fleet.hosts import blockmap
+from fleet.hosts.zones import zone_name
 from fleet.lab.machine import Ints
 from fleet.lab.script.load import Loaded
 from fleet.lab.script.run import Ran
-from fleet.lab.script.sight import TIMES, Seen, Step, zone_name
+from fleet.lab.script.sight import TIMES, Seen, Step
 from fleet.lab.script.words import amount, duration, outcome, told
 
 WIDTH = 110

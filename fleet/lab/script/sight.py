@@ -23,6 +23,7 @@ from engine.enums import (
     ZoneKind,
 )
 from engine.rows import COLUMNS, FIRST
+from fleet.hosts.zones import zone_name
 from fleet.lab.machine import Ints
 
 FIELDS: Mapping[str, str] = {
@@ -103,13 +104,6 @@ def table(rows: Ints, kind: Row) -> list[dict[str, int]]:
     mine = rows[rows[:, 1] == kind]
     names = COLUMNS[kind]
     return [dict(zip(names, row[FIRST:].tolist(), strict=False)) for row in mine]
-
-
-def zone_name(zone: int) -> str:
-    """``node0/MOVABLE``; offline for -1."""
-    if zone < 0:
-        return "offline"
-    return f"node{zone // ZONES_PER_NODE}/{ZoneKind(zone % ZONES_PER_NODE).name}"
 
 
 def is_movable(zone: int) -> bool:
