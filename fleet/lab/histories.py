@@ -46,17 +46,15 @@ class Histories(Buffers):
     ) -> dict[str, Any]:
         """MADV_DONTNEED every Kth chunk in ascending order, or a random share in random order."""
         buffer = self._buffer(name)
+        count = buffer.used // chunk  # whole chunks only
         if how == "every":
-            chosen = list(range(-(-buffer.used // chunk)))[::number]
-            ranges = [(True, c * chunk, min(chunk, buffer.used - c * chunk)) for c in chosen]
-            errno = self._change(buffer, ranges)
+            chosen = list(range(0, count, number))
+            errno = self._change(buffer, [(True, c * chunk, chunk) for c in chosen])
         else:
-            count = buffer.used // chunk  # whole chunks only
             with self._working(count * INDEX_BYTES):
                 chosen = Lcg(number).pick(count * percent // 100, range(count))
-                ranges = [(True, c * chunk, chunk) for c in chosen]
-                errno = self._change(buffer, ranges)
-        return {"errno": errno_name(errno), "freed_pages": sum(pages for _, _, pages in ranges)}
+                errno = self._change(buffer, [(True, c * chunk, chunk) for c in chosen])
+        return {"errno": errno_name(errno), "freed_pages": len(chosen) * chunk}
 
     def op_churn(self, name: str, seed: int, chunk: int, percent: int) -> dict[str, Any]:
         """Free a random share in random order and touch it again in another random order."""
