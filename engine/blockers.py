@@ -1,8 +1,17 @@
 """BLOCKER rows: what keeps a memory block from going offline, told run by run."""
 
-from engine.elements import block_pb, count_of, is_folio, length, prv
+from engine.elements import (
+    block_pb,
+    count_of,
+    counts_of,
+    head_of,
+    is_folio,
+    is_gigantic,
+    length,
+    prv,
+)
 from engine.emit import new_row
-from engine.enums import BlockerClass, OfflineReason, Row
+from engine.enums import BlockerClass, Cell, OfflineReason, Row
 from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
@@ -17,6 +26,7 @@ from engine.state import (
     DESC,
     FOLIO,
     G_BLOCK_PBS,
+    G_GIGANTIC,
     G_NROWS,
     G_PBO,
     G_PBP,
@@ -42,6 +52,7 @@ from engine.state import (
     RS_START,
     RS_STATE,
     SPLIT,
+    TABLE,
     UNIFORM,
 )
 
@@ -52,6 +63,7 @@ LONGTERM_PIN, SHORT_REFERENCE = int(BlockerClass.LONGTERM_PIN), int(BlockerClass
 NO_ROOM, SHUTTLE = int(BlockerClass.NO_ROOM), int(BlockerClass.HUGETLB_SHUTTLE)
 KERNEL_ZONE_PIN = int(BlockerClass.KERNEL_ZONE_PIN)
 UNMOVABLE = int(BlockerClass.UNMOVABLE)
+STRADDLE_FAILS = int(Cell.GIGANTIC_STRADDLE_FAILS)
 RESERVED_FOLIO, DISSOLVE = int(BlockerClass.HUGETLB_RESERVED), int(OfflineReason.DISSOLVE)
 
 
@@ -88,13 +100,13 @@ def pin_over(h, a, index, pages):
 
 
 @kernel
-def class_of(h, b, a, count, reason):
+def class_of(h, b, a, pins, references, reason):
     """Blocker class of pages with these pins and references (I/O in flight included)."""
     if reason == UNMOVABLE_REASON:
         return UNMOVABLE
-    if count & PIN_MASK:
+    if pins:
         return LONGTERM_PIN if h.blk[b, BK_ZONE] % 3 == 2 else KERNEL_ZONE_PIN
-    if count >> PIN_BITS:
+    if references:
         return SHORT_REFERENCE
     if a != NIL and h.slot[a, AR_KIND] == HUGETLB and not h.g[O_NOROOM]:
         return SHUTTLE
@@ -102,7 +114,7 @@ def class_of(h, b, a, count, reason):
 
 
 @kernel
-def add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin):
+def add_blocker(h, start, b, cls, pfn, pages, a, pins, references, path, pin):
     """Extend the last row, or add one. False when the attempt's rows are used up."""
     n = h.g[G_NROWS] - 1
     if n >= start:
@@ -110,8 +122,8 @@ def add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin):
             h.rows[n, 6] + h.rows[n, 7] == pfn
             and h.rows[n, 5] == cls
             and h.rows[n, 8] == a
-            and h.rows[n, 9] == (count & PIN_MASK)
-            and h.rows[n, 10] == (count >> PIN_BITS)
+            and h.rows[n, 9] == pins
+            and h.rows[n, 10] == references
             and h.rows[n, 11] == path
             and h.rows[n, 13] == pin
         ):
@@ -126,8 +138,8 @@ def add_blocker(h, start, b, cls, pfn, pages, a, count, path, pin):
     h.rows[n, 6] = pfn
     h.rows[n, 7] = pages
     h.rows[n, 8] = a
-    h.rows[n, 9] = count & PIN_MASK
-    h.rows[n, 10] = count >> PIN_BITS
+    h.rows[n, 9] = pins
+    h.rows[n, 10] = references
     h.rows[n, 11] = path
     h.rows[n, 12] = h.blk[b, BK_ZONE]
     h.rows[n, 13] = pin
@@ -140,6 +152,7 @@ def add_element(h, start, b, ref, reason):
     pb = block_pb(h, ref)
     pfn = pb << h.g[G_PBO]
     count = count_of(h, ref)
+    pins, references = count & PIN_MASK, count >> PIN_BITS
     pages = length(h, ref)
     if ref >= 0:
         a = h.pb[ref, PB_OWN]
@@ -149,19 +162,19 @@ def add_element(h, start, b, ref, reason):
     huge = is_folio(h, ref)
     if has_io(h, a, ref) and not huge:
         return add_with_io(h, start, b, ref, a, reason)
-    flying = flights_over(h, a, ref, pb, 0) << PIN_BITS if has_io(h, a, ref) else 0
-    cls = class_of(h, b, a, count + flying, reason)
+    references += flights_over(h, a, ref, pb, 0) if has_io(h, a, ref) else 0
+    cls = class_of(h, b, a, pins, references, reason)
     if cls == NO_ROOM and not h.g[O_NOROOM]:
         return True  # it would have moved, had the offline gone on
     path = path_of(h, a, huge) if h.slot[a, AR_KIND] != KERNEL else 0
     if not count or huge:
         pin = pin_over(h, a, index_of(h, ref), pages) if count else -1
-        return add_blocker(h, start, b, cls, pfn, pages, a, count + flying, path, pin)
+        return add_blocker(h, start, b, cls, pfn, pages, a, pins, references, path, pin)
     down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
     index = index_of(h, ref)
     for i in range(pages):
         pin = pin_over(h, a, index + (pages - 1 - i if down else i), 1)
-        if not add_blocker(h, start, b, cls, pfn + i, 1, a, count, path, pin):
+        if not add_blocker(h, start, b, cls, pfn + i, 1, a, pins, references, path, pin):
             return False
     return True
 
@@ -174,15 +187,51 @@ def add_with_io(h, start, b, ref, a, reason):
     end = offset + length(h, ref)
     while offset < end:
         k = min(abs(stretch(h, a, pb, offset, True)), end - offset)
-        count = flights_over(h, a, ref, pb, offset) << PIN_BITS
-        cls = class_of(h, b, a, count, reason)
+        references = flights_over(h, a, ref, pb, offset)
+        cls = class_of(h, b, a, 0, references, reason)
         pfn = (pb << h.g[G_PBO]) + offset
         if cls != NO_ROOM or h.g[O_NOROOM]:
             path = path_of(h, a, False)
-            if not add_blocker(h, start, b, cls, pfn, k, a, count, path, -1):
+            if not add_blocker(h, start, b, cls, pfn, k, a, 0, references, path, -1):
                 return False
         offset += k
     return True
+
+
+@kernel
+def straddles(h, b):
+    """Head of the gigantic folio that fails the isolation of a block as it goes on behind its end.
+
+    NIL where there is none; rule and source as in ``engine.reference.offlining``.
+    """
+    last = (b + 1) * h.g[G_BLOCK_PBS] - 1
+    if not h.g[TABLE + STRADDLE_FAILS] or not is_gigantic(h, last):
+        return NIL
+    head = head_of(h, last)
+    return head if head + h.g[G_GIGANTIC] > last + 1 else NIL
+
+
+@kernel
+def add_gigantic(h, start, b, head, reason):
+    """BLOCKER row of a gigantic folio, whole, where its story is one of this reason."""
+    a, free = h.pb[head, PB_OWN], h.pb[head, PB_OWN] == NIL
+    if reason == UNMOVABLE_REASON:
+        if straddles(h, b) != head:
+            return True
+    elif free != (reason == DISSOLVE):
+        return True
+    pins, references = counts_of(h, head)
+    cls = class_of(h, b, a, pins, references, reason)
+    if reason == DISSOLVE:
+        cls = RESERVED_FOLIO
+    if cls == NO_ROOM and not h.g[O_NOROOM]:
+        return True
+    pages = h.g[G_GIGANTIC] * h.g[G_PBP]
+    held = pins > 0 or references > 0
+    pin = pin_over(h, a, index_of(h, head), pages) if held else -1
+    path = 0 if free and reason != DISSOLVE else PATH_HUGETLB
+    pfn = head << h.g[G_PBO]
+    return add_blocker(h, start, b, cls, pfn, pages, a, pins, references, path, pin)
 
 
 @kernel
@@ -201,14 +250,19 @@ def emit_blockers(h, b, reason):
     first = b * h.g[G_BLOCK_PBS]
     if reason == UNMOVABLE_REASON and h.blk[b, BK_RESERVED]:
         pfn = first << h.g[G_PBO]
-        add_blocker(h, start, b, UNMOVABLE, pfn, 1, -1, 0, 0, -1)
+        add_blocker(h, start, b, UNMOVABLE, pfn, 1, -1, 0, 0, 0, -1)
         return
     for pb in range(first, first + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]
-        if reason == DISSOLVE:
+        if is_gigantic(h, pb):
+            if pb == first or pb == head_of(h, pb):
+                if not add_gigantic(h, start, b, head_of(h, pb), reason):
+                    return
+        elif reason == DISSOLVE:
             if state == FOLIO and h.pb[pb, PB_OWN] == NIL:
                 pfn, path = pb << h.g[G_PBO], PATH_HUGETLB
-                if not add_blocker(h, start, b, RESERVED_FOLIO, pfn, h.g[G_PBP], -1, 0, path, -1):
+                pages = h.g[G_PBP]
+                if not add_blocker(h, start, b, RESERVED_FOLIO, pfn, pages, -1, 0, 0, path, -1):
                     return
         elif state == UNIFORM or state == FOLIO:
             if wanted(h, h.pb[pb, PB_OWN], reason) and not add_element(h, start, b, pb, reason):

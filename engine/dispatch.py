@@ -258,9 +258,9 @@ def apply_rare(h, op, a0, a1, a2, a3, a4):
     if op == STIR:
         return stir(h, a0, a1, a2)
     if op == POOL:
-        return grow_pool(h, a0, a1)
+        return grow_pool(h, a0, a1, a2)
     if op == NR_HUGEPAGES:
-        return set_pool(h, a0, a1, a2)
+        return set_pool(h, a0, a1, a2, a3)
     if op == IO:
         return set_io(h, a0, a1, a2, a3, a4)
     if op == MLOCK:

@@ -8,6 +8,7 @@ walking from the last one used, so work along an area is linear.
 from engine.kernel import kernel
 from engine.landmarks import hand_over, mark, nearest, unmark
 from engine.state import (
+    AR_FOLIO,
     AR_HEAD,
     AR_HINTPOS,
     AR_HINTREF,
@@ -20,18 +21,22 @@ from engine.state import (
     DESC,
     FOLIO,
     G_ERROR,
+    G_GIGANTIC,
     G_LPOS,
     G_PBO,
     G_PBP,
     G_RUNFREE,
     G_RUNS,
     G_RUNTOP,
+    GIGANTIC,
     ISOLATED,
     NIL,
     PB_AUX,
     PB_NEXT,
     PB_OWN,
     PB_PREV,
+    PIN_BITS,
+    PIN_MASK,
     PS_FLAG,
     PS_STATE,
     R_ALLOC,
@@ -164,6 +169,52 @@ def set_count(h, ref, value):
 
 
 @kernel
+def is_gigantic(h, ref):
+    """Whether an element is a part of a gigantic folio."""
+    return ref >= 0 and (h.pbs[ref, PS_FLAG] & GIGANTIC) != 0
+
+
+@kernel
+def head_of(h, pb):
+    """First pageblock of the gigantic folio that a part belongs to."""
+    return pb & -h.g[G_GIGANTIC]
+
+
+@kernel
+def counts_of(h, head):
+    """Pins and references of a gigantic folio: they are counted by its parts."""
+    pins, references = 0, 0
+    for pb in range(head, head + h.g[G_GIGANTIC]):
+        pins += h.pb[pb, PB_AUX] & PIN_MASK
+        references += h.pb[pb, PB_AUX] >> PIN_BITS
+    return pins, references
+
+
+@kernel
+def pinned_but(h, ref):
+    """Whether another part of a gigantic folio than this one has pins.
+
+    From both ends at once: who pins or unpins part by part finds the answer at the first look.
+    """
+    low = head_of(h, ref)
+    high = low + h.g[G_GIGANTIC] - 1
+    while low <= high:
+        for pb in (low, high):
+            if pb != ref and h.pb[pb, PB_AUX] & PIN_MASK:
+                return True
+        low += 1
+        high -= 1
+    return False
+
+
+@kernel
+def behind_folio(h, a, index):
+    """First virtual index behind the huge folio of an area that covers one."""
+    pages = h.slot[a, AR_FOLIO] * h.g[G_PBP]
+    return index - index % pages + pages
+
+
+@kernel
 def isolated(h, ref):
     """Whether a present element is listed by a migrate_pages call."""
     if ref >= 0:
@@ -175,7 +226,12 @@ def isolated(h, ref):
 def set_isolated(h, ref, on):
     """List an element, or take it off the list."""
     if ref >= 0:
-        h.pbs[ref, PS_FLAG] = (h.pbs[ref, PS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)
+        first, last = ref, ref + 1
+        if is_gigantic(h, ref):
+            first = head_of(h, ref)
+            last = first + h.g[G_GIGANTIC]
+        for pb in range(first, last):
+            h.pbs[pb, PS_FLAG] = (h.pbs[pb, PS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)
     else:
         r = -2 - ref
         h.runb[r, RS_FLAG] = (h.runb[r, RS_FLAG] & ~ISOLATED) | (ISOLATED if on else 0)

@@ -5,11 +5,13 @@ from engine.kernel import kernel
 from engine.rows import NR_COLUMNS
 from engine.state import (
     G_CAUSE,
+    G_GIGANTIC,
     G_MAXO,
     G_NOW,
     G_NROWS,
     G_NZONES,
     G_PBO,
+    NR_MOVE,
     O_AWAY,
     O_ON,
     T_CALLS,
@@ -18,6 +20,7 @@ from engine.state import (
 
 MIGRATION = int(Row.MIGRATION)
 HOTPLUG = int(MigrateReason.MEMORY_HOTPLUG)
+SIZES = NR_MOVE // 3
 
 
 @kernel
@@ -41,28 +44,39 @@ def clear_tally(h):
 
 
 @kernel
-def add_move(h, which, zone_from, zone_to, huge, folios, pages, latency_ns):
-    """Count moved folios by (zone from, zone to, size)."""
-    i = ((zone_from * h.g[G_NZONES] + zone_to) * 2 + (1 if huge else 0)) * 3
+def add_move(h, which, zone_from, zone_to, size, folios, pages, latency_ns):
+    """Count moved folios by (zone from, zone to, size: 0 base pages, 1 huge, 2 gigantic)."""
+    i = (zone_from * h.g[G_NZONES] + zone_to) * NR_MOVE + size * 3
     h.moves[which, i] += folios
     h.moves[which, i + 1] += pages
     h.moves[which, i + 2] += latency_ns
 
 
 @kernel
+def order_of(h, size):
+    """Order of the folios of a size."""
+    order = h.g[G_PBO] if size else 0
+    parts = h.g[G_GIGANTIC] if size == SIZES - 1 else 1
+    while parts > 1:
+        order += 1
+        parts >>= 1
+    return order
+
+
+@kernel
 def emit_moves(h, which, reason, slot):
     """One MIGRATION row per cell of the moves table, then clear it."""
     nz = h.g[G_NZONES]
-    for k in range(nz * nz * 2):
+    for k in range(nz * nz * SIZES):
         i = k * 3
         if h.moves[which, i] == 0:
             continue
         n = new_row(h, MIGRATION)
         h.rows[n, 3] = reason
         h.rows[n, 4] = slot
-        h.rows[n, 5] = k // 2 // nz
-        h.rows[n, 6] = k // 2 % nz
-        h.rows[n, 7] = h.g[G_PBO] if k % 2 else 0
+        h.rows[n, 5] = k // SIZES // nz
+        h.rows[n, 6] = k // SIZES % nz
+        h.rows[n, 7] = order_of(h, k % SIZES)
         h.rows[n, 8] = h.moves[which, i]
         h.rows[n, 9] = h.moves[which, i + 1]
         h.rows[n, 10] = h.moves[which, i + 2]
@@ -76,4 +90,4 @@ def rows_needed(h):
     """Rows one command or offline step may emit at the most."""
     nz = h.g[G_NZONES]
     pins = 1 + (h.g[O_AWAY] if h.g[O_ON] else 0)
-    return pins * (len(h.blk) * NR_PATHS + nz * nz * 2 + nz + 64 + len(h.slot) + h.g[G_MAXO])
+    return pins * (len(h.blk) * NR_PATHS + nz * nz * SIZES + nz + 64 + len(h.slot) + h.g[G_MAXO])

@@ -39,6 +39,13 @@ class AreaKind(IntEnum):
     SHMEM = 5  # tmpfs, memfd, shared anonymous memory: page cache that nothing but swap could drop
 
 
+class PoolSize(IntEnum):
+    """Which hugetlb pool: of pages of a pageblock (2 MiB on x86-64), or gigantic (1 GiB)."""
+
+    HUGE = 0
+    GIGANTIC = 1
+
+
 class FaultPath(IntEnum):
     """Fault paths that may or may not carry the long-term flag (one policy cell each)."""
 
@@ -87,7 +94,7 @@ class Op(IntEnum):
     """Commands of ``Host.execute``: columns ``time_ns, op, a0..a5`` (int64)."""
 
     SPAWN = 1  # proc, cpu, oom_immune
-    MAP = 2  # area, proc, kind, pages, flags (1: hinted, 2: MAP_NORESERVE)
+    MAP = 2  # area, proc, kind, pages, flags (1: hinted, 2: MAP_NORESERVE, 4: 1 GiB)
     TOUCH = 3  # area, first, count, cpu (-1: the process's), node (-1: zonelist of the cpu's node)
     READ = 4  # area, first, count
     FREE = 5  # area, first, count, cpu (-1)
@@ -104,12 +111,12 @@ class Op(IntEnum):
     MIGRATE = 16  # area, first, count, node
     SAMPLE = 17  # sample
     SHUFFLE = 18  # key (page_alloc.shuffle: permutes the max-order free lists)
-    POOL = 19  # node, pages_2m (grow the free hugetlb pool of the node)
+    POOL = 19  # node, pages, PoolSize (grow the free hugetlb pool of the node)
     MIN_FREE = 20  # pages (writes min_free_kbytes; the next hotplug computes it anew)
     AGE = 21  # area, key, pages (to free in all), low, high (pages present), mix (of chunk sizes)
     CACHE = 22  # area, key, zone, churn, free (pages left free), mix; see engine.reference.history
     STIR = 23  # key, zone, millionths (permutes the used part of its max-order free lists)
-    NR_HUGEPAGES = 30  # node (-1: all), pages_2m (writes nr_hugepages), cpu
+    NR_HUGEPAGES = 30  # node (-1: all), pages (writes nr_hugepages), cpu, PoolSize
     IO = 24  # area, I/Os in flight per 10**12 pages, pages of one, hold_ns, key
     MLOCK = 40  # area, on (faults all pages in; reclaim passes over them until it is off)
     DIRTY = 41  # area, on (page cache that is written back before it is dropped)
@@ -270,6 +277,7 @@ class Cell(IntEnum):
     HZP_WRITE_THP = 45  # 1: a write to the huge zero page allocates a THP
     PIN_POOL_MILLIONTHS = 46  # share of the kernel zones kept for long-term pins (0: no pool)
     RECLAIM_BY_ZONE = 47  # 1: page cache of the highest allowed zone goes first (MGLRU)
+    GIGANTIC_STRADDLE_FAILS = 48  # 1: a 1 GiB page that goes on behind a block fails its isolation
 
 
 NR_CELLS = 64

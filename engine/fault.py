@@ -52,6 +52,7 @@ from engine.pinrow import FAULTED, note_pin_path
 from engine.sharing import behind, sweep, take_back
 from engine.state import (
     AR_BELOW,
+    AR_FOLIO,
     AR_HINT,
     AR_HINTPOS,
     AR_HINTREF,
@@ -73,9 +74,11 @@ from engine.state import (
     G_PBP,
     G_PINNING,
     G_RESERVED,
+    GIGANTIC,
     HUGE_ZERO,
     NIL,
     PROMISED,
+    PS_FLAG,
     PS_STATE,
     RN_CNT,
     RQ_WAKES,
@@ -395,26 +398,35 @@ def unshare(h, a, first, count, cpu):
 @kernel
 def populate_hugetlb(h, a, first, count, cpu, node, pinning):
     """Take pool folios for absent chunks; EFAULT when the pool has none for them."""
-    pbp = h.g[G_PBP]
+    parts = h.slot[a, AR_FOLIO]
+    size, unit = 1 if parts > 1 else 0, parts * h.g[G_PBP]
     flagged = pinning and h.g[TABLE + FLAG_HUGETLB] != 0
     start = h.small[CPUS + cpu] if node < 0 else node
-    chunk = first - first % pbp
+    chunk = first - first % unit
     while chunk < first + count:
         hole = locate(h, a, chunk)
         if is_hole(h, hole):
             reserved = hole_flag(h, hole) == PROMISED
             pb = NIL
-            if reserved or available(h) > 0:
-                pb = pool_take(h, start, ALL_NODES, flagged)
+            if reserved or available(h, size) > 0:
+                pb = pool_take(h, size, start, ALL_NODES, flagged)
             if pb == NIL:
                 return EFAULT
-            h.g[G_RESERVED] -= reserved
-            h.pbs[pb, PS_STATE] = FOLIO
-            attach(h, a, chunk, pb)
+            h.g[G_RESERVED + size] -= reserved
+            attach_folio(h, a, chunk, pb, parts)
             h.g[COUNTERS + HUGETLB_FAULT] += 1
-            count_fault(h, pb, pbp, True, PATH_HUGETLB)
-        chunk += pbp
+        chunk += unit
     return OK
+
+
+@kernel
+def attach_folio(h, a, index, pb, parts):
+    """Map a hugetlb folio, and account its fault, by its parts."""
+    for i in range(parts):
+        h.pbs[pb + i, PS_STATE] = FOLIO
+        attach(h, a, index + i * h.g[G_PBP], pb + i)
+        h.pbs[pb + i, PS_FLAG] = GIGANTIC if parts > 1 else 0
+        count_fault(h, pb + i, h.g[G_PBP], True, PATH_HUGETLB)
 
 
 @kernel

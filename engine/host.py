@@ -15,13 +15,14 @@ from engine.dispatch import (
     run,
     set_landmarks,
 )
-from engine.enums import NR_PATHS, ZONES_PER_NODE, AreaKind
+from engine.enums import NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 from engine.state import (
     AR_BELOW,
+    AR_FOLIO,
     AR_HEAD,
     AR_KIND,
     AR_MARKS,
@@ -42,6 +43,7 @@ from engine.state import (
     G_BLOCK_PBS,
     G_ERROR,
     G_FEW,
+    G_GIGANTIC,
     G_MAXO,
     G_NCMD,
     G_NNODES,
@@ -57,6 +59,7 @@ from engine.state import (
     G_RUNS,
     G_RUNTOP,
     G_THROUGH,
+    GIGANTIC,
     HUGE_ZERO,
     ISOLATED,
     NIL,
@@ -297,8 +300,9 @@ class Host:
         one huge folio.
         """
         out: list[list[int]] = []
+        folio_pages = int(self._h.g[G_PBP] * self._h.slot[slot, AR_FOLIO])
         for index, pages, first, step in self._shown(slot, 0, int(self._h.slot[slot, AR_PAGES])):
-            _append(out, index, pages, first, step, int(self._h.g[G_PBP]))
+            _append(out, index, pages, first, step, folio_pages)
         return np.array(out, np.int64).reshape(-1, 4)
 
     def _shown(self, slot: int, first: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
@@ -318,15 +322,16 @@ class Host:
             index += pages
             ref = self._next(ref)
 
-    def pool(self) -> Int64:
+    def pool(self, size: int = PoolSize.HUGE) -> Int64:
         """int64[nr_nodes, 4]: hugetlb folios of a node: all, free, surplus, and reserved.
 
-        Reservations are the host's, of no node: all of them stand in the first row.
+        Of one ``PoolSize``. Reservations are the host's, of no node: all of them stand in the first
+        row.
         """
         h = self._h
         out = np.zeros((int(h.g[G_NNODES]), 4), np.int64)
-        out[:, :3] = h.zone[::ZONES_PER_NODE, [Z_POOL_TOTAL, Z_POOL_FREE, Z_POOL_SURPLUS]]
-        out[0, 3] = h.g[G_RESERVED]
+        out[:, :3] = h.zone[size::ZONES_PER_NODE, [Z_POOL_TOTAL, Z_POOL_FREE, Z_POOL_SURPLUS]]
+        out[0, 3] = h.g[G_RESERVED + size]
         return out
 
     def _extent(self, ref: int) -> tuple[int, int, int]:
@@ -382,8 +387,8 @@ class Host:
 
     def pages(self) -> Int64:
         """int64[n, 7]: folios ascending: pfn, order, area, index, pins, refs, isolated."""
-        h, out = self._h, []
-        pbo = int(h.g[G_PBO])
+        h, out = self._h, list[list[int]]()
+        pbo, parts = int(h.g[G_PBO]), int(h.g[G_GIGANTIC])
         areas = len(h.slot) - int(h.g[G_OBJROWS])
         for row in np.flatnonzero(h.slot[:, AR_KIND] >= 0).tolist():
             slot = row if row < areas else row - len(h.slot)
@@ -393,17 +398,21 @@ class Host:
                 count = int(h.pb[ref, PB_AUX] if ref >= 0 else h.run[-2 - ref, RN_CNT])
                 flag = int(h.pbs[ref, PS_FLAG] if ref >= 0 else h.runb[-2 - ref, RS_FLAG])
                 story = [count & PIN_MASK, count >> PIN_BITS, int(flag & ISOLATED > 0)]
-                if step == 2:
-                    out.append([first, pbo, slot, index, *story])
+                if step == 2 and flag & GIGANTIC and ref % parts:  # its head came before it
+                    out[-1][4:6] = out[-1][4] + story[0], out[-1][5] + story[1]
+                elif step == 2:
+                    order = pbo + (parts.bit_length() - 1 if flag & GIGANTIC else 0)
+                    out.append([first, order, slot, index, *story])
                 elif step:
                     out += [[first + step * k, 0, slot, index + k, *story] for k in range(pages)]
                 index += pages
                 ref = self._next(ref)
-        for node in range(int(h.g[G_NNODES])):
-            pb = int(h.zone[node * 3, Z_POOL])
-            while pb != NIL:
-                out.append([pb << pbo, pbo, -1, 0, 0, 0, 0])
-                pb = int(h.pb[pb, PB_NEXT])
+        for size in PoolSize:
+            order = pbo + (parts.bit_length() - 1 if size else 0)
+            for pb in h.zone[size::ZONES_PER_NODE, Z_POOL].tolist():
+                while pb != NIL:
+                    out.append([pb << pbo, order, -1, 0, 0, 0, 0])
+                    pb = int(h.pb[pb, PB_NEXT])
         return np.array(sorted(out), np.int64).reshape(-1, 7)
 
     def fragments(self) -> dict[str, int]:

@@ -10,8 +10,10 @@ from engine.elements import (
     count_of,
     cut_out,
     drop_run,
+    head_of,
     hole_flag,
     is_folio,
+    is_gigantic,
     is_hole,
     join_around,
     length,
@@ -19,6 +21,7 @@ from engine.elements import (
     make_hole,
     new_hole,
     nxt,
+    pinned_but,
     put_in_hole,
     set_count,
     whole_again,
@@ -42,6 +45,7 @@ from engine.state import (
     AR_BELOW,
     AR_DIRTY,
     AR_FILES,
+    AR_FOLIO,
     AR_HEAD,
     AR_HINT,
     AR_HINTPOS,
@@ -68,6 +72,7 @@ from engine.state import (
     FOLIO,
     G_AREASEQ,
     G_BLOCK_SHIFT,
+    G_GIGANTIC,
     G_IO,
     G_LPOS,
     G_NCPUS,
@@ -76,6 +81,7 @@ from engine.state import (
     G_OBJROWS,
     G_PBP,
     G_RESERVED,
+    GIGANTIC,
     IO_MANY,
     IO_PAGES,
     NIL,
@@ -112,7 +118,7 @@ ENOMEM = int(Errno.ENOMEM)
 RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
 FREE_4K, FREE_2M = int(Cost.FREE_4K), int(Cost.FREE_2M)
 UNPIN_4K, UNPIN_2M = int(Cost.UNPIN_4K), int(Cost.UNPIN_2M)
-HINTED, NORESERVE = 1, 2
+HINTED, NORESERVE, HUGE_1G = 1, 2, 4
 """Bits of MAP's flags."""
 POOL = int(Cell.PIN_POOL_MILLIONTHS)
 KINDS = len(AreaKind)
@@ -179,12 +185,30 @@ def change_count(h, ref, value):
     was, now = count_of(h, ref) & PIN_MASK, value & PIN_MASK
     if (was == 0) != (now == 0):
         pages = length(h, ref) if now else -length(h, ref)
-        b = block_of(h, block_pb(h, ref))
-        h.blk[b, BK_PINNED] += pages
-        h.zone[h.blk[b, BK_ZONE], Z_PINNED] += pages
-        if h.g[TABLE + POOL]:
-            keep_reserves(h, h.blk[b, BK_ZONE])
+        if is_gigantic(h, ref):
+            count_pinned_gigantic(h, ref, pages)
+        else:
+            count_pinned(h, block_of(h, block_pb(h, ref)), pages)
     set_count(h, ref, value)
+
+
+@kernel
+def count_pinned(h, b, pages):
+    """Account pages of a memory block that are pinned (negative: no more)."""
+    h.blk[b, BK_PINNED] += pages
+    h.zone[h.blk[b, BK_ZONE], Z_PINNED] += pages
+    if h.g[TABLE + POOL]:
+        keep_reserves(h, h.blk[b, BK_ZONE])
+
+
+@kernel
+def count_pinned_gigantic(h, pb, pages):
+    """Account all parts of a gigantic folio, unless the pins of another one do so."""
+    if pinned_but(h, pb):
+        return
+    head = head_of(h, pb)
+    for part in range(head, head + h.g[G_GIGANTIC]):
+        count_pinned(h, block_of(h, part), pages)
 
 
 @kernel
@@ -231,7 +255,10 @@ def free_element(h, a, ref, cpu):
     pb = block_pb(h, ref)
     if is_folio(h, ref):
         count_freed_folios(h, a, pb, 1)
-        if h.slot[a, AR_KIND] == HUGETLB:
+        if is_gigantic(h, pb):
+            if head_of(h, pb + 1) != head_of(h, pb):  # all of it is out of the chain
+                free_hugetlb(h, head_of(h, pb), cpu)
+        elif h.slot[a, AR_KIND] == HUGETLB:
             free_hugetlb(h, pb, cpu)
         else:
             give_back_folio(h, pb, cpu)
@@ -294,7 +321,8 @@ def release_area(h, a, cpu):
         following = nxt(h, ref)
         if is_hole(h, ref):
             if h.slot[a, AR_KIND] == HUGETLB and hole_flag(h, ref) == PROMISED:
-                h.g[G_RESERVED] -= length(h, ref) // h.g[G_PBP]
+                size = 1 if h.slot[a, AR_FOLIO] > 1 else 0
+                h.g[G_RESERVED + size] -= length(h, ref) // (h.g[G_PBP] * h.slot[a, AR_FOLIO])
             drop_run(h, -2 - ref)
         elif is_folio(h, ref) and h.slot[a, AR_KIND] != HUGETLB:
             following, folios = give_back_folios(h, ref, cpu)
@@ -362,12 +390,16 @@ def map_area(h, a, p, kind, pages, flags):
     """MAP."""
     if a < 0 or area_ok(h, a) or not proc_ok(h, p) or pages <= 0 or not 0 <= kind < KINDS:
         return EINVAL
-    if kind == HUGETLB and pages % h.g[G_PBP]:
+    size = 1 if flags & HUGE_1G else 0
+    parts = h.g[G_GIGANTIC] if size else 1
+    unit = parts * h.g[G_PBP]
+    if (kind == HUGETLB and pages % unit) or (size and kind != HUGETLB):
         return EINVAL
     reserving = kind == HUGETLB and not flags & NORESERVE
-    if reserving and not reserve_folios(h, pages // h.g[G_PBP]):
+    if reserving and not reserve_folios(h, size, pages // unit):
         return ENOMEM
     new_area(h, a, p, kind, pages, flags & HINTED, PROMISED if reserving else 0)
+    h.slot[a, AR_FOLIO] = parts
     h.slot[a, AR_SEQ] = h.g[G_AREASEQ]
     h.g[G_AREASEQ] += 1
     if kind == FILE:
@@ -395,6 +427,7 @@ def new_area(h, a, p, kind, pages, hinted, flag):
     h.slot[a, AR_LOCKS] = 0
     h.slot[a, AR_BELOW] = NIL
     h.slot[a, AR_VIEWS] = 0
+    h.slot[a, AR_FOLIO] = 1
     h.slot[a, OB_AREA] = NIL
     left = pages
     while left > 0:  # a hole's length is an int32
@@ -440,3 +473,21 @@ def replace_folio(h, a, old, new):
     chain_replace(h, a, old, new)
     count_used(h, a, old, -h.g[G_PBP])
     h.pbs[old, PS_FLAG] = 0
+
+
+@kernel
+def replace_gigantic(h, a, old, new):
+    """Move a gigantic folio's content to another one; ``old`` is on no list afterwards."""
+    parts = h.g[G_GIGANTIC]
+    for i in range(parts):
+        claim(h, a, new + i)
+        h.pbs[new + i, PS_FLAG] = GIGANTIC
+        chain_replace(h, a, old + i, new + i)
+        count_used(h, a, old + i, -h.g[G_PBP])
+    for i in range(parts):
+        pins = count_of(h, old + i)
+        if pins:  # revoked: they go with the folio
+            change_count(h, old + i, 0)
+            change_count(h, new + i, pins)
+    for i in range(parts):
+        h.pbs[old + i, PS_FLAG] = GIGANTIC

@@ -17,13 +17,17 @@ from engine.allocate import (
 )
 from engine.compact import STUCK, compact_for
 from engine.elements import (
+    behind_folio,
     block_pb,
     chain_replace,
     count_of,
+    counts_of,
     cut_out,
     deferred,
     drop_run,
+    head_of,
     is_folio,
+    is_gigantic,
     is_hole,
     isolated,
     join_around,
@@ -37,7 +41,7 @@ from engine.elements import (
 from engine.emit import add_move, emit_moves
 from engine.enums import Cell, Cost, Counter, Errno, MigrateReason, OfflineTarget
 from engine.freelist import free_pb
-from engine.hugepool import available, free_hugetlb, pool_find, pool_take, trade
+from engine.hugepool import available, free_hugetlb, pool_find, pool_take, size_of, trade
 from engine.hugetlb import count_fresh
 from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
@@ -51,6 +55,7 @@ from engine.memory import (
     count_used,
     range_ok,
     replace_folio,
+    replace_gigantic,
     split_folio,
 )
 from engine.percpu import free_base, free_huge
@@ -68,6 +73,7 @@ from engine.state import (
     COUNTERS,
     DESC,
     G_BUSY,
+    G_GIGANTIC,
     G_KILLED,
     G_LPOS,
     G_NNODES,
@@ -78,6 +84,7 @@ from engine.state import (
     M_ABORT,
     M_AGAIN2,
     M_AGAIN4,
+    M_AGAING,
     M_AGAINT,
     M_CPU,
     M_FAILED,
@@ -226,7 +233,8 @@ def count_moved(h, a, zone_from, new, huge, pages):
         h.g[COUNTERS + THP_SUCCESS] += 1
     folios = 1 if huge else pages
     zone_to = h.blk[block_of(h, pb), BK_ZONE]
-    add_move(h, moves_table(h), zone_from, zone_to, huge, folios, pages, cost)
+    size = 1 if huge else 0
+    add_move(h, moves_table(h), zone_from, zone_to, size, folios, pages, cost)
     one = h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + COUNTS_PAGES]
     h.g[COUNTERS + SUCCESS] += 1 if one else pages
     h.g[T_MIGRATED] += pages
@@ -470,9 +478,10 @@ def move_huge(h, a, pb, low_first):
 @kernel
 def pool_target(h, pb):
     """A pool folio that nobody has reserved, for a hugetlb folio of this call; or NIL."""
-    if available(h) <= 0:
+    size = size_of(h, pb)
+    if available(h, size) <= 0:
         return NIL
-    return pool_take(h, target_start(h, pb), target_mask(h, pb), h.g[M_TARGET] == PIN)
+    return pool_take(h, size, target_start(h, pb), target_mask(h, pb), h.g[M_TARGET] == PIN)
 
 
 @kernel
@@ -535,8 +544,68 @@ def try_held_hugetlb(h, a, pb):
 
 
 @kernel
+def try_gigantic(h, a, pb):
+    """One try of a gigantic folio: it moves to a free one of the pool; without one the call ends.
+
+    As for other hugetlb folios the target of a held one is taken and given back.
+    """
+    target = pool_target(h, pb)
+    if target == NIL:
+        count_failed_gigantic(h, 1)
+        h.g[M_ABORT] = 1
+        return
+    pins, references = counts_of(h, pb)
+    revoked = h.g[M_TARGET] == OFFLINE and h.g[TABLE + REVOCABLE] != 0 and references == 0
+    if (pins or references) and not revoked:
+        free_hugetlb(h, target, cpu_of_call(h))
+        h.g[M_LATENCY] += h.g[COSTS + FAIL_2M]
+        h.g[M_AGAING] += 1
+        return
+    zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    replace_gigantic(h, a, pb, target)
+    free_hugetlb(h, pb, cpu_of_call(h))
+    count_moved_gigantic(h, a, zone_from, target, pins)
+
+
+@kernel
+def count_moved_gigantic(h, a, zone_from, new, pins):
+    """Account a gigantic folio that arrived: its parts cost what huge folios do."""
+    parts, pages = h.g[G_GIGANTIC], h.g[G_GIGANTIC] * h.g[G_PBP]
+    cost = parts * h.g[COSTS + MOVE_2M]
+    if pins:
+        h.g[COUNTERS + REVOKED] += 1
+        h.g[COUNTERS + RELEASED] += pins
+        h.g[COUNTERS + ACQUIRED] += pins
+        cost += h.g[COSTS + REVOKE] + parts * (h.g[COSTS + UNPIN_2M] + h.g[COSTS + PIN_2M])
+    h.g[M_LATENCY] += cost
+    h.g[M_MOVED] += pages
+    h.g[M_HUGETLB] += pages
+    zone_to = h.blk[block_of(h, new), BK_ZONE]
+    add_move(h, moves_table(h), zone_from, zone_to, 2, 1, pages, cost)
+    h.g[COUNTERS + SUCCESS] += pages if h.g[TABLE + COUNTS_PAGES] else 1
+    h.g[T_MIGRATED] += pages
+    if h.g[G_PINNING]:
+        for pb in range(new, new + parts):
+            note_pin(h, a, pb, True, MIGRATED, h.g[G_PBP], h.g[COSTS + MOVE_2M])
+
+
+@kernel
+def count_failed_gigantic(h, folios):
+    """Account gigantic folios that the call gives up on, as vmstat does."""
+    pages = folios * h.g[G_GIGANTIC] * h.g[G_PBP]
+    by_pages = h.g[TABLE + THP_FAIL_PAGES]
+    h.g[M_FOLIOS] += folios
+    h.g[M_FAILED] += pages
+    h.g[T_FAILED] += pages
+    h.g[COUNTERS + FAIL] += folios * (by_pages * h.g[G_GIGANTIC] if by_pages > 1 else by_pages)
+
+
+@kernel
 def try_element(h, a, ref, low_first):
-    """One try of every folio of an element."""
+    """One try of every folio of an element; of the whole folio that a part belongs to."""
+    if is_gigantic(h, ref):
+        try_gigantic(h, a, head_of(h, ref))
+        return
     huge = is_folio(h, ref)
     if has_io(h, a, ref):
         try_with_io(h, a, ref, low_first)
@@ -603,6 +672,8 @@ def end_call(h):
         return
     if h.g[M_AGAIN4]:
         count_failed(h, NIL, False, h.g[M_AGAIN4])
+    if h.g[M_AGAING]:
+        count_failed_gigantic(h, h.g[M_AGAING])
     huge = h.g[M_AGAIN2] + h.g[M_AGAINT]
     if huge:
         pages = huge * h.g[G_PBP]
@@ -617,7 +688,7 @@ def end_call(h):
 def pool_offers(h):
     """Whether the pool has a target for a hugetlb folio of a pin or of move_pages."""
     mask = 1 << h.g[M_NODE] if h.g[M_TARGET] == NODE else ALL_NODES
-    return available(h) > 0 and pool_find(h, 0, mask, h.g[M_TARGET] == PIN) != NIL
+    return available(h, 0) > 0 and pool_find(h, 0, 0, mask, h.g[M_TARGET] == PIN) != NIL
 
 
 @kernel
@@ -626,7 +697,8 @@ def finish_now(h):
     if not h.g[M_ABORT]:
         tries = h.g[TABLE + TRIES] - 1
         h.g[M_LATENCY] += tries * h.g[M_AGAIN4] * h.g[COSTS + FAIL_4K]
-        h.g[M_LATENCY] += tries * (h.g[M_AGAIN2] + h.g[M_AGAINT]) * h.g[COSTS + FAIL_2M]
+        huge = h.g[M_AGAIN2] + h.g[M_AGAINT] + h.g[M_AGAING]
+        h.g[M_LATENCY] += tries * huge * h.g[COSTS + FAIL_2M]
         if h.g[M_AGAIN2] and not pool_offers(h):
             h.g[COUNTERS + BUDDY_SUCCESS] += tries * h.g[M_AGAIN2]
     end_call(h)
@@ -636,7 +708,8 @@ def finish_now(h):
 @kernel
 def left_behind(h):
     """Whether a finished call left folios where they were."""
-    return h.g[M_ABORT] or h.g[M_AGAIN4] or h.g[M_AGAIN2] or h.g[M_AGAINT]
+    again_huge = h.g[M_AGAIN2] or h.g[M_AGAINT] or h.g[M_AGAING]
+    return h.g[M_ABORT] or h.g[M_AGAIN4] or again_huge
 
 
 @kernel
@@ -682,6 +755,8 @@ def migrate(h, slot, first, count, node):
                 if not is_folio(h, ref):
                     stop = min(end, stop)
                     ref = cut_out(h, a, index, stop)
+                elif is_gigantic(h, ref):
+                    stop = behind_folio(h, a, index)
                 try_element(h, a, ref, False)
         index = stop
     try_deferred(h, a, first, count)

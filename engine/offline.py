@@ -8,8 +8,8 @@ cannot disturb a repetition: a pass in which one made a folio stay is not taken 
 nothing unheld moved there was no room, whatever was drawn.
 """
 
-from engine.blockers import emit_blockers
-from engine.elements import set_deferred, set_isolated
+from engine.blockers import emit_blockers, straddles
+from engine.elements import counts_of, head_of, is_gigantic, set_deferred, set_isolated
 from engine.emit import emit_moves, new_row
 from engine.enums import (
     NR_COUNTERS,
@@ -63,6 +63,7 @@ from engine.state import (
     M_ABORT,
     M_AGAIN2,
     M_AGAIN4,
+    M_AGAING,
     M_AGAINT,
     M_FAILED,
     M_FLIGHT,
@@ -72,6 +73,7 @@ from engine.state import (
     M_MOVED,
     M_SPLIT,
     NIL,
+    NR_MOVE,
     O_ATTEMPT,
     O_AWAY,
     O_BLOCK,
@@ -292,7 +294,7 @@ def step_begin(h):
     if z < 0 or (h.g[O_ZONE] >= 0 and z != h.g[O_ZONE]):
         end(h, EINVAL, BAD_STATE)
         return
-    if h.blk[b, BK_RESERVED] or h.blk[b, BK_KERNEL]:
+    if h.blk[b, BK_RESERVED] or h.blk[b, BK_KERNEL] or straddles(h, b) != NIL:
         end(h, EBUSY, UNMOVABLE)
         return
     h.g[O_ZONE] = z
@@ -312,7 +314,10 @@ def suspend_pins(h, b):
     first = b * h.g[G_BLOCK_PBS]
     for pb in range(first, first + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]
-        if state == UNIFORM or state == FOLIO:
+        if is_whole_gigantic(h, pb, first):
+            pins, _ = counts_of(h, head_of(h, pb))
+            mark_area(h, h.pb[pb, PB_OWN], min(pins, 1))
+        elif state == UNIFORM or state == FOLIO:
             mark_area(h, h.pb[pb, PB_OWN], h.pb[pb, PB_AUX])
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
@@ -328,6 +333,14 @@ def suspend_pins(h, b):
     for row in range(len(h.slot)):
         h.slot[row, AR_UNMAPS] = 0
     h.g[O_STEP] += h.g[T_LATENCY] - before
+
+
+@kernel
+def is_whole_gigantic(h, pb, first):
+    """Whether a gigantic folio has its turn here: at its head, or where a walk from ``first`` on
+    meets it first.
+    """
+    return is_gigantic(h, pb) and (pb == first or pb == head_of(h, pb))
 
 
 @kernel
@@ -418,7 +431,11 @@ def pin_in_block(h):
     stop = (h.g[O_BLOCK] + 1) * h.g[G_BLOCK_PBS]
     for pb in range(h.g[O_CURSOR], stop):
         state = h.pbs[pb, PS_STATE]
-        if state == UNIFORM or state == FOLIO:
+        if is_whole_gigantic(h, pb, h.g[O_CURSOR]):
+            pins, _ = counts_of(h, head_of(h, pb))
+            if pins:
+                return True
+        elif state == UNIFORM or state == FOLIO:
             if h.pb[pb, PB_AUX] & PIN_MASK:
                 return True
         elif state == SPLIT:
@@ -440,7 +457,10 @@ def list_movable(h):
         found = False
         if state == UNIFORM or (state == FOLIO and h.pb[pb, PB_OWN] != NIL):
             found = True
-            h.pbs[pb, PS_FLAG] |= ISOLATED
+            if not is_gigantic(h, pb):
+                h.pbs[pb, PS_FLAG] |= ISOLATED
+            elif is_whole_gigantic(h, pb, h.g[O_CURSOR]):
+                set_isolated(h, pb, True)
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
@@ -509,11 +529,14 @@ def one_try(h):
     """One pass of migrate_pages over what is listed, in pfn order."""
     h.g[M_AGAIN4] = 0
     h.g[M_AGAIN2] = 0
+    h.g[M_AGAING] = 0
     h.g[M_AGAINT] = 0
     start = h.g[O_BLOCK] * h.g[G_BLOCK_PBS]
     for pb in range(start, start + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]
         if state == UNIFORM or state == FOLIO:
+            if is_gigantic(h, pb) and not is_whole_gigantic(h, pb, start):
+                continue
             if h.pbs[pb, PS_FLAG] & ISOLATED:
                 try_element(h, h.pb[pb, PB_OWN], pb, True)
         elif state == SPLIT:
@@ -563,7 +586,8 @@ def put_back(h):
     for pb in range(start, start + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]
         if state == UNIFORM or state == FOLIO:
-            set_isolated(h, pb, False)
+            if not is_gigantic(h, pb) or is_whole_gigantic(h, pb, start):
+                set_isolated(h, pb, False)
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
@@ -582,7 +606,7 @@ def step_migrate(h, until_ns):
     h.g[O_STEP] += spent
     h.g[O_UNAVAILABLE] += spent
     h.g[O_TRIES] += 1
-    pending = h.g[M_AGAIN4] or h.g[M_AGAIN2] or h.g[M_AGAINT]
+    pending = h.g[M_AGAIN4] or h.g[M_AGAIN2] or h.g[M_AGAING] or h.g[M_AGAINT]
     if pending and not h.g[M_ABORT] and h.g[O_TRIES] < h.g[TABLE + TRIES]:
         return
     end_call(h)
@@ -633,11 +657,12 @@ def digest(h):
             d = mix(d, h.pb[pb, PB_NEXT])
             d = mix(d, h.pb[pb, PB_AUX])
     for node in range(h.g[G_NNODES]):
-        pb = h.zone[(node) * 3, Z_POOL]
-        while pb != NIL:
-            d = mix(d, pb)
-            pb = h.pb[pb, PB_NEXT]
-        d = mix(d, -1)
+        for size in range(2):
+            pb = h.zone[node * 3 + size, Z_POOL]
+            while pb != NIL:
+                d = mix(d, pb)
+                pb = h.pb[pb, PB_NEXT]
+            d = mix(d, -1)
     return d
 
 
@@ -654,7 +679,7 @@ def save_pass(h, k, d):
     h.moves[k + 2, 7] = h.g[O_ERRORS]
     for c in range(NR_COUNTERS):
         h.moves[k + 2, RING_REGISTERS + c] = h.g[COUNTERS + c]
-    for c in range(h.g[G_NZONES] * h.g[G_NZONES] * 6):
+    for c in range(h.g[G_NZONES] * h.g[G_NZONES] * NR_MOVE):
         h.moves[k + 2, RING_REGISTERS + NR_COUNTERS + c] = h.moves[1, c]
 
 
@@ -696,7 +721,7 @@ def skip(h, k, until_ns):
     h.g[O_ERRORS] += times * (h.g[O_ERRORS] - h.moves[k + 2, 7])
     for c in range(NR_COUNTERS):
         h.g[COUNTERS + c] += times * (h.g[COUNTERS + c] - h.moves[k + 2, RING_REGISTERS + c])
-    for c in range(h.g[G_NZONES] * h.g[G_NZONES] * 6):
+    for c in range(h.g[G_NZONES] * h.g[G_NZONES] * NR_MOVE):
         h.moves[1, c] += times * (h.moves[1, c] - h.moves[k + 2, RING_REGISTERS + NR_COUNTERS + c])
     h.g[O_RINGN] = 0
 

@@ -5,10 +5,14 @@ Rules and sources as in ``engine.reference.pinning``.
 
 from engine.allocate import stopped
 from engine.elements import (
+    behind_folio,
     block_pb,
     count_of,
+    counts_of,
     cut_out,
+    head_of,
     is_folio,
+    is_gigantic,
     is_hole,
     isolated,
     join_around,
@@ -68,6 +72,7 @@ from engine.sharing import behind, cpu_of_pin, drop_pins, forget_pin, holder, no
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
+    AR_FOLIO,
     AR_KIND,
     AR_PROC,
     BK_ZONE,
@@ -76,6 +81,7 @@ from engine.state import (
     DESC,
     G_BUSY,
     G_FOR,
+    G_GIGANTIC,
     G_KILLED,
     G_LATER,
     G_LPOS,
@@ -360,6 +366,8 @@ def move_unpinnable(h, a, first, count):
         if not is_folio(h, ref):
             stop = min(end, stop)
             ref = cut_out(h, a, index, stop)
+        elif is_gigantic(h, ref):
+            stop = behind_folio(h, a, index)
         try_element(h, a, ref, False)
         if stopped(h):
             return
@@ -402,7 +410,11 @@ def await_references(h, a, first, count):
         stop = h.g[G_LPOS] + length(h, ref)
         if not is_hole(h, ref) and unpinnable(h, block_pb(h, ref)) and not isolated(h, ref):
             pages = 1 if is_folio(h, ref) else min(end, stop) - index
-            if count_of(h, ref):
+            if is_gigantic(h, ref):
+                pins, references = counts_of(h, head_of(h, ref))
+                h.g[G_LATER] += most if pins or references else 0
+                stop = behind_folio(h, a, index)
+            elif count_of(h, ref):
                 h.g[G_LATER] += pages * most
             elif has_io(h, a, ref):
                 await_io(h, a, ref, index - h.g[G_LPOS], pages, most)
@@ -450,10 +462,21 @@ def note_stayed(h, a, first, count):
         pos = h.g[G_LPOS]
         stop = pos + length(h, ref)
         if not is_hole(h, ref) and unpinnable(h, block_pb(h, ref)):
+            if is_gigantic(h, ref):
+                index = note_stayed_gigantic(h, a, index, head_of(h, ref))
+                continue
             huge = is_folio(h, ref)
             pages = h.g[G_PBP] if huge else min(end, stop) - index
             note_pin(h, a, block_pb(h, ref), huge, FAILED, pages, 0)
         index = stop
+
+
+@kernel
+def note_stayed_gigantic(h, a, index, head):
+    """Note per block a gigantic folio that could not be moved; returns the index behind it."""
+    for pb in range(head, head + h.g[G_GIGANTIC]):
+        note_pin(h, a, pb, True, FAILED, h.g[G_PBP], 0)
+    return behind_folio(h, a, index)
 
 
 @kernel
@@ -492,13 +515,14 @@ def keep_folio_pins(h, q, a, first, count):
         ref = locate(h, a, index)
         if not is_folio(h, ref):
             return
-        folios += 1
         index = h.g[G_LPOS] + length(h, ref)
-    index = first
+    index, unit = first, h.slot[a, AR_FOLIO] * h.g[G_PBP]
     while index < end:
         ref = locate(h, a, index)
         stop = h.g[G_LPOS] + length(h, ref)
-        change_count(h, ref, count_of(h, ref) - (min(end, stop) - index) + 1)
+        keeps = 1 if index == first or index % unit == 0 else 0  # the first part it covers
+        change_count(h, ref, count_of(h, ref) - (min(end, stop) - index) + keeps)
+        folios += keeps
         index = stop
     h.slot[q, PN_LONG] = BY_FOLIO
     h.g[COUNTERS + RELEASED] += count - folios

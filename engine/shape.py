@@ -38,6 +38,8 @@ class HostShape:
     dma : bool
         The kind DMA32 stands for ZONE_DMA and NORMAL for DMA32: a machine without ZONE_NORMAL
         whose 16 MiB of ZONE_DMA matter. Otherwise DMA32 includes ZONE_DMA, with its reserve.
+    gigantic_pageblocks : int
+        Pageblocks of a gigantic hugetlb page, a power of two; 512 of 2 MiB are 1 GiB.
     """
 
     pageblock_order: int
@@ -48,6 +50,7 @@ class HostShape:
     cpu_node: tuple[int, ...]
     thp: bool = True
     dma: bool = False
+    gigantic_pageblocks: int = 512
 
     def __post_init__(self) -> None:
         """Reject shapes the engines cannot hold (ValueError)."""
@@ -63,6 +66,8 @@ class HostShape:
             raise ValueError("every CPU needs a node")
         if any(z < HOLE or z >= ZONES_PER_NODE for z in self.block_zone):
             raise ValueError("unknown zone kind")
+        if self.gigantic_pageblocks < 2 or self.gigantic_pageblocks.bit_count() != 1:
+            raise ValueError("gigantic_pageblocks must be a power of two from 2 on")
         per_block = self.block_pages >> self.pageblock_order
         if any(r < 0 or r > per_block for r in self.block_reserved):
             raise ValueError("reserved pageblocks exceed the block")

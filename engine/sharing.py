@@ -5,13 +5,17 @@ area below has the page at the same index. Pages of one story are looked at in o
 """
 
 from engine.elements import (
+    behind_folio,
     block_pb,
     chain_replace,
     count_of,
+    counts_of,
     cut_out,
     drop_run,
+    head_of,
     hole_flag,
     is_folio,
+    is_gigantic,
     is_hole,
     is_view,
     join_around,
@@ -53,6 +57,7 @@ from engine.percpu import free_huge
 from engine.state import (
     AR_BELOW,
     AR_DIRTY,
+    AR_FOLIO,
     AR_HEAD,
     AR_KIND,
     AR_PAGES,
@@ -68,6 +73,7 @@ from engine.state import (
     FIRST_OBJECT,
     G_AREASEQ,
     G_ERROR,
+    G_GIGANTIC,
     G_LPOS,
     G_NCMD,
     G_NDIRTY,
@@ -124,6 +130,7 @@ def new_object(h, like):
             h.g[G_ERROR] = 1
             return FIRST_OBJECT
     new_area(h, number, NIL, h.slot[like, AR_KIND], h.slot[like, AR_PAGES], 0, 0)
+    h.slot[number, AR_FOLIO] = h.slot[like, AR_FOLIO]
     h.g[G_NOBJ] += 1
     return number
 
@@ -352,6 +359,9 @@ def orphan_held(h, a, first, count):
         ref = locate(h, a, index)
         pos = h.g[G_LPOS]
         stop = min(end, pos + length(h, ref))
+        if is_gigantic(h, ref):
+            index = orphan_gigantic(h, a, index, head_of(h, ref))
+            continue
         if is_hole(h, ref) or count_of(h, ref) == 0:
             index = stop
             continue
@@ -362,6 +372,17 @@ def orphan_held(h, a, first, count):
             continue
         carry(h, a, ref, orphanage(h, a), index, 0)
         index = stop
+
+
+@kernel
+def orphan_gigantic(h, a, index, head):
+    """Move a gigantic folio at an index to an object, if it is held; returns its end."""
+    pins, references = counts_of(h, head)
+    if pins or references:
+        o = orphanage(h, a)
+        for i in range(h.g[G_GIGANTIC]):
+            carry(h, a, head + i, o, index + i * h.g[G_PBP], 0)
+    return behind_folio(h, a, index)
 
 
 @kernel
@@ -439,7 +460,9 @@ def let_go(h, o, first, count, cpu):
         pos = h.g[G_LPOS]
         stop = min(end, pos + length(h, ref))
         if not is_hole(h, ref) and count_of(h, ref) == 0:
-            if is_folio(h, ref):
+            if is_gigantic(h, ref):
+                free_gigantic(h, o, head_of(h, ref), cpu)
+            elif is_folio(h, ref):
                 free_folio(h, o, ref, cpu)
             else:
                 ref = cut_out(h, o, index, stop)
@@ -467,6 +490,19 @@ def free_folio(h, o, pb, cpu):
         free_huge(h, pb, cpu)
 
 
+@kernel
+def free_gigantic(h, o, head, cpu):
+    """Free a gigantic folio of an object, unless somebody holds a part of it."""
+    pins, references = counts_of(h, head)
+    if pins or references:
+        return
+    for pb in range(head, head + h.g[G_GIGANTIC]):
+        make_hole(h, o, pb)
+        count_used(h, o, pb, -h.g[G_PBP])
+        h.g[T_LATENCY] += h.g[COSTS + FREE_2M]
+    free_hugetlb(h, head, cpu)
+
+
 # -- commands -------------------------------------------------------------------------------------
 
 
@@ -486,7 +522,7 @@ def free_range(h, a, first, count, cpu):
     """FREE: MADV_DONTNEED. What somebody holds stays allocated until it is let go."""
     if not range_ok(h, a, first, count):
         return EINVAL
-    if h.slot[a, AR_KIND] == HUGETLB and (first | count) % h.g[G_PBP]:
+    if h.slot[a, AR_KIND] == HUGETLB and (first | count) % (h.slot[a, AR_FOLIO] * h.g[G_PBP]):
         return EINVAL
     h.g[T_PAGES] = count
     cpu = cpu_of(h, a, cpu)
@@ -586,7 +622,7 @@ def drop_pins(h, q, orphans):
             released += stop - index
             if orphans:
                 let_go(h, w, index, stop - index, cpu)
-        index = index - index % h.g[G_PBP] + h.g[G_PBP] if longterm == BY_FOLIO else stop
+        index = behind_folio(h, w, index) if longterm == BY_FOLIO else stop
     if longterm:
         h.g[COUNTERS + RELEASED] += released
 

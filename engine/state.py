@@ -33,7 +33,7 @@ NIL = -1
 UNUSED = 0  # never used, or the tail of a larger free chunk
 FREE = 1  # head of a free chunk of pageblock or maximal order
 UNIFORM = 2  # base pages of one area, ascending
-FOLIO = 3  # one huge folio
+FOLIO = 3  # one huge folio, or a part of a gigantic one
 SPLIT = 4  # anything else: runs
 RESERVED = 5
 PCP_HUGE = 6  # huge folio on a per-CPU list
@@ -52,6 +52,7 @@ ZERO = 4  # hole: mapped to the zero page
 VIEW = 16  # hole: shows the pages of the area below
 HUGE_ZERO = 32  # hole: mapped to the huge zero page, whole aligned chunks
 PROMISED = 64  # hole of a hugetlb area: folios of the pool are reserved for it
+GIGANTIC = 64  # pageblock: a part of a gigantic folio, all of which lie in a row
 DEFERRED = 8  # tail of a THP that migrate_pages split: tried after everything else
 MAXORDER = 1
 
@@ -65,6 +66,8 @@ MADV_COLLAPSE = 25
 _MADVISE = ctypes.CDLL(None).madvise
 RANGES = 1024
 RING = 8
+NR_MOVE = 9
+"""Columns of moves for each pair of zones: folios, pages and ns of three folio sizes."""
 
 # columns of zone
 (
@@ -77,7 +80,8 @@ RING = 8
     Z_PINNED, NR_ZONE_COLUMNS,
 ) = range(35)  # fmt: skip
 """Z_POOL of a node's first zone: first free hugetlb folio of the node; Z_POOL_TOTAL to
-Z_POOL_ADDED count its folios (all, free, surplus, those a command adds). Z_RESERVE_1 to
+Z_POOL_ADDED count its folios (all, free, surplus, those a command adds). Its second zone has those
+of the gigantic ones. Z_RESERVE_1 to
 Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED on are
 ``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE). Z_PCP_LOW and Z_PCP_HIGH
 differ where per-CPU lists tune themselves; Z_BELOW: a request found it below the high mark."""
@@ -115,13 +119,14 @@ NR_RUN = 8
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
     IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
     AR_DIRTY, AR_LOCKS, AR_BELOW, AR_VIEWS, OB_AREA, OB_SEQ, PN_PROC, PN_SEQ, PN_THROUGH,
-    PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_ZONE,
-) = range(43)  # fmt: skip
+    PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_FOLIO, AR_ZONE,
+) = range(44)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
 AR_LOCKS: locked areas that show a file, itself included. AR_BELOW, AR_VIEWS: area that the views
 show, pages they show. OB_*: area whose orphans an object has, command after which they left it.
 PN_THROUGH: 1 where a mapping of another area was pinned. PN_SLOT, PN_MAPPED: area that the command
 named, and its AR_SEQ. AR_UNMAPS: marked by an offline that suspends its pins.
+AR_FOLIO: pageblocks of a huge folio, more than 1 in areas of gigantic pages.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 PIN_AWAY = 3
 """PN_LONG of a long-term pin whose mapping an offline took away; PN_AWAY: when (ns)."""
@@ -142,21 +147,22 @@ ACC_TOUCHED = 5
     RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES, RQ_POOL,
     D_LEFT, D_MORE, RC_LEFT, RC_DROPPED, G_DMA,
     M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
-    M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAINT,
+    M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAING, M_AGAINT,
     PN_CALL_AREA, PN_CALL_FIRST, PN_CALL_COUNT,
     O_ON, O_ATTEMPT, O_FIRST, O_COUNT, O_START, O_BOUND, O_CAUSE, O_ZONE, O_STEP, O_BLOCK, O_PHASE,
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
     O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_PAUSE, O_AWAY, O_STILL,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
-    G_RESERVED, G_TURN_ALLOC, G_TURN_FREE,
+    G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, SAVED,
-) = range(127)  # fmt: skip
+) = range(132)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 TABLE = ZONELIST + 25
-"""G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s. SAVED: the M_ registers of a pass
+"""G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
+G_GIGANTIC: pageblocks of a gigantic folio. SAVED: the M_ registers of a pass
 under way while a command acts between its tries. BELOW: free buddies by order
 (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
 COSTS = TABLE + NR_CELLS
@@ -228,7 +234,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_MAXO], g[G_BLOCK_PAGES] = shape.pageblock_order + 1, shape.block_pages
     g[G_BLOCK_PBS], g[G_NBLOCKS], g[G_NNODES] = per_block, nb, shape.nr_nodes
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
-    g[G_DMA] = shape.dma
+    g[G_DMA], g[G_GIGANTIC] = shape.dma, shape.gigantic_pageblocks
     g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
@@ -246,7 +252,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
         g=g, zone=zone, fl=fl, small=small, slot=empty_slots(8 + OBJECT_ROWS), blk=blk,
         **views(arena.zeros((nb * per_block, NR_PB)), np.zeros((64, NR_RUN), np.int32)),
         rows=scratch("rows", (1024, NR_COLUMNS)),
-        moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * 6), np.int64),
+        moves=np.zeros((2 + RING, 8 + NR_COUNTERS + nz * nz * NR_MOVE), np.int64),
         acc=scratch("acc", (nb * NR_PATHS, 6)),
         **no_landmarks(),
     )  # fmt: skip

@@ -191,5 +191,9 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         "reclaim drops the page cache of the highest zone that a request may use first, not what"
         " is oldest in all its zones"
     ),
+    Cell.GIGANTIC_STRADDLE_FAILS: _flag(
+        "a 1 GiB hugetlb page, free or in use, that goes on behind the end of a memory block makes"
+        " the isolation of the block fail (-EBUSY)"
+    ),
 }
 """Complete: one entry per ``Cell``."""

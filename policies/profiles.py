@@ -22,6 +22,11 @@ _RETRY_510 = "mm/migrate.c migrate_pages, 5.10.35: ten passes, forced from the f
 _RETRY_61 = "mm/migrate.c migrate_pages, 6.1: ten passes, forced from the fourth"
 _NO_BOUND = "mm/memory_hotplug.c offline_pages: no retry counter, no timeout, only signals"
 _NO_MADVISE = "no such madvise advice in include/uapi/asm-generic/mman-common.h"
+_STRADDLE = (
+    "mm/page_isolation.c isolate_single_pageblock (since commit b2c9e2fbba32, 5.19): what crosses"
+    " the end is to be migrated first; mm/hugetlb.c isolate_or_dissolve_huge_page: -ENOMEM for"
+    " gigantic pages"
+)
 _NO_POOL = "mm/page_alloc.c: no memory is kept for long-term pins"
 _NO_RETURN = "mm/gup.c unpin_user_pages: pages stay where they are"
 _NO_REVOKE = "mm/memory_hotplug.c: no notifier reaches who pinned with FOLL_LONGTERM"
@@ -139,6 +144,11 @@ LINUX_5_10 = Profile(
         ),
         Cell.HUGETLB_POOL_BATCHED: Setting(
             0, "mm/hugetlb.c alloc_pool_huge_page, 5.10.35: each page is enqueued by itself"
+        ),
+        Cell.GIGANTIC_STRADDLE_FAILS: Setting(
+            0,
+            "mm/page_isolation.c start_isolate_page_range, 5.10: pageblock by pageblock, no look at"
+            " what reaches over the end",
         ),
     },
 )
@@ -270,6 +280,7 @@ LINUX_6_1 = Profile(
         Cell.HUGETLB_POOL_BATCHED: Setting(
             0, "mm/hugetlb.c alloc_pool_huge_page, 6.1: each page is enqueued by itself"
         ),
+        Cell.GIGANTIC_STRADDLE_FAILS: Setting(1, _STRADDLE),
     },
 )
 
@@ -413,6 +424,7 @@ LINUX_6_12 = Profile(
             "mm/hugetlb.c prep_and_add_allocated_folios, 6.12 (since commit d67e32f26713, 6.7):"
             " the list is filled at its head and enqueued from there",
         ),
+        Cell.GIGANTIC_STRADDLE_FAILS: Setting(1, _STRADDLE),
     },
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.enums import AreaKind, Errno, Migratetype, Op, Row
+from engine.enums import AreaKind, Errno, Migratetype, Op, PoolSize, Row
 from engine.reference.allocator import KilledError, PanicError
 from engine.reference.history import History
 from engine.reference.state import ABSENT, POOL_AREA, VIEW, Area, Tally
@@ -20,9 +20,9 @@ NO_OFFLINE_CHANGE = (Op.SAMPLE, Op.STATUS)
 ARITY = {
     Op.SPAWN: 3, Op.MAP: 5, Op.TOUCH: 5, Op.READ: 3, Op.FREE: 4, Op.UNMAP: 1, Op.EXIT: 1,
     Op.PIN: 6, Op.UNPIN: 1, Op.HOLD: 4, Op.ONLINE: 3, Op.OFFLINE: 4, Op.SIGNAL: 0,
-    Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 2,
+    Op.STATUS: 1, Op.RECLAIM: 2, Op.MIGRATE: 4, Op.SAMPLE: 1, Op.SHUFFLE: 1, Op.POOL: 3,
     Op.MIN_FREE: 1, Op.IO: 5, Op.MLOCK: 2, Op.DIRTY: 2, Op.AGE: 6, Op.CACHE: 6, Op.STIR: 3,
-    Op.NR_HUGEPAGES: 3, Op.FORK: 3, Op.MAP_FILE: 3,
+    Op.NR_HUGEPAGES: 4, Op.FORK: 3, Op.MAP_FILE: 3,
 }  # fmt: skip
 """Arguments each operation reads."""
 
@@ -169,13 +169,16 @@ class ReferenceHost(History):
         for pfn, (order, _) in self.chunk.items():
             out[pfn // self.shape.block_pages, 2] += 1 << order
         for folio in {id(f): f for f in self.owner.values()}.values():
-            row = out[folio.pfn // self.shape.block_pages]
-            row[3] += folio.pages
-            row[4] += folio.pages if folio.pins else 0
-            if folio.area != POOL_AREA:
-                kind = self.area_of[folio.area].kind
-                row[5] += folio.pages if kind == AreaKind.FILE else 0
-                row[6] += folio.pages if kind == AreaKind.KERNEL else 0
+            parts = self._parts(folio)
+            pages = folio.pages // len(parts)
+            for part in parts:
+                row = out[part // self.shape.block_pages]
+                row[3] += pages
+                row[4] += pages if folio.pins else 0
+                if folio.area != POOL_AREA:
+                    kind = self.area_of[folio.area].kind
+                    row[5] += pages if kind == AreaKind.FILE else 0
+                    row[6] += pages if kind == AreaKind.KERNEL else 0
         return out
 
     def area(self, slot: int) -> Int64:
@@ -249,18 +252,18 @@ class ReferenceHost(History):
         """Go on under another decision table (of the same profile: marks are not computed anew)."""
         self.table = [int(x) for x in table]
 
-    def pool(self) -> Int64:
+    def pool(self, size: int = PoolSize.HUGE) -> Int64:
         """int64[nr_nodes, 4]: hugetlb folios of a node: all, free, surplus, and reserved.
 
-        Reservations are the host's, of no node: all of them stand in the first row.
+        Of one ``PoolSize``. Reservations are the host's, of no node: all of them stand in the first
+        row.
         """
+        pool = self.pools[size]
         rows = [
             [total, len(free), surplus, 0]
-            for total, free, surplus in zip(
-                self.pool_total, self.free_pool, self.pool_surplus, strict=True
-            )
+            for total, free, surplus in zip(pool.total, pool.free, pool.surplus, strict=True)
         ]
-        rows[0][3] = self.pool_reserved
+        rows[0][3] = pool.reserved
         return np.array(rows, np.int64)
 
     def settle(self) -> None:

@@ -48,8 +48,8 @@ PATH_OVER = {ZERO_PAGE: FaultPath.ZERO, HUGE_ZERO: FaultPath.HZP, VIEW: FaultPat
 """Fault path of a write to an anonymous page that is mapped already."""
 GATHER_BATCHES = (8, *[510] * 19)
 """Pages of mmu_gather's batches: the one on the stack, then up to 19 of a page each."""
-NORESERVE = 2
-"""Bit of MAP's flags: MAP_NORESERVE (bit 0: hinted)."""
+NORESERVE, GIGANTIC = 2, 4
+"""Bits of MAP's flags: MAP_NORESERVE, MAP_HUGE_1GB (bit 0: hinted)."""
 
 
 class Memory(HugePool):
@@ -70,14 +70,16 @@ class Memory(HugePool):
             return Errno.EINVAL
         if not 0 <= kind < len(AreaKind):
             return Errno.EINVAL
-        if kind == AreaKind.HUGETLB and pages % self.pb_pages:
+        hugetlb, gigantic = kind == AreaKind.HUGETLB, bool(flags & GIGANTIC)
+        pool = self.pools[gigantic]
+        if (hugetlb and pages % pool.pages) or (gigantic and not hugetlb):
             return Errno.EINVAL
-        reserving = kind == AreaKind.HUGETLB and not flags & NORESERVE
-        if reserving and not self._reserve_folios(pages >> self.pbo):
+        reserving = hugetlb and not flags & NORESERVE
+        if reserving and not self._reserve_folios(pool, pages >> pool.order):
             return Errno.ENOMEM
         self.area_of[area] = Area(
             AreaKind(kind), proc, bool(flags & 1), self.area_sequence,
-            [RESERVED if reserving else ABSENT] * pages,
+            [RESERVED if reserving else ABSENT] * pages, gigantic=gigantic,
         )  # fmt: skip
         self.area_sequence += 1
         return Errno.OK
@@ -122,9 +124,11 @@ class Memory(HugePool):
     def _record(self, folio: Folio, column: int, cost: int, path: FaultPath | None = None) -> None:
         """Note a folio that a running PIN faulted (on a path) or moved."""
         if self.pin_rows is not None:
-            block = self._block(folio.pfn)
             path = self._path(folio) if path is None else path
-            self.pin_rows.add(block, path, column, folio.pages, cost)
+            parts = self._parts(folio)
+            pages, cost = folio.pages // len(parts), cost // len(parts)
+            for pfn in parts:
+                self.pin_rows.add(self._block(pfn), path, column, pages, cost)
 
     # -- faults -------------------------------------------------------------------------------
 
@@ -363,9 +367,10 @@ class Memory(HugePool):
         """Free a mapped folio: base pages by the per-CPU list, huge ones to the buddy or pool."""
         self._unmap_folio(folio)
         huge = folio.order > 0
-        self.tally.latency_ns += self.costs[Cost.FREE_2M if huge else Cost.FREE_4K]
+        cost = self.costs[Cost.FREE_2M if huge else Cost.FREE_4K]
+        self.tally.latency_ns += cost * len(self._parts(folio))
         if huge and self.area_of[folio.area].kind == AreaKind.HUGETLB:
-            self._free_hugetlb(folio.pfn, cpu)
+            self._free_hugetlb(self._pool_of(folio.order), folio.pfn, cpu)
         elif huge:
             self._free_huge(folio.pfn, cpu)
         else:
@@ -385,7 +390,8 @@ class Memory(HugePool):
         """
         if not self._range_ok(slot, first, count):
             return Errno.EINVAL
-        if self.area_of[slot].kind == AreaKind.HUGETLB and (first | count) % self.pb_pages:
+        area = self.area_of[slot]
+        if area.kind == AreaKind.HUGETLB and (first | count) % self._pool_under(area).pages:
             return Errno.EINVAL
         self.tally.pages = count
         self._release_views(slot, first, count, self._cpu(slot, cpu))
@@ -416,7 +422,8 @@ class Memory(HugePool):
     def _forget_area(self, slot: int) -> None:
         """Forget an empty area, and what it had reserved of the hugetlb pool."""
         area = self.area_of.pop(slot)
-        self.pool_reserved -= area.pages.count(RESERVED) >> self.pbo
+        pool = self._pool_under(area)
+        pool.reserved -= area.pages.count(RESERVED) >> pool.order
 
     def _exit(self, proc: int) -> Errno:
         """EXIT: pins of the process, then its areas, in slot order."""
@@ -473,20 +480,22 @@ class Memory(HugePool):
         """
         nodes = self._nodes_from(self.shape.cpu_node[cpu] if node < 0 else node)
         flagged = pinning and bool(self.table[Cell.FAULT_FLAG_HUGETLB])
-        pages = self.area_of[slot].pages
-        for chunk in range(first - first % self.pb_pages, first + count, self.pb_pages):
+        area = self.area_of[slot]
+        pages, pool = area.pages, self._pool_under(area)
+        for chunk in range(first - first % pool.pages, first + count, pool.pages):
             if pages[chunk] >= 0:
                 continue
             reserved = pages[chunk] == RESERVED
             pfn = -1
-            if reserved or self._available() > 0:
-                pfn = self._dequeue(nodes, pinnable=flagged)
+            if reserved or pool.available > 0:
+                pfn = self._dequeue(pool, nodes, pinnable=flagged)
             if pfn < 0:
                 return Errno.EFAULT
-            self.pool_reserved -= reserved
-            folio = self._place(slot, chunk, pfn, self.pbo)
-            self._record(folio, PinRows.FAULTED, self.costs[Cost.FAULT_2M])
+            pool.reserved -= reserved
+            folio = self._place(slot, chunk, pfn, pool.order)
+            cost = self.costs[Cost.FAULT_2M] * len(self._parts(folio))
+            self._record(folio, PinRows.FAULTED, cost)
             self.counters[Counter.HUGETLB_FAULT] += 1
-            self.tally.faulted_pages += self.pb_pages
-            self.tally.latency_ns += self.costs[Cost.FAULT_2M]
+            self.tally.faulted_pages += pool.pages
+            self.tally.latency_ns += cost
         return Errno.OK

@@ -18,6 +18,7 @@ from engine.enums import (
     MigrateReason,
     Migratetype,
     OfflineTarget,
+    PoolSize,
     Row,
     ZoneKind,
 )
@@ -119,6 +120,7 @@ class Migration(Compaction):
         for i in range(folio.pages):
             del self.owner[folio.pfn + i]
         cost = self.costs[Cost.MIGRATE_2M if folio.order else Cost.MIGRATE_4K]
+        cost *= len(self._parts(folio))
         if folio.pins:
             moved.pins = folio.pins
             cost += self._revoke(folio)
@@ -142,7 +144,7 @@ class Migration(Compaction):
             again = self.costs[Cost.UNPIN_2M] + self.costs[Cost.PIN_2M]
         else:
             again = self.costs[Cost.UNPIN_4K] + self.costs[Cost.PIN_4K]
-        return self.costs[Cost.PIN_REVOKE] + again
+        return self.costs[Cost.PIN_REVOKE] + again * len(self._parts(folio))
 
     def _holds_still(self, call: Call, folio: Folio) -> bool:
         """Whether somebody's references keep a folio from moving; pins may be revocable."""
@@ -172,15 +174,17 @@ class Migration(Compaction):
         """unmap_and_move_huge_page: to a pool folio that nobody has reserved, or to a fresh one.
 
         The target is taken before the reference count is looked at, and given back if somebody
-        holds the folio; without a target the call ends (-ENOMEM).
+        holds the folio; without a target the call ends (-ENOMEM). None is made for a gigantic one.
         """
         cpu = -1 if call.target == Target.OFFLINE else call.cpu
         nodes, pinnable = self._target_nodes(call, folio), call.target == Target.PIN
-        request = self._fresh_request(call, folio)
-        pfn = self._dequeue(nodes, pinnable=pinnable) if self._available() > 0 else -1
+        pool, request = self._pool_of(folio.order), self._fresh_request(call, folio)
+        pfn = self._dequeue(pool, nodes, pinnable=pinnable) if pool.available > 0 else -1
+        if pfn < 0 and pool.gigantic:
+            return Errno.ENOMEM
         if self._holds_still(call, folio):
             if pfn >= 0:
-                self._free_hugetlb(pfn, cpu)
+                self._free_hugetlb(pool, pfn, cpu)
             elif self._has_room(request, folio.order):
                 self.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS] += 1
             elif (pfn := self._fresh_target(request, folio.order)) >= 0:
@@ -190,13 +194,13 @@ class Migration(Compaction):
             return Errno.EAGAIN
         if pfn >= 0:
             self._move(call, folio, pfn)
-            self._free_hugetlb(folio.pfn, cpu)
+            self._free_hugetlb(pool, folio.pfn, cpu)
             return Errno.OK
         pfn = self._fresh_target(request, folio.order)
         if pfn < 0:
             return Errno.ENOMEM
         self._move(call, folio, pfn)
-        self._trade(folio.pfn, pfn)
+        self._trade(pool, folio.pfn, pfn)
         self._free_huge(folio.pfn, cpu)
         return Errno.OK
 
@@ -271,6 +275,7 @@ class Migration(Compaction):
         """Account a folio the call gives up on, as vmstat does."""
         thp = folio.order > 0 and not self._is_hugetlb(folio)
         pages = self.table[Cell.THP_FAIL_PAGES] if folio.order else 1
+        pages *= len(self._parts(folio)) if pages > 1 else 1
         call.failed_folios += 1
         call.failed_pages += folio.pages
         call.failed_thps += thp
@@ -298,9 +303,10 @@ class Migration(Compaction):
 
     def _count_fresh_tries(self, call: Call) -> None:
         """Fresh pages that the later tries of a call take for held hugetlb folios and give back."""
-        held = sum(self._is_hugetlb(f) for f in call.pending)
+        pool = self.pools[PoolSize.HUGE]
+        held = sum(self._is_hugetlb(f) and f.order == pool.order for f in call.pending)
         nodes = [call.node] if call.target == Target.NODE else list(range(self.shape.nr_nodes))
-        if held and not self._offers(nodes, pinnable=call.target == Target.PIN):
+        if held and not self._offers(pool, nodes, pinnable=call.target == Target.PIN):
             tries = self.table[Cell.MIGRATE_TRIES] - 1
             self.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS] += tries * held
 

@@ -212,14 +212,22 @@ class Offlining(Pinning):
         self.cause = before
 
     def _unmovable_pages(self, block: int) -> list[Folio]:
-        """has_unmovable_pages: kernel pages; reserved pageblocks make a block unmovable, too."""
+        """has_unmovable_pages: kernel pages; reserved pageblocks make a block unmovable, too.
+
+        And a gigantic page that begins in the block, or before it, and goes on behind its end:
+        mm/page_isolation.c ``isolate_single_pageblock`` (5.19 to 6.13) wants to move it out of the
+        way, which ``isolate_or_dissolve_huge_page`` refuses, be it free or in use.
+        """
         if self.shape.block_reserved[block]:
             first = block * self.shape.block_pages
             return [Folio(first, 0, NOBODY, 0)]
+        end = (block + 1) * self.shape.block_pages
+        fails = self.table[Cell.GIGANTIC_STRADDLE_FAILS]
         return [
             f
             for f in self._folios_in(block)
-            if f.area != POOL_AREA and self.area_of[f.area].kind == AreaKind.KERNEL
+            if (f.area != POOL_AREA and self.area_of[f.area].kind == AreaKind.KERNEL)
+            or (fails and f.pfn + f.pages > end)
         ]
 
     def _folios_in(self, block: int, first: int = -1) -> list[Folio]:
@@ -250,7 +258,7 @@ class Offlining(Pinning):
             return
         for folio in listed:
             folio.isolated = True
-        off.cursor = listed[0].pfn
+        off.cursor = max(listed[0].pfn, self._span(off)[0])
         self.counters[Counter.MIGRATE_PAGES_CALLS] += 1
         off.call = Call(Target.OFFLINE, 0, NOBODY, pending=listed)
         off.tries, off.phase = 0, Phase.MIGRATE
@@ -334,7 +342,9 @@ class Offlining(Pinning):
 
     def _hugetlb_pages(self, block: int) -> int:
         """Pages of a block in hugetlb folios that are in use."""
-        return sum(f.pages for f in self._folios_in(block) if self._is_hugetlb(f))
+        first = block * self.shape.block_pages
+        owners = map(self.owner.get, range(first, first + self.shape.block_pages))
+        return sum(f is not None and self._is_hugetlb(f) for f in owners)
 
     def _step_finish(self, off: Offline) -> None:
         """DISSOLVE free hugetlb folios, TEST, COMMIT; or start over from the block's start.
@@ -345,7 +355,7 @@ class Offlining(Pinning):
         first, end = self._span(off)
         off.phase, off.cursor = Phase.SCAN, first
         for folio in self._folios_in(off.block):
-            if folio.area == POOL_AREA and not self._dissolve(folio.pfn):
+            if folio.area == POOL_AREA and not self._dissolve(folio):
                 self._end(off, Errno.EBUSY, OfflineReason.DISSOLVE)
                 return
         if any(pfn in self.owner for pfn in range(first, end)):

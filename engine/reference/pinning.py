@@ -150,7 +150,7 @@ class Pinning(Migration):
         if self.table[Cell.HUGETLB_PIN_MIGRATES]:
             return count
         for i, pfn in enumerate(self.area_of[slot].pages[first : first + count]):
-            if pfn >= 0 and self._unpinnable(pfn):
+            if pfn >= 0 and self._unpinnable(self.owner[pfn].pfn):
                 return i
         return count
 
@@ -217,8 +217,9 @@ class Pinning(Migration):
         self.later_ns = 0
         for folio in self._folios(slot, first, count):
             if self._unpinnable(folio.pfn):
-                block, path = self._block(folio.pfn), self._path(folio)
-                rows.add(block, path, PinRows.FAILED, folio.pages, 0)
+                parts, path = self._parts(folio), self._path(folio)
+                for part in parts:
+                    rows.add(self._block(part), path, PinRows.FAILED, folio.pages // len(parts), 0)
         if lost and self.table[Cell.PIN_ISOLATION] == PinIsolation.ENOMEM:
             return Errno.ENOMEM
         if not stayed or self.table[Cell.PIN_FAILURE] == PinFailure.PIN_IN_PLACE:
@@ -253,7 +254,8 @@ class Pinning(Migration):
             folio = self.owner[pfn]
             folio.pins += longterm
             folio.references += not longterm
-            taken[folio.pfn] = taken.get(folio.pfn, 0) + 1
+            part = folio.pfn + (pfn - folio.pfn) // self.pb_pages * self.pb_pages
+            taken[part] = taken.get(part, 0) + 1
         for pfn, pages in taken.items():
             folio = self.owner[pfn]
             cost = self.costs[Cost.PIN_4K] * pages
@@ -307,17 +309,21 @@ class Pinning(Migration):
 
     def _drop_pins(self, taken: Pin) -> list[Folio]:
         """Take the pins or references of a PIN or HOLD off its folios. Returns these."""
-        folios, released = dict[int, Folio](), 0
+        folios, released, last, size = dict[int, Folio](), 0, -1, self.pb_pages
         for i in range(taken.first, taken.first + taken.count):
-            if taken.by_folio and i > taken.first and i % self.pb_pages:
+            if taken.by_folio and i > taken.first and i % size:
                 continue
-            folio = self.owner[self._page_of(taken, i)]
+            pfn = self._page_of(taken, i)
+            folio = self.owner[pfn]
+            size = max(size, folio.pages)
             folio.pins -= taken.longterm
             folio.references -= not taken.longterm
             released += taken.longterm
-            if taken.longterm and folio.pfn not in folios:
+            part = folio.pfn + (pfn - folio.pfn) // self.pb_pages * self.pb_pages
+            if taken.longterm and part != last:
                 cost = Cost.UNPIN_2M if folio.order else Cost.UNPIN_4K
                 self.tally.latency_ns += self.costs[cost]
+            last = part if folio.order else -1
             folios[folio.pfn] = folio
         self.counters[Counter.NR_FOLL_PIN_RELEASED] += released
         return list(folios.values())

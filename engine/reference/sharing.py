@@ -111,7 +111,9 @@ class Sharing(Memory):
         number = FIRST_OBJECT
         while number in self.area_of:
             number -= 1
-        self.area_of[number] = Area(like.kind, -1, False, 0, [ABSENT] * len(like.pages))
+        self.area_of[number] = Area(
+            like.kind, -1, False, 0, [ABSENT] * len(like.pages), gigantic=like.gigantic
+        )
         return number
 
     # -- writing to a view --------------------------------------------------------------------

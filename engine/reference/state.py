@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.enums import NR_COUNTERS, ZONES_PER_NODE, AreaKind, Migratetype
+from engine.enums import NR_COUNTERS, ZONES_PER_NODE, AreaKind, Migratetype, PoolSize
 from engine.shape import HostShape
 
 ABSENT, ZERO_PAGE, RESERVED, HUGE_ZERO, VIEW = -1, -2, -3, -4, -5
@@ -68,7 +68,7 @@ class Zone:
 
 @dataclass(slots=True, eq=False)
 class Folio:
-    """An allocated base page (order 0) or huge folio (pageblock order)."""
+    """An allocated base page (order 0) or huge folio (pageblock order, or that of 1 GiB)."""
 
     pfn: int
     order: int
@@ -121,6 +121,8 @@ class Area:
     """Page cache that must be written back before it is dropped."""
     below: int = -1
     """Area that its views show (``engine.reference.sharing``)."""
+    gigantic: bool = False
+    """Hugetlb area of gigantic pages."""
 
 
 @dataclass(slots=True, eq=False)
@@ -203,6 +205,40 @@ class PinRows:
         cell[self.LATENCY] += latency_ns
 
 
+@dataclass(slots=True)
+class Pool:
+    """The hugetlb pool of one page size (struct hstate)."""
+
+    order: int
+    gigantic: bool
+    """Larger than the buddy's largest chunk."""
+    free: list[list[int]]
+    """Free folios of each node, the last one is taken first."""
+    total: list[int]
+    """Folios of each node, free or in use."""
+    surplus: list[int]
+    """Folios of each node that leave the pool when they are freed next."""
+    reserved: int = 0
+    """Free folios that mappings have reserved, on whatever node."""
+    turn: list[int] = field(default_factory=lambda: [0, 0])
+    """Node whose turn it is to give a page to the pool, and to get one back."""
+
+    @property
+    def pages(self) -> int:
+        """Base pages of a folio."""
+        return 1 << self.order
+
+    @property
+    def available(self) -> int:
+        """available_huge_pages: free folios that no mapping has reserved."""
+        return sum(map(len, self.free)) - self.reserved
+
+    @property
+    def persistent(self) -> int:
+        """persistent_huge_pages: what nr_hugepages shows."""
+        return sum(self.total) - sum(self.surplus)
+
+
 class State:
     """Attributes of the reference host; the layers above add behaviour."""
 
@@ -227,16 +263,13 @@ class State:
         self.area_of: dict[int, Area] = {}
         self.proc_of: dict[int, Process] = {}
         self.pin_of: dict[int, Pin] = {}
-        self.free_pool: list[list[int]] = [[] for _ in range(shape.nr_nodes)]
-        """Free hugetlb folios of each node, the last one is taken first."""
-        self.pool_total = [0] * shape.nr_nodes
-        """Hugetlb folios of each node, free or in use."""
-        self.pool_surplus = [0] * shape.nr_nodes
-        """Folios of each node that leave the pool when they are freed next."""
-        self.pool_reserved = 0
-        """Free folios that mappings have reserved, on whatever node."""
-        self.pool_turn = [0, 0]
-        """Node whose turn it is to give a page to the pool, and to get one back."""
+        gigantic_order = self.pbo + shape.gigantic_pageblocks.bit_length() - 1
+        n = shape.nr_nodes
+        self.pools = [
+            Pool(order, order > self.pbo, [[] for _ in range(n)], [0] * n, [0] * n)
+            for order in (self.pbo, gigantic_order)
+        ]
+        """By ``PoolSize``."""
         self.gone: list[tuple[int, int, int]] = []
         """Pages that left an area while held: (area, index of the command, object), in order."""
         self.on_behalf = -1
@@ -269,6 +302,21 @@ class State:
     def _node_of(self, pfn: int) -> int:
         """Node of a pfn."""
         return self.shape.block_node[pfn // self.shape.block_pages]
+
+    def _pool_of(self, order: int) -> Pool:
+        """The pool that folios of an order belong to."""
+        return self.pools[PoolSize.GIGANTIC if order > self.pbo else PoolSize.HUGE]
+
+    def _pool_under(self, area: Area) -> Pool:
+        """The pool that a hugetlb area takes its folios from."""
+        return self.pools[PoolSize.GIGANTIC if area.gigantic else PoolSize.HUGE]
+
+    def _parts(self, folio: Folio) -> list[int]:
+        """First pfns of the pageblocks of a folio; a base page itself.
+
+        What a folio of several pageblocks costs, and what is told by memory block, goes by them.
+        """
+        return list(range(folio.pfn, folio.pfn + folio.pages, self.pb_pages))
 
     def _populated_nodes(self) -> list[int]:
         """Nodes with online memory (N_MEMORY)."""

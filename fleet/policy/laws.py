@@ -55,11 +55,13 @@ def check_memory(host: Any, shape: HostShape) -> None:
         (isolated if mt == Migratetype.ISOLATE else free)[zone] += 1 << order
         in_block[block][0] += 1 << order
     for folio in pages:
-        size, block = 1 << folio[ORDER], folio[PFN] // shape.block_pages
-        taken.update(range(folio[PFN], folio[PFN] + size))
-        used[blocks[block][0]] += size
-        in_block[block][1] += size
-        in_block[block][2] += size if folio[PINS] else 0
+        end = folio[PFN] + (1 << folio[ORDER])
+        taken.update(range(folio[PFN], end))
+        for pfn in range(folio[PFN], end, shape.pageblock_pages):
+            size, block = min(shape.pageblock_pages, end - pfn), pfn // shape.block_pages
+            used[blocks[block][0]] += size
+            in_block[block][1] += size
+            in_block[block][2] += size if folio[PINS] else 0
     for zone in range(shape.nr_zones):
         for cpu in range(len(shape.cpu_node)):
             taken.update(host.pcp(cpu, zone).tolist())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.costs import CostModel
-from engine.enums import NR_CELLS, AreaKind, Cell, Migratetype, Op, Row, ZoneKind
+from engine.enums import NR_CELLS, AreaKind, Cell, Migratetype, Op, PoolSize, Row, ZoneKind
 from engine.host import Host
 from engine.reference.host import ReferenceHost
 from engine.rows import COLUMNS, FIRST
@@ -48,7 +48,7 @@ _KINDS = {
 
 def make_shape(
     nodes: str, *, order: int = 2, chunks: int = 2, cpus: Sequence[int] = (0,), thp: bool = False,
-    dma: bool = False,
+    dma: bool = False, gigantic: int = 512,
 ) -> HostShape:  # fmt: skip
     """Return a shape drawn with one letter per memory block.
 
@@ -67,6 +67,8 @@ def make_shape(
         Whether khugepaged raises the watermarks.
     dma : bool
         Whether ``D`` stands for ZONE_DMA and ``N`` for DMA32.
+    gigantic : int
+        Pageblocks of a gigantic hugetlb page.
     """
     letters = [(node, c) for node, part in enumerate(nodes.split("|")) for c in part]
     return HostShape(
@@ -78,6 +80,7 @@ def make_shape(
         cpu_node=tuple(cpus),
         thp=thp,
         dma=dma,
+        gigantic_pageblocks=gigantic,
     )
 
 
@@ -238,7 +241,8 @@ def compare_full(a: Engine, b: Engine, shape: HostShape) -> None:
                 same(name, a.free_list(zone, mt, order), b.free_list(zone, mt, order))
         for cpu in range(len(shape.cpu_node)):
             same(f"pcp({cpu}, {zone})", a.pcp(cpu, zone), b.pcp(cpu, zone))
-    same("pool", a.pool(), b.pool())
+    for size in PoolSize:
+        same(f"pool({size.name})", a.pool(size), b.pool(size))
     pages = a.pages()
     same("pages", pages, b.pages())
     shown = set(a.area_of) if isinstance(a, ReferenceHost) else {int(p[2]) for p in pages}

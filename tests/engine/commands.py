@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.costs import CostModel
 from engine.draws import below
-from engine.enums import AreaKind, Cost, Op
+from engine.enums import AreaKind, Cost, Op, PoolSize
 from tests.engine.bench import Bench, Engine, make_shape, make_table
 
 SHAPES = [
@@ -22,6 +22,16 @@ SHAPES = [
     make_shape("NNNMMM|MM", order=4, chunks=1, cpus=(0, 1)),
     make_shape("RNNMMM-", order=4, chunks=2, cpus=(0,)),
 ]
+GIGANTIC_SHAPES = [
+    make_shape("NNNNNNMMM", order=2, chunks=1, gigantic=4),
+    make_shape("RNNNNNNNNNNM-|NNNNNNNN", order=2, chunks=1, cpus=(0, 1), gigantic=8),
+    make_shape("DDDDNNNNNM|NNNNNN", order=2, chunks=2, cpus=(0, 1, 1), thp=True, gigantic=8),
+    make_shape("RNNN|NNNMM", order=2, chunks=4, cpus=(0, 1), gigantic=4),
+    make_shape("NNNNhNNNN-M", order=3, chunks=1, cpus=(0, 0), gigantic=2),
+]
+"""Whose gigantic pages are of several memory blocks, of one, or of a part of one."""
+SMALL = 8
+"""Most pageblocks of a gigantic page that such a host has room for."""
 LARGE_SHAPES = [
     make_shape("RNNMM-", order=9, chunks=1, cpus=(0, 0), thp=True),
     make_shape("NNNM|NNM", order=9, chunks=1, cpus=(0, 1)),
@@ -71,6 +81,9 @@ CELLS: list[dict[str, int]] = [
     {"MIGRATE_TRIES": 3, "OFFLINE_BOUND_NS": 4_000_000, "THP_FAIL_PAGES": 1, "PIN_FAILURE": 0},
     {"HUGETLB_POOL_BATCHED": 1, "HUGETLB_PIN_MIGRATES": 1, "HUGETLB_COUNTS_PAGES": 0},
     {"HUGETLB_POOL_BATCHED": 1, "HUGETLB_PIN_MIGRATES": 0, "PIN_MIGRATES": 1},
+    {"GIGANTIC_STRADDLE_FAILS": 0, "ISOLATED_UNPINNABLE": 1, "HUGETLB_PIN_MIGRATES": 1},
+    {"GIGANTIC_STRADDLE_FAILS": 0, "IOU_FOLIO_PINS": 1, "PIN_REVOCABLE": 1},
+    {"GIGANTIC_STRADDLE_FAILS": 0, "OFFLINE_TARGET": 1, "PIN_WAIT_NS": 300_000},
 ]
 CACHES = (AreaKind.FILE, AreaKind.SHMEM)
 OPS = (*(int(op) for op in Op), -1, 0, max(Op) + 1)
@@ -101,7 +114,8 @@ class Draws:
 
 def make_bench(d: Draws, engines: tuple[Engine, ...], full_every: int) -> Bench:
     """Return a bench of a random shape and table, with costs that make passes longer at times."""
-    shape = d.of(LARGE_SHAPES if d.below(16) == 0 else SHAPES)
+    kind = d.below(16)
+    shape = d.of(LARGE_SHAPES if kind == 0 else GIGANTIC_SHAPES if kind < 4 else SHAPES)
     table = make_table(d.of(ARMS), d.of(("linux-5.10", "linux-6.1", "linux-6.12")), **d.of(CELLS))
     costs, scale = CostModel().vector(), d.of((1, 4, 10))
     costs[Cost.PASS_FIXED] *= scale
@@ -123,12 +137,16 @@ class Commander:
     def __init__(self, bench: Bench, d: Draws) -> None:
         self.bench, self.shape, self.model = bench, bench.shape, bench.host
         self.pages = int(self.model.zones()[:, 0].sum())
+        self.gigantic = bench.shape.gigantic_pageblocks <= SMALL
         self.d = d
         self._populate()
 
     def _populate(self) -> None:
         """Three processes; page cache and anonymous memory up to a level, kernel memory."""
         d = self.d
+        if self.gigantic:
+            for node in range(self.shape.nr_nodes):
+                self.bench.do(Op.POOL, node, 1 + d.below(3), PoolSize.GIGANTIC)
         for proc in range(3):
             cpu = proc % len(self.shape.cpu_node)
             self.bench.do(Op.SPAWN, proc, cpu, proc == 2 and d.percent(30))
@@ -186,6 +204,8 @@ class Commander:
         """A range inside an area: a page, some pages across folios, whole folios, all of it."""
         d, unit = self.d, self.shape.pageblock_pages
         total = len(self.model.area_of[area].pages) if area in self.model.area_of else 9
+        if area in self.model.area_of and self.model.area_of[area].gigantic and d.percent(60):
+            unit *= self.shape.gigantic_pageblocks
         if d.percent(2):
             return d.below(total) - 1, d.below(total + 3)
         how, first = d.below(10), d.below(total)
@@ -216,28 +236,38 @@ class Commander:
         if kind in (AreaKind.THP, AreaKind.HUGETLB) and d.percent(90):
             pages = -(-pages // unit) * unit
         area, proc = self.vacant(self.model.area_of), self.alive(self.model.proc_of)
-        if kind == AreaKind.HUGETLB:
+        flags = d.percent(30) + 2 * d.percent(40)
+        if self.gigantic and d.percent(40):
+            kind, flags = AreaKind.HUGETLB, flags + 4
+            unit *= self.shape.gigantic_pageblocks
+            pages = unit * (1 + d.below(2)) - d.percent(4)
+            if d.percent(25):
+                self.grow_pool(1, PoolSize.GIGANTIC)
+        elif kind == AreaKind.HUGETLB:
             pages = min(pages, (1 + d.below(6)) * unit)
             if d.percent(75):
                 self.grow_pool(pages // unit)
-        self.run(Op.MAP, area, proc, kind, pages, d.percent(30) + 2 * d.percent(40))
+        self.run(Op.MAP, area, proc, kind, pages, flags)
         if d.percent(60):
             self.run(Op.TOUCH, area, 0, pages, -1, -1)
 
-    def grow_pool(self, folios: int) -> None:
+    def grow_pool(self, folios: int, size: int = PoolSize.HUGE) -> None:
         """POOL or NR_HUGEPAGES, for about so many folios more."""
         d, model = self.d, self.model
         node, more = d.below(self.shape.nr_nodes), max(folios + d.of((-1, 0, 0, 1, 2)), 1)
         if d.percent(50):
-            self.run(Op.POOL, node, more)
+            self.run(Op.POOL, node, more, size)
         else:
-            self.run(Op.NR_HUGEPAGES, -1, int(model.pool()[:, 0].sum()) + more, d.below(3) - 1)
+            now = int(model.pool(size)[:, 0].sum())
+            self.run(Op.NR_HUGEPAGES, -1, now + more, d.below(3) - 1, size)
 
     def set_pool(self) -> None:
         """NR_HUGEPAGES: of all nodes or one, up or down."""
         d = self.d
-        node, now = d.below(self.shape.nr_nodes + 2) - 1, int(self.model.pool()[:, 0].sum())
-        self.run(Op.NR_HUGEPAGES, node, max(now + d.below(7) - 4, d.below(2) - 1), d.below(3) - 1)
+        size = PoolSize.GIGANTIC if self.gigantic and d.percent(50) else PoolSize.HUGE
+        node, now = d.below(self.shape.nr_nodes + 2) - 1, int(self.model.pool(size)[:, 0].sum())
+        wanted = max(now + d.below(7) - 4, d.below(2) - 1)
+        self.run(Op.NR_HUGEPAGES, node, wanted, d.below(3) - 1, size)
 
     def share(self) -> None:
         """FORK into a process that may be new, MAP_FILE; at times a write to what is shared."""
@@ -312,6 +342,9 @@ class Commander:
         """OFFLINE of a block with movable memory, or of any range."""
         d, zones = self.d, self.model.block_zone
         likely = [b for b, z in enumerate(zones) if z % 3 == 2 and z >= 0]
+        if self.gigantic and d.percent(60):
+            size, order = self.shape.block_pages, self.shape.pageblock_order
+            likely = sorted({p // size for p, f in self.model.owner.items() if f.order > order})
         first = int(d.of(likely)) if likely and d.percent(70) else d.below(self.shape.nr_blocks + 1)
         count = d.of((1, 1, 1, 2, 2, 3, 4))
         self.run(Op.OFFLINE, len(self.bench.log), first, count, d.of((0, 0, 0, 5_000_000)))

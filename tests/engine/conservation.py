@@ -213,10 +213,13 @@ def block_sums(shape: HostShape, v: View) -> None:
     for pfn, _ in v.pcp:
         taken[pfn] += 1
     for f in v.pages:
-        taken.update(range(f[PFN], f[PFN] + (1 << f[ORDER])))
-        row = per_block[f[PFN] // shape.block_pages]
-        row[1] += 1 << f[ORDER]
-        row[2] += (1 << f[ORDER]) if f[PINS] else 0
+        end = f[PFN] + (1 << f[ORDER])
+        taken.update(range(f[PFN], end))
+        for pfn in range(f[PFN], end, shape.pageblock_pages):  # it may reach over several blocks
+            pages = min(shape.pageblock_pages, end - pfn)
+            row = per_block[pfn // shape.block_pages]
+            row[1] += pages
+            row[2] += pages if f[PINS] else 0
     twice = [pfn for pfn, n in taken.items() if n > 1]
     require(not twice, f"in two places: {sorted(twice)[:8]}")
     for block, (row, mine) in enumerate(zip(v.blocks, per_block, strict=True)):
@@ -230,8 +233,10 @@ def block_sums(shape: HostShape, v: View) -> None:
 def folios(shape: HostShape, v: View) -> None:
     """Folios are aligned, counts are not negative, no virtual page has two, pins add up."""
     pages, pins = 0, 0
+    gigantic = shape.pageblock_order + shape.gigantic_pageblocks.bit_length() - 1
+    orders = (0, shape.pageblock_order, gigantic)
     for f in v.pages:
-        require(f[ORDER] in (0, shape.pageblock_order), f"folio {f} has an odd order")
+        require(f[ORDER] in orders, f"folio {f} has an odd order")
         require(f[PFN] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
         require(f[PINS] >= 0 and f[REFERENCES] >= 0, f"folio {f} has a negative count")
         require(f[AREA] != POOL or not (f[PINS] or f[REFERENCES]), f"pool folio {f} is held")

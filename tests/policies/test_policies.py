@@ -54,6 +54,7 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         Cell.PIN_ISOLATION,
         Cell.HUGETLB_COUNTS_PAGES,
         Cell.SPLIT_COUNTS_FAIL,
+        Cell.GIGANTIC_STRADDLE_FAILS,
     }
     assert (old[Cell.VFIO_CALL_PAGES].value, new[Cell.VFIO_CALL_PAGES].value) == (1, 512)
     assert (old[Cell.THP_FAIL_PAGES].value, new[Cell.THP_FAIL_PAGES].value) == (1, 512)
