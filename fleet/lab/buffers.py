@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.enums import ZONES_PER_NODE, AreaKind, Errno, Op, ZoneKind
+from engine.enums import ZONES_PER_NODE, AreaKind, Errno, Op, PoolSize, ZoneKind
 from fleet.lab import placement
 from fleet.lab.guest import BOOT_PROC, DRIVER_PROC
 from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES, Heap
@@ -35,9 +35,14 @@ AREA_KINDS = {
     "4k": AreaKind.ANON,
     "thp": AreaKind.THP,
     "hugetlb": AreaKind.HUGETLB,
+    "hugetlb1g": AreaKind.HUGETLB,
     "memfd": AreaKind.SHMEM,
     "shmanon": AreaKind.SHMEM,
 }
+POOLS = {"hugetlb": PoolSize.HUGE, "hugetlb1g": PoolSize.GIGANTIC}
+"""Kinds of buffers that take their pages from a hugetlb pool."""
+HUGE_1G = 4
+"""Flag of MAP: hugetlb pages of 1 GiB."""
 TMPFS = "/t/"
 """Where the guest has mounted a tmpfs; other paths lie on its disk (/m: ext2)."""
 HOG_STEP, HOGNODE_STEP = 64, 32
@@ -190,10 +195,10 @@ class Buffers:
             self.settled = True
             self._own_pages(OWN_PAGES_LATER)
 
-    def _map(self, pages: int, kind: AreaKind) -> int:
+    def _map(self, pages: int, kind: AreaKind, flags: int = 0) -> int:
         """Map an area of the driver and return its slot."""
         slot = self._slot()
-        self.machine.do(Op.MAP, slot, DRIVER_PROC, kind, pages, 0)
+        self.machine.do(Op.MAP, slot, DRIVER_PROC, kind, pages, flags)
         if kind != AreaKind.KERNEL:
             self.mapped.append(slot)
         return slot
@@ -230,9 +235,11 @@ class Buffers:
             return (self._map_file(file),), pages
         if AREA_KINDS[kind] == AreaKind.SHMEM:
             return (self._map_file(self._new_file(pages, AreaKind.SHMEM)),), pages
-        part = PAGEBLOCK_PAGES if name in self.scattered else pages
+        unit = self._pool_unit(kind) if kind in POOLS else PAGEBLOCK_PAGES
+        part = unit if name in self.scattered else pages
         sizes = [min(part, pages - first) for first in range(0, pages, part)]
-        return tuple(self._map(size, AREA_KINDS[kind]) for size in sizes), part
+        flags = HUGE_1G if POOLS.get(kind) == PoolSize.GIGANTIC else 0
+        return tuple(self._map(size, AREA_KINDS[kind], flags) for size in sizes), part
 
     def _new_file(self, pages: int, kind: AreaKind) -> int:
         """Make a file. It belongs to nobody: the driver maps it, and its pages may outlive it."""
@@ -258,7 +265,7 @@ class Buffers:
         slots, part = self._map_parts(name, pages, kind)
         buffer = Buffer(
             slots, part, self._map(records, AreaKind.ANON), pages, pages, kind == "thp",
-            kind == "hugetlb",
+            kind in POOLS,
         )  # fmt: skip
         self.buffers[name] = buffer
         if records < self.heap.mapped_from_pages:
@@ -307,13 +314,19 @@ class Buffers:
         A hugetlb buffer is whole huge pages, which must be free and not reserved (mm/hugetlb.c
         ``hugetlb_reserve_pages``).
         """
-        if kind == "hugetlb":
-            pages = -(-pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
-            pool = self.machine.engine.pool()
-            if int(pool[:, 1].sum() - pool[:, 3].sum()) * PAGEBLOCK_PAGES < pages:
+        if kind in POOLS:
+            unit = self._pool_unit(kind)
+            pages = -(-pages // unit) * unit
+            pool = self.machine.engine.pool(POOLS[kind])
+            if int(pool[:, 1].sum() - pool[:, 3].sum()) * unit < pages:
                 return Errno.ENOMEM
         self._new_buffer(name, pages, kind)
         return Errno.OK
+
+    def _pool_unit(self, kind: str) -> int:
+        """Base pages of a hugetlb page of a kind of buffers."""
+        parts = self.machine.shape.gigantic_pageblocks if POOLS[kind] else 1
+        return parts * PAGEBLOCK_PAGES
 
     def op_touch(self, name: str, pages: int | None) -> Errno:
         """Write to a buffer or its first pages."""

@@ -59,7 +59,7 @@ class _Facts:
 
     def huge_pool(self) -> bool:
         """Whether the hugetlb pool is used or its size is touched."""
-        if any(o.name == "alloc" and o.args[2] == "hugetlb" for o in self.operations):
+        if any(o.name == "alloc" and str(o.args[2]).startswith("hugetlb") for o in self.operations):
             return True
         return any("hugepages" in o.text for o in self.operations if o.name in ("put", "cat"))
 

@@ -191,7 +191,7 @@ def _kind(text: str) -> str:
     return text
 
 
-KINDS = ("4k", "thp", "hugetlb", "memfd", "shmanon")
+KINDS = ("4k", "thp", "hugetlb", "hugetlb1g", "memfd", "shmanon")
 """Kinds of buffers, besides those that map a file."""
 FILE_KIND = "file="
 """Prefix of the kind of a buffer that maps a file."""

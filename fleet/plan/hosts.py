@@ -89,6 +89,7 @@ def _from_classes(hosts: models.Hosts) -> Hosts:
         kernel_pages=column([k for k, _, _ in own]),
         cache_pages=column([c for _, c, _ in own]),
         base_pages=column([b for _, _, b in own]),
+        boot_1g=column([hosts.boot_1g if c.boot_1g is None else c.boot_1g for c in classes]),
     )
 
 
@@ -141,4 +142,5 @@ def _from_inventory(hosts: models.Hosts, inventory: Inventory) -> Hosts:
         kernel_pages=whole * hosts.kernel_millionths // MILLION,
         cache_pages=whole * hosts.cache_millionths // MILLION,
         base_pages=whole * hosts.base_millionths // MILLION,
+        boot_1g=np.full(total, hosts.boot_1g, np.int64),
     )

@@ -55,6 +55,8 @@ class Hosts(_Rows):
         NUMA nodes and CPUs.
     kernel_pages, cache_pages, base_pages : int64[n]
         What the host itself uses: unmovable kernel memory, page cache, anonymous memory.
+    boot_1g : int64[n]
+        1 GiB hugetlb pages reserved at boot.
     """
 
     name: tuple[str, ...]
@@ -67,6 +69,7 @@ class Hosts(_Rows):
     kernel_pages: Column
     cache_pages: Column
     base_pages: Column
+    boot_1g: Column
 
     def __len__(self) -> int:
         """Return the number of hosts."""
@@ -93,7 +96,7 @@ class Workloads(_Rows):
     pages, vcpus, flows : int64[n]
         Memory, CPUs, network flows.
     backing : int64[n]
-        ``engine.enums.AreaKind``: ANON, THP or HUGETLB.
+        ``fleet.plan.backing.Backing``: ANON, THP, HUGETLB or HUGETLB1G.
     pinner : int64[n]
         ``engine.enums.Pinner`` or ``NO_PINNER``.
     pinned_pages : int64[n]

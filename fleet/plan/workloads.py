@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.enums import AreaKind, Pinner
+from engine.enums import Pinner
 from fleet.inputs.trace import Trace
 from fleet.plan.arrivals import Arrivals, Seed, generated, joined, residents
+from fleet.plan.backing import Backing
 from fleet.plan.copies import trace_residents, traced
 from fleet.plan.draws import Column, Purpose, chance, pick_weighted
 from fleet.plan.inflight import io_columns
@@ -16,9 +17,14 @@ from fleet.scenario import models
 from fleet.scenario.rules import hint_chances
 from fleet.scenario.units import MILLION
 
-HUGE_PAGES = 512
-
-_BACKING = {"thp": AreaKind.THP, "4k": AreaKind.ANON, "hugetlb": AreaKind.HUGETLB}
+_BACKING = {
+    "thp": Backing.THP, "4k": Backing.ANON, "hugetlb": Backing.HUGETLB,
+    "hugetlb1g": Backing.HUGETLB1G,
+}  # fmt: skip
+UNIT_PAGES = {
+    Backing.ANON: 1, Backing.THP: 512, Backing.HUGETLB: 512, Backing.HUGETLB1G: 512 * 512,
+}  # fmt: skip
+"""Base pages of a page of each backing."""
 PINNERS = {
     "none": NO_PINNER, "vfio": Pinner.VFIO, "rdma": Pinner.RDMA, "io_uring": Pinner.IO_URING,
 }  # fmt: skip
@@ -95,7 +101,7 @@ def _said_kinds(trace: Trace, names: list[str]) -> Column:
 
 
 def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column) -> Workloads:
-    """Apply each kind's attributes. THP and hugetlb parts are whole 2 MiB pages."""
+    """Apply each kind's attributes. THP and hugetlb parts are whole pages of 2 MiB or 1 GiB."""
 
     def per_kind(values: Sequence[int]) -> Column:
         return np.array(values, np.int64)[kind]
@@ -103,10 +109,9 @@ def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column)
     kinds = work.kinds
     backing = per_kind([_BACKING[k.backing] for k in kinds])
     pinner = per_kind([PINNERS[k.pin] for k in kinds])
-    unit = np.where(backing == AreaKind.ANON, 1, HUGE_PAGES)
-    pages = np.where(
-        backing == AreaKind.HUGETLB, -(-rows.pages // HUGE_PAGES) * HUGE_PAGES, rows.pages
-    )
+    unit = per_kind([UNIT_PAGES[_BACKING[k.backing]] for k in kinds])
+    hugetlb = (backing == Backing.HUGETLB) | (backing == Backing.HUGETLB1G)
+    pages = np.where(hugetlb, -(-rows.pages // unit) * unit, rows.pages)
     share = per_kind([k.pinned_millionths if k.pin != "none" and not k.maps else 0 for k in kinds])
     pinned = _share(pages, share, unit)
     touched = _share(pages - pinned, per_kind([k.touched_millionths for k in kinds]), unit)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fleet.log.tables import NULL, TABLES
+from fleet.plan.backing import Backing
 
 Matrix = NDArray[np.int64]
 
@@ -23,8 +24,8 @@ LEAD = 3
 MECHANISMS = ("watchdog", "oom_killer", "panic_on_oom", "pin_user_pages")
 """Words of ``incidents.mechanism``."""
 
-BACKINGS = ("anon", "thp", "file", "kernel", "hugetlb", "shmem")
-"""Words of ``workloads.backing``, indexed by ``engine.enums.AreaKind``."""
+BACKINGS = tuple(backing.name.lower() for backing in Backing)
+"""Words of ``workloads.backing``, indexed by ``fleet.plan.backing.Backing``."""
 
 _EXTRA_WORDS = {("incidents", "mechanism"): MECHANISMS, ("workloads", "backing"): BACKINGS}
 

@@ -4,14 +4,17 @@ A workload is one process with one area under the same number. It runs on the no
 by this host's own count, on a CPU drawn by its key. It is touched and pinned as the plan says:
 present pages, the long-term pin (which faults the rest of its range), then what is not pinned.
 Hugetlb pages come from the pool of the node, which grows when a workload needs more than it holds
-(``nr_hugepages`` set by the launcher) and keeps what it gets back.
+(``nr_hugepages`` set by the launcher) and keeps what it gets back. Pages of 1 GiB have a pool of
+their own, which begins with what was reserved at boot.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.draws import draw
-from engine.enums import AreaKind, Op
+from engine.enums import Op, PoolSize
 from engine.shape import HostShape
+from fleet.plan.backing import Backing
 from fleet.plan.draws import Purpose
 from fleet.plan.tables import NO_PINNER
 from fleet.run.messages import pin_id
@@ -24,9 +27,9 @@ EngineCommand = tuple[int, int, int, int, int, int, int, int]
 SPAWN, MAP, TOUCH, PIN, EXIT = (
     int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.EXIT)
 )  # fmt: skip
-HUGETLB = int(AreaKind.HUGETLB)
-NORESERVE = 2
-"""Flag of MAP: its hugetlb pages are not reserved."""
+HUGETLB, HUGETLB1G = int(Backing.HUGETLB), int(Backing.HUGETLB1G)
+NORESERVE, HUGE_1G = 2, 4
+"""Flags of MAP: its hugetlb pages are not reserved; they are of 1 GiB."""
 
 NOBODY = -1
 """Owner or pin id where there is none."""
@@ -34,7 +37,7 @@ _TWO_NOBODIES = (NOBODY, NOBODY)
 
 
 class Guest(NamedTuple):
-    """A workload on this host: its process and area number, node, memory, long-term pin.
+    """A workload on this host: process and area number, node, memory, long-term pin, pool.
 
     Integers only: a host has many, and nothing in them is for the garbage collector.
     """
@@ -45,6 +48,7 @@ class Guest(NamedTuple):
     pages: int
     pool_pages: int
     pin: int
+    pool: int = PoolSize.HUGE
 
 
 class Books(NamedTuple):
@@ -78,6 +82,8 @@ class Guests:
     shape : HostShape
     first_slot : int
         Numbers below are the host's own.
+    boot_1g : sequence of int
+        Pages of 1 GiB that each node has reserved at boot; none by default.
 
     Attributes
     ----------
@@ -88,8 +94,12 @@ class Guests:
         Index in ``causes`` of the last OFFLINE.
     """
 
-    def __init__(self, world: World, shape: HostShape, first_slot: int) -> None:
-        self._plan, self._wants, self._huge = world.plan, world.wants, shape.pageblock_pages
+    def __init__(
+        self, world: World, shape: HostShape, first_slot: int, boot_1g: Sequence[int] = ()
+    ) -> None:
+        self._plan, self._wants = world.plan, world.wants
+        huge = shape.pageblock_pages
+        self._unit = (huge, huge * shape.gigantic_pageblocks)
         self._holds = world.plan.holds
         rest_ns = world.latency_ns
         self._slots, self._pins = Slots(first_slot, rest_ns), Slots(first_slot, rest_ns)
@@ -103,7 +113,9 @@ class Guests:
             self._room[node] += shape.block_pages if zone >= 0 else 0
         self._cpus = [[c for c, n in enumerate(shape.cpu_node) if n == node]
                       or [0] for node in range(shape.nr_nodes)]  # fmt: skip
-        self._pool = [0] * shape.nr_nodes
+        at_boot = list(boot_1g) or [0] * shape.nr_nodes
+        self._pool = ([0] * shape.nr_nodes, [pages * self._unit[1] for pages in at_boot])
+        self._total_1g = at_boot
         self.causes: list[int] = []
         self.batch: list[EngineCommand] = []
         self.last_offline = NOBODY
@@ -146,17 +158,20 @@ class Guests:
         touched, pages = wants.touched_pages[workload], wants.pages[workload]
         kind, batch, causes = wants.backing[workload], self.batch, self.causes
         node, slot = self._roomiest(), self._slots.take(now_ns)
-        huge = kind == HUGETLB
-        needed = self._whole(pinned + touched) if huge else 0
+        size = int(PoolSize.GIGANTIC if kind == HUGETLB1G else PoolSize.HUGE)
+        huge = kind in (HUGETLB, HUGETLB1G)
+        needed = self._whole(pinned + touched, size) if huge else 0
         self._owner[slot], self._placement[slot] = workload, placement
         self._room[node] -= pages
         batch.append((now_ns, SPAWN, slot, self._cpu(workload, node), 0, 0, 0, 0))
-        size = self._whole(pages) if huge else pages
+        whole = self._whole(pages, size) if huge else pages
         flags = wants.hinted[workload] | NORESERVE  # the pool grows with what is touched
-        batch.append((now_ns, MAP, slot, slot, kind, size, flags, 0))
+        if kind == HUGETLB1G:
+            kind, flags = HUGETLB, flags | HUGE_1G
+        batch.append((now_ns, MAP, slot, slot, kind, whole, flags, 0))
         causes += _TWO_NOBODIES
         if huge:
-            self._grow_pool(now_ns, node, needed)
+            self._grow_pool(now_ns, node, needed, size)
         if present:
             batch.append((now_ns, TOUCH, slot, 0, present, -1, -1, 0))
             causes.append(NOBODY)
@@ -173,7 +188,7 @@ class Guests:
             causes.append(NOBODY)
         if not wants.io_before_pin[workload]:
             self._start_io(now_ns, slot, workload)
-        self._of[workload] = Guest(placement, slot, node, pages, needed, pin)
+        self._of[workload] = Guest(placement, slot, node, pages, needed, pin, size)
 
     def _roomiest(self) -> int:
         """Return the node with most room, the lowest of several."""
@@ -199,7 +214,7 @@ class Guests:
         self.batch.append((now_ns, EXIT, guest.slot, 0, 0, 0, 0, 0))
         self.causes.append(NOBODY)
         self._room[guest.node] += guest.pages
-        self._pool[guest.node] += guest.pool_pages
+        self._pool[guest.pool][guest.node] += guest.pool_pages
         self._slots.give(guest.slot, now_ns)
         if guest.pin != NOBODY:
             self._pins.give(guest.pin, now_ns)
@@ -237,14 +252,23 @@ class Guests:
         cpus = self._cpus[node]
         return cpus[(self._wants.cpu[workload] * len(cpus)) >> 64]
 
-    def _whole(self, pages: int) -> int:
-        """Round up to whole huge pages."""
-        return -(-pages // self._huge) * self._huge
+    def _whole(self, pages: int, size: int) -> int:
+        """Round up to whole huge pages of a ``PoolSize``."""
+        return -(-pages // self._unit[size]) * self._unit[size]
 
-    def _grow_pool(self, now_ns: int, node: int, pages: int) -> None:
-        """Have the node's hugetlb pool hold ``pages`` free ones for a new workload."""
-        missing = pages - self._pool[node]
+    def _grow_pool(self, now_ns: int, node: int, pages: int, size: int) -> None:
+        """Have the node's hugetlb pool of a size hold ``pages`` free ones for a new workload.
+
+        Pages of 1 GiB are asked for by their total: those that were not to be had are asked for
+        again the next time (the host's boot had its own, by ``POOL``).
+        """
+        missing = pages - self._pool[size][node]
         if missing > 0:
-            self.send(now_ns, Op.POOL, node, missing // self._huge)
-            self._pool[node] += missing
-        self._pool[node] -= pages
+            folios = missing // self._unit[size]
+            if size == PoolSize.HUGE:
+                self.send(now_ns, Op.POOL, node, folios)
+            else:
+                self._total_1g[node] += folios
+                self.send(now_ns, Op.NR_HUGEPAGES, node, self._total_1g[node], -1, size)
+            self._pool[size][node] += missing
+        self._pool[size][node] -= pages

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.enums import Errno, OfflineReason, Op
+from engine.enums import Errno, OfflineReason, Op, PoolSize
 from fleet.hosts.ageing import Age, first_slot, history
 from fleet.hosts.background import Background
 from fleet.hosts.populate import populate
@@ -91,7 +91,8 @@ class Machine:
         else:
             self._engine = self._boot_aged(world.age, now_ns)
             slots = first_slot(shape)
-        self._guests = Guests(world, shape, slots)
+        reserved = self._engine.pool(PoolSize.GIGANTIC)[:, 0].tolist()
+        self._guests = Guests(world, shape, slots, reserved)
         self._guests.causes = [NOBODY] * self._engine.nr_commands
         self.reading.booted(self._guests)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.draws import from_quantiles
+from engine.enums import Op, PoolSize
 from engine.shape import HostShape
 from fleet.hosts.ageing import Age, Own, history
 from fleet.plan.draws import Purpose, draw
@@ -48,6 +49,10 @@ class Engine(Protocol):
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:
         """Apply commands and advance; see ``docs/architecture.md``."""
+        ...
+
+    def pool(self, size: int = PoolSize.HUGE) -> Int64:
+        """Hugetlb pages of each node: all, free, surplus, reserved."""
         ...
 
     def clone(self, *, spare: bool = False) -> "Engine":
@@ -129,7 +134,21 @@ class World:
 
     def new_engine(self, host: int) -> Engine:
         """Build a host as it is before anything has run on it."""
-        engine: Engine = self.engine_class(self.shapes[host], self.table, self.costs)
+        return self._booted(host, self.table)
+
+    def _booted(self, host: int, table: Int64) -> Engine:
+        """Build a host with the 1 GiB hugetlb pages that it reserves at boot."""
+        shape, pages = self.shapes[host], int(self.plan.hosts.boot_1g[host])
+        engine: Engine = self.engine_class(shape, table, self.costs)
+        if pages:
+            nodes = shape.nr_nodes
+            shares = [pages // nodes + (node < pages % nodes) for node in range(nodes)]
+            rows = [
+                [0, Op.POOL, node, share, PoolSize.GIGANTIC, 0, 0, 0]
+                for node, share in enumerate(shares)
+                if share
+            ]
+            engine.execute(np.array(rows, np.int64), 0)
         return engine
 
     def own(self, host: int) -> Own:
@@ -147,7 +166,7 @@ class World:
         aged: Engine | None = load(self.spool, host, shape) if self.spool else None
         if aged is None:
             table = self.table if self.plain_table is None else self.plain_table
-            aged = self.engine_class(shape, table, self.costs)
+            aged = self._booted(host, table)
             aged.execute(history(self.own(host), shape, age.history), 0)
             if self.spool:
                 save(self.spool, host, aged)

@@ -99,6 +99,9 @@ class HostClass(Model):
     base_millionths: Share | None = Field(
         None, alias="base_load", description="As in `hosts`, for this class only."
     )
+    boot_1g: Natural | None = Field(
+        None, alias="hugepages_1g", description="As in `hosts`, for this class only."
+    )
 
 
 class Hosts(Model):
@@ -130,6 +133,12 @@ class Hosts(Model):
     base_millionths: Share = Field(
         20_000, alias="base_load", description="Anonymous memory of the host's own daemons."
     )
+    boot_1g: Natural = Field(
+        0, alias="hugepages_1g",
+        description="1 GiB hugetlb pages that each host reserves at boot (hugepagesz=1G), evenly "
+        "over its nodes: outside ZONE_MOVABLE and before anything else, as far as there is room. "
+        "What workloads need beyond them has to be found free at run time.",
+    )  # fmt: skip
 
     _check = model_validator(mode="after")(check_hosts)
 
@@ -185,8 +194,10 @@ class WorkloadKind(Model):
     """How a workload uses its memory: backing, pins, traffic."""
 
     name: Name = Field(description="Name of the kind, referred to by mixes.")
-    backing: Literal["thp", "4k", "hugetlb"] = Field(
-        "thp", description="Anonymous THP, anonymous 4 KiB pages, or hugetlb 2 MiB pages."
+    backing: Literal["thp", "4k", "hugetlb", "hugetlb1g"] = Field(
+        "thp",
+        description="Anonymous THP, anonymous 4 KiB pages, hugetlb pages of 2 MiB or of 1 GiB "
+        "(then its memory is rounded up to whole GiB).",
     )
     pin: Literal["none", "vfio", "rdma", "io_uring"] = Field(
         "none", description="Who takes long-term pins on its memory; `none`: nobody."

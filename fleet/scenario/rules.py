@@ -10,6 +10,8 @@ from policies import registry
 from policies.arms import parse_arm
 from policies.models import PolicyError
 
+GIB_PAGES = 1 << 18
+
 if TYPE_CHECKING:
     from fleet.scenario.models import (
         Hosts,
@@ -153,15 +155,20 @@ def check_hosts(hosts: "Hosts") -> "Hosts":
 
 
 def _check_own_memory(hosts: "Hosts") -> None:
-    """Kernel memory, cache and base load together must leave memory free."""
+    """Kernel memory, cache, base load and pages of 1 GiB together must leave memory free."""
     default = (hosts.kernel_millionths, hosts.cache_millionths, hosts.base_millionths)
     if sum(default) >= MILLION:
         raise fail("kernel_memory, page_cache and base_load together leave no memory")
     for index, item in enumerate(hosts.classes):
         own = (item.kernel_millionths, item.cache_millionths, item.base_millionths)
-        if sum(d if o is None else o for o, d in zip(own, default, strict=True)) >= MILLION:
+        share = sum(d if o is None else o for o, d in zip(own, default, strict=True))
+        if share >= MILLION:
             reason = "kernel_memory, page_cache and base_load together leave no memory"
             raise fail(reason, f"classes[{index}]")
+        boot = hosts.boot_1g if item.boot_1g is None else item.boot_1g
+        if boot * GIB_PAGES + item.memory_pages * share // MILLION >= item.memory_pages:
+            reason = f"{boot} pages of 1GiB and the host's own memory leave none of its RAM"
+            raise fail(reason, f"classes[{index}].hugepages_1g")
 
 
 def check_mix(mix: dict[str, int]) -> dict[str, int]:
@@ -190,13 +197,14 @@ def check_maps(maps: "Maps") -> "Maps":
 
 def check_kind(kind: "WorkloadKind") -> "WorkloadKind":
     """I/O in flight is drawn for anonymous memory alone; mappings are what a pinner takes."""
-    if kind.io is not None and kind.backing == "hugetlb":
+    hugetlb = kind.backing in ("hugetlb", "hugetlb1g")
+    if kind.io is not None and hugetlb:
         raise fail("I/O in flight is not modelled on hugetlb memory", "io")
     if kind.maps is None:
         return kind
     if kind.pin == "none":
         raise fail("needs `pin`: who takes the mappings", "maps")
-    if kind.backing == "hugetlb":
+    if hugetlb:
         raise fail("mappings are not modelled on hugetlb memory", "maps")
     if kind.pinned_millionths != MILLION or kind.present_millionths:
         raise fail("takes the place of `pinned` and `present`; `touched` counts for all", "maps")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from engine.enums import ZONES_PER_NODE, AreaKind, Pinner
 from engine.shape import HostShape
+from fleet.plan.backing import Backing
 from fleet.plan.tables import NO_PINNER, Plan
 from fleet.why.changes import Changes
 from fleet.why.contents import NOBODY, Extent, Part, parts
@@ -95,7 +96,7 @@ def _cause(
         pinned_pages=pins,
         held_pages=sum(e.pages for e in inside if e.refs),
         pin_ids=tuple(pin.ident for pin in pinned.pins) if pinned else (),
-        paths=_paths(AreaKind(int(work.backing[workload])), inside),
+        paths=_paths(Backing(int(work.backing[workload])).area_kind, inside),
         placed_ns=placed_ns,
         before=came.before,
         by_pin=came.by_pin,

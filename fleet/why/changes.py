@@ -255,12 +255,15 @@ class Changes:
         return self._of_pool("shrink_pool", node, folios, stage)
 
     def grow_pool(self) -> Iterator[Change]:
-        """Have as many more free folios on another node as hugetlb ones lie in the block."""
+        """Have as many more free folios on another node as hugetlb ones lie in the block.
+
+        Of 2 MiB: a range for one of 1 GiB is not to be had on demand.
+        """
         kinds, owners = self._plan.workloads.backing, self._moment.books.owners
         folios = 0
         for extent in self.inside:
             workload = owners.get(extent.area, (NOBODY, 0))[0]
-            pooled = extent.area == NOBODY
+            pooled = extent.area == NOBODY and not extent.gigantic
             if pooled or (workload != NOBODY and kinds[workload] == AreaKind.HUGETLB):
                 folios += extent.pages // self.shape.pageblock_pages
         for node in [n for n in range(self.shape.nr_nodes) if n != self.node and folios]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from engine import state
 from engine.host import Host
+from engine.shape import HostShape
 from engine.state import PIN_BITS, PIN_MASK
 
 Int64 = NDArray[np.int64]
@@ -29,7 +30,9 @@ class Extent(NamedTuple):
     pins, refs : int
         Long-term pins and short references on each page.
     huge : bool
-        One folio of a pageblock.
+        One folio of a pageblock, or a part of a gigantic one.
+    gigantic : bool
+        The latter; its pins and references are those of the whole folio.
     """
 
     pfn: int
@@ -38,6 +41,7 @@ class Extent(NamedTuple):
     pins: int
     refs: int
     huge: bool
+    gigantic: bool = False
 
 
 class Part(NamedTuple):
@@ -81,8 +85,20 @@ def extents(engine: Host, block: int) -> list[Extent]:
     per_block = shape.block_pages // shape.pageblock_pages
     found: list[Extent] = []
     for pb in range(block * per_block, (block + 1) * per_block):
-        found += _of_pageblock(records, pb, shape.pageblock_pages)
+        if records["pbs"][pb, state.PS_FLAG] & state.GIGANTIC:
+            found.append(_of_gigantic(records, pb, shape))
+        else:
+            found += _of_pageblock(records, pb, shape.pageblock_pages)
     return found
+
+
+def _of_gigantic(records: dict[str, Any], pb: int, shape: HostShape) -> Extent:
+    """The part of a gigantic folio that lies in a pageblock."""
+    head = pb - pb % shape.gigantic_pageblocks
+    area, pages = int(records["pb"][pb, state.PB_OWN]), shape.pageblock_pages
+    counts = records["pb"][head : head + shape.gigantic_pageblocks, state.PB_AUX].astype(np.int64)
+    pins, refs = int((counts & PIN_MASK).sum()), int((counts >> PIN_BITS).sum())
+    return Extent(pb * pages, pages, area, pins, refs, huge=True, gigantic=True)
 
 
 def _of_pageblock(records: dict[str, Any], pb: int, pages: int) -> list[Extent]:

@@ -15,6 +15,7 @@ from engine.enums import ZONES_PER_NODE, AreaKind, Incident, Migratetype, Op, Ro
 from engine.host import Host
 from engine.rows import FIRST
 from fleet.hosts.zones import zone_name
+from fleet.plan.backing import Backing
 from fleet.plan.tables import Plan
 from fleet.why.contents import NOBODY, parts
 from fleet.why.explain import Explainer
@@ -222,7 +223,7 @@ def _looked_at(explainer: Explainer, ident: IncidentId, row: Facts, trigger: Tri
     asked = {
         "op": trigger.op.name.lower(), "workload": workload, "pages": trigger.pages,
         "kind": None if workload is None else work.kind_names[int(work.kind[workload])],
-        "backing": None if workload is None else AreaKind(int(work.backing[workload])).name.lower(),
+        "backing": None if workload is None else Backing(int(work.backing[workload])).name.lower(),
         "present_pages": sum(_lies(trigger).values()),
         "killed_before": [trigger.owner(slot) for slot in trigger.killed],
     }  # fmt: skip

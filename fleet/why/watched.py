@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.enums import PoolSize
 from engine.host import Host
 from fleet.run.guests import Books, Guests
 from fleet.run.machine import Machine
@@ -50,6 +51,10 @@ class Recorder:
     def settle(self) -> None:
         """See ``Engine``."""
         self.host.settle()
+
+    def pool(self, size: int = PoolSize.HUGE) -> Int64:
+        """See ``Engine``."""
+        return self.host.pool(size)
 
     def clone(self, *, spare: bool = False) -> Host:
         """See ``Engine``."""

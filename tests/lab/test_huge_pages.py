@@ -110,3 +110,63 @@ def test_a_loop_of_huge_pages_ends_after_as_many_calls_as_recorded(differences: 
     assert differences(ops) == []
     ops[5] |= {"migrate_pages_calls": 1100}
     assert ("offline:was=a:6", "vmstat.pgmigrate_success") in differences(ops)
+
+
+# -- pages of 1 GiB -------------------------------------------------------------------------------
+
+GIGANTIC = "/sys/kernel/mm/hugepages/hugepages-1048576kB"
+
+
+@pytest.fixture
+def seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a script on a host of 8 GiB; returns what each labelled step saw, by arm."""
+
+    def run(steps: list[Any], arms: list[str], **host: Any) -> dict[str, dict[str, Any]]:
+        path = tmp_path / "mine.yaml"
+        given = {"memory": "8GiB", "block": "128MiB", "nodes": 2, "cpus": 2, **host}
+        script = {"title": "1 GiB", "host": given, "arms": arms, "steps": steps}
+        path.write_text(json.dumps(script))
+        assert main(["lab", str(path), "--format", "json"]) == 0
+        out = json.loads(capsys.readouterr().out)
+        return {
+            arm["arm"]: {s["as"]: s["seen"] for s in arm["steps"] if s.get("as")}
+            for arm in out["arms"]
+        }
+
+    return run
+
+
+def test_a_gigabyte_of_the_boot_pool_and_one_of_run_time(seen: Any) -> None:
+    steps: list[Any] = [
+        {"op": "alloc:two:1500:hugetlb1g", "as": "two"},
+        {"op": "alloc:third:1G:hugetlb1g", "as": "early"},
+        f"put:{GIGANTIC}/nr_hugepages=3",
+        {"op": "alloc:third:1G:hugetlb1g", "as": "third"},
+        {"op": "alloc:small:2:hugetlb", "as": "small"},
+        {"op": "touch:two", "as": "touched"},
+    ]
+    (found,) = seen(steps, ["linux-6.1"], hugepages_1g=2).values()
+    assert [found[k]["errno"] for k in ("two", "early", "third", "small")] == [
+        "0", "ENOMEM", "0", "ENOMEM",
+    ]  # fmt: skip
+    assert found["touched"]["faulted_pages"] == 2 << 18
+
+
+def test_a_block_in_the_middle_of_a_pinned_gigabyte(seen: Any) -> None:
+    steps: list[Any] = [
+        "alloc:vm:1G:hugetlb1g",
+        "touch:vm",
+        "pin:vm:vfio:0:1",
+        {"op": "offline:of=vm:1", "as": "off"},
+    ]
+    found = seen(steps, ["linux-5.10", "linux-6.1", "linux-6.12"], hugepages_1g=2)
+    results = [found[arm]["off"]["result"] for arm in found]
+    assert results == ["EINTR_after_bound", "EBUSY", "EBUSY"]
+
+
+def test_more_gigabytes_than_the_host_has_room_for(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "mine.yaml"
+    given = {"memory": "8GiB", "block": "128MiB", "hugepages_1g": 9}
+    path.write_text(json.dumps({"title": "1 GiB", "host": given, "steps": ["sleep:1"]}))
+    assert main(["lab", str(path)]) == 2
+    assert "hugepages_1g" in capsys.readouterr().err

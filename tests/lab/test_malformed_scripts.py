@@ -16,6 +16,9 @@ from fleet.lab.script.language import WORDS, parse_step
 from fleet.lab.script.load import load_script
 from fleet.lab.script.run import run_script
 
+KINDS = "4k, thp, hugetlb, hugetlb1g, memfd, shmanon, file=PATH"
+"""Kinds of buffers, as the refusal names them."""
+
 PLACE = re.compile(r"\S+mine\.yaml:\d+:\d+ [^ :]+: .+")
 POLICY = {
     "name": "own", "kind": "pin", "summary": "one of its own", "extends": "linux-5.13",
@@ -158,9 +161,9 @@ def test_what_parses_runs_or_names_its_step(example: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("operation", "reason"),
     [
-        ("alloc:c:4:8k", "'8k' is not one of 4k, thp, hugetlb, memfd, shmanon, file=PATH"),
-        ("hint:c:4:8k", "'8k' is not one of 4k, thp, hugetlb, memfd, shmanon, file=PATH"),
-        ("hogmov:c:4:huge", "'huge' is not one of 4k, thp, hugetlb, memfd, shmanon, file=PATH"),
+        ("alloc:c:4:8k", f"'8k' is not one of {KINDS}"),
+        ("hint:c:4:8k", f"'8k' is not one of {KINDS}"),
+        ("hogmov:c:4:huge", f"'huge' is not one of {KINDS}"),
         ("alloc:c:0:4k", "'0' is no memory at all"),
         ("alloc:c:2000G:4k", "'2000G' is more than 1024 GiB"),
         ("touch:a:0", "'0' is no memory at all"),

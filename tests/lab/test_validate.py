@@ -9,6 +9,9 @@ import pytest
 from fleet.cli.app import main
 from tests.lab.cases import DIST, line, pin_line, text
 
+KINDS = "4k, thp, hugetlb, hugetlb1g, memfd, shmanon, file=PATH"
+"""Kinds of buffers, as the refusal names them."""
+
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
@@ -71,7 +74,7 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
         ("3", "ops[0]", "there is no child to kill"),
         (
             "4", "ops[0].op",
-            "'alloc:a:2:swap': 'swap' is not one of 4k, thp, hugetlb, memfd, shmanon, file=PATH",
+            f"'alloc:a:2:swap': 'swap' is not one of {KINDS}",
         ),
         ("5", "kernel", "no profile for kernel '6.18' yet"),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from engine.enums import AreaKind, Pinner
 from fleet.errors import InputError
 from fleet.plan import build
+from fleet.plan.backing import Backing
 from fleet.plan.build import build_plan
 from fleet.plan.tables import NO_PINNER, RUNS_ON, Plan, Requests, Workloads
 from tests.plan.scenarios import HOUR_NS, generator, scenario, traced, work
@@ -138,6 +139,24 @@ def test_kinds_decide_pins() -> None:
     assert np.all(w.pinned_pages[kind["rdma"]] == w.pages[kind["rdma"]] // 10)
     assert np.all(w.present_pages[kind["rdma"]] == w.pinned_pages[kind["rdma"]])
     assert np.all(w.backing[kind["dpdk"]] == AreaKind.HUGETLB)
+
+
+def test_memory_of_1_gib_pages_is_whole_gibibytes_and_hosts_reserve_them_at_boot() -> None:
+    kinds = [{"name": "vm", "backing": "hugetlb1g", "pin": "vfio", "pinned": "60%"}]
+    streams = [generator("web", mix={"vm": "100%"})]
+    hosts = {
+        "hugepages_1g": 3,
+        "classes": [
+            {"name": "a", "count": 2, "memory": "32GiB"},
+            {"name": "b", "count": 1, "memory": "32GiB", "hugepages_1g": 8},
+        ],
+    }
+    plan = build_plan(scenario(hosts=hosts, workloads=work(kinds=kinds, generators=streams)))
+    w = plan.workloads
+    assert set(w.backing.tolist()) == {Backing.HUGETLB1G}
+    assert set(w.pages.tolist()) == {1 << 18, 5 << 18}
+    assert set(w.pinned_pages.tolist()) == {0, 3 << 18}
+    assert plan.hosts.boot_1g.tolist() == [3, 8, 3]
 
 
 def test_probes_name_removable_blocks_whatever_the_arms() -> None:

@@ -54,7 +54,7 @@ def hosts(count: int) -> Hosts:
     pages = NR_BLOCKS * BLOCK_PAGES
     same = {
         "class_id": 0, "memory_pages": pages, "nodes": 1, "cpus": 2, "block_pages": BLOCK_PAGES,
-        "kernel_pages": 24, "cache_pages": 24, "base_pages": 12,
+        "kernel_pages": 24, "cache_pages": 24, "base_pages": 12, "boot_1g": 0,
     }  # fmt: skip
     names = tuple(f"h{i}" for i in range(count))
     return Hosts(

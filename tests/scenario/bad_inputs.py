@@ -521,6 +521,19 @@ RULES = [
         "  total: 4\n  page_cache: 97%",
         "s.yaml:5:3 hosts: kernel_memory, page_cache and base_load together leave no memory",
     ),
+    _yaml(
+        "more pages of 1 GiB than memory",
+        "  total: 4",
+        "  total: 4\n  hugepages_1g: 4000",
+        "s.yaml:8:7 hosts.classes[0].hugepages_1g: 4000 pages of 1GiB and the host's own memory"
+        " leave none of its RAM",
+    ),
+    _yaml(
+        "io on 1 GiB pages",
+        "    - name: vm\n",
+        "    - name: vm\n      backing: hugetlb1g\n      io: {rate: 2000/s}\n",
+        "s.yaml:18:11 workloads.kinds[0].io: I/O in flight is not modelled on hugetlb memory",
+    ),
 ]
 
 CASES = [*SYNTAX, *FIELDS, *RULES]

@@ -53,7 +53,7 @@ tables (one kernel page for each 2 MiB) aside.
 _OPERATIONS = (
     ("online:h0-h3:movable\\|kernel", "online blocks into a zone"),
     ("alloc:NAME:SIZE:KIND",
-     "map a buffer (`4k`, `thp`, `hugetlb`, `memfd`, `file=PATH`); nothing is touched"),
+     "map a buffer (`4k`, `thp`, `hugetlb`, `hugetlb1g`, `memfd`, `file=PATH`), untouched"),
     ("touch:NAME[:SIZE], read:NAME", "write, read a byte of each page"),
     ("pin:NAME:iou\\|vfio\\|vmsplice[:OFF:LEN]",
      "long-term pin by io_uring or VFIO; references without FOLL_LONGTERM"),
@@ -66,7 +66,7 @@ _OPERATIONS = (
      "fill the zones outside MOVABLE, MOVABLE, or a node until LEAVE is free"),
     ("kmem:SIZE, cacheread:PATH:SIZE, filewrite:PATH:SIZE", "unmovable kernel memory; page cache"),
     ("mlock:NAME, fork_hold, child_kill", "lock a buffer; a child that shares memory, and its end"),
-    ("put:PATH=VALUE, cat:PATH", "kernel settings: min_free_kbytes, hugetlb pools"),
+    ("put:PATH=VALUE, cat:PATH", "kernel settings: min_free_kbytes, hugetlb pools (2 MiB, 1 GiB)"),
     ("freepat, churn, steady, alt, par, share, overlap, release, runs",
      "histories of frees and touches, and where buffers lie"),
     ("cpu:N, mpol:bind=N\\|pref=N\\|default, oomadj:-1000, sleep:SECS", "the program and time"),

@@ -1,6 +1,6 @@
 """From the host that a script describes to a booted machine."""
 
-from engine.enums import AreaKind, Errno, Op, ZoneKind
+from engine.enums import AreaKind, Errno, Op, PoolSize, ZoneKind
 from engine.shape import OFFLINE, HostShape
 from fleet.hosts.shape import auto_block_pages, host_shape, zone_kinds
 from fleet.lab.guest import BOOT_PROC
@@ -54,6 +54,10 @@ def removable(host: HostModel, movable_millionths: int) -> tuple[int, ...]:
 def boot(host: HostModel, movable_millionths: int, factory: EngineFactory, table: Ints) -> Machine:
     """Build a host under a decision table; its kernel takes its memory, node by node."""
     machine = build(factory, shape_of(host, movable_millionths), table)
+    for node in range(host.nodes):
+        share = host.boot_1g // host.nodes + (node < host.boot_1g % host.nodes)
+        if share and machine.do(Op.POOL, node, share, PoolSize.GIGANTIC) != Errno.OK:
+            raise HostError("hugepages_1g", "do not fit the host's kernel zones")
     machine.do(Op.SPAWN, BOOT_PROC, 0, 1)
     for node in range(host.nodes):
         pages = host.kernel_pages * (node + 1) // host.nodes

@@ -34,6 +34,10 @@ class HostModel(Model):
     kernel_pages: Size = Field(
         0, alias="kernel", description="Unmovable memory taken at boot, spread over the nodes."
     )
+    boot_1g: Natural = Field(
+        0, alias="hugepages_1g",
+        description="1 GiB hugetlb pages reserved at boot, spread over the nodes.",
+    )  # fmt: skip
     dimms: tuple[Size, ...] = Field(
         (), description="DIMMs above RAM, offline until an `online` operation."
     )

@@ -59,11 +59,11 @@ class Program(Driver):
 
     # -- what the recorded driver keeps and a script does not ---------------------------------
 
-    def _map(self, pages: int, kind: AreaKind) -> int:
+    def _map(self, pages: int, kind: AreaKind, flags: int = 0) -> int:
         """Map an area, with the madvise hint where the operation gives it."""
         slot = self._slot()
         hinted = int(self._hinted and kind != AreaKind.KERNEL)
-        self.machine.do(Op.MAP, slot, DRIVER_PROC, kind, pages, hinted)
+        self.machine.do(Op.MAP, slot, DRIVER_PROC, kind, pages, flags | hinted)
         return slot
 
     def _own_pages(self, pages: int) -> None:
