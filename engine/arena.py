@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 Int32 = NDArray[np.int32]
 
-SLAB_BYTES = 64 << 20
+SLAB_BYTES = 256 << 20
+"""The end of one is lost, half a host of some megabytes; what is never used costs nothing."""
 LEAST_BYTES = 1 << 20
 """Smaller arrays gain nothing."""
 
