@@ -49,7 +49,7 @@ def run(
     from fleet.report.opening import output_format
     from fleet.report.show import Format
     from fleet.why.explain import Explainer
-    from fleet.why.ids import chosen, incident_row, incidents_of, parse
+    from fleet.why.ids import RequestId, chosen, incident_row, incidents_of, parse
     from fleet.why.source import open_source
     from fleet.why.terminal import print_incidents
 
@@ -66,6 +66,8 @@ def run(
         print("no request fits", file=sys.stderr)
     listed = incidents_of(source, arm, rep, host) if host is not None and ident is None else []
     explainer = Explainer(source)
+    if host is not None and ident is None:
+        explainer.foresee(item for item in wanted if isinstance(item, RequestId))
     explained = ((item, _explained(explainer, item)) for item in wanted)
     if shown is Format.JSON:
         document: dict[str, Any] = {"run": str(source.folder)}

@@ -1,6 +1,6 @@
 """The plan of one replication: a pure function of scenario, seed and replication."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.errors import InputError
 from fleet.inputs.inventory import read_inventory
@@ -30,8 +30,14 @@ class Inputs:
     trace: Trace | None
 
 
-def read_inputs(scenario: Scenario) -> Inputs:
-    """Read inventory and trace, and refuse a plan larger than memory.
+def read_inputs(scenario: Scenario, *, hosts_too: bool = True) -> Inputs:
+    """Read inventory and trace, and refuse what is larger than memory.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    hosts_too : bool
+        All hosts are to be in memory, too, as in a simulation; else the plan alone.
 
     Raises
     ------
@@ -39,7 +45,7 @@ def read_inputs(scenario: Scenario) -> Inputs:
         Bad inventory or trace, a plan larger than memory.
     """
     try:
-        return _read(scenario)
+        return _read(scenario, hosts_too=hosts_too)
     except InputError as error:
         raise scenario.locate(error) from None
 
@@ -67,11 +73,12 @@ def build_plan(scenario: Scenario, replication: int = 0, *, inputs: Inputs | Non
         raise scenario.locate(error) from None
 
 
-def _read(scenario: Scenario) -> Inputs:
+def _read(scenario: Scenario, *, hosts_too: bool) -> Inputs:
     inventory_file, trace_file = scenario.hosts.inventory, scenario.workloads.trace
     trace = read_trace(trace_file) if trace_file is not None else None
     inventory = read_inventory(inventory_file) if inventory_file else None
-    refuse_if_too_large(estimate(scenario, inventory, trace), available_bytes())
+    size = estimate(scenario, inventory, trace)
+    refuse_if_too_large(size if hosts_too else replace(size, host_bytes=0), available_bytes())
     return Inputs(hosts_table(scenario.hosts, inventory), trace)
 
 

@@ -21,7 +21,9 @@ Matrix = NDArray[np.int64]
 LEAD = 3
 """Leading columns: time, host, sequence."""
 
-MECHANISMS = ("watchdog", "oom_killer", "panic_on_oom", "pin_user_pages")
+MECHANISMS = (
+    "watchdog", "oom_killer", "panic_on_oom", "pin_user_pages", "too_many_isolated",
+)  # fmt: skip
 """Words of ``incidents.mechanism``."""
 
 BACKINGS = tuple(backing.name.lower() for backing in Backing)

@@ -20,7 +20,7 @@ from fleet.run.guests import NOBODY, EngineCommand, Guests
 from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, TIME, Do, Told
 from fleet.run.notes import Notes
 from fleet.run.reading import Reading
-from fleet.run.world import Engine, World
+from fleet.run.world import Engine, World, has_panicked
 
 NEVER = sys.maxsize
 Commands = Sequence[Sequence[int]]
@@ -57,6 +57,11 @@ class Machine:
         """Whether an offline is running."""
         return self._engine is not None and self._engine.offline_running
 
+    @property
+    def up(self) -> bool:
+        """Whether the host has booted; if not, what it is told next may boot it, or fail to."""
+        return self._engine is not None
+
     def advance(self, commands: Commands, until_ns: int) -> None:
         """Carry out commands (ordered, all before ``until_ns``) and run to ``until_ns``."""
         index = 0
@@ -67,7 +72,9 @@ class Machine:
                     index += 1
                 if index == len(commands):
                     return
-                self._start()
+                self._start(commands[index][TIME])
+                if self._engine is None:
+                    continue
             index = self._run(commands, index, until_ns)
             if self._engine is not None and index == len(commands) and not self._paused:
                 return
@@ -80,31 +87,41 @@ class Machine:
 
     # -- up -------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        """Boot: build the engine and fill it with the host's own memory."""
-        world, now_ns = self._world, self._up_ns
+    def _start(self, now_ns: int) -> None:
+        """Boot: build the engine and fill it with the host's own memory.
+
+        A kernel whose own memory does not fit panics, and would at every boot: the host stays away.
+        It boots when it is first told something, which nobody can tell from booting at once, and so
+        it panics then: at ``now_ns``.
+        """
+        world, up_ns = self._world, self._up_ns
         shape = world.shapes[self.host]
         if world.age is None:
-            self._engine = world.new_engine(self.host)
-            own, slots = populate(world.plan, self.host, shape, now_ns)
-            self._engine.execute(own, now_ns)
+            engine = world.new_engine(self.host)
+            own, slots = populate(world.plan, self.host, shape, up_ns)
+            panicked = has_panicked(engine.execute(own, up_ns))
         else:
-            self._engine = self._boot_aged(world.age, now_ns)
+            engine, panicked = self._boot_aged(world.age, up_ns)
             slots = first_slot(shape)
-        reserved = self._engine.pool(PoolSize.GIGANTIC)[:, 0].tolist()
+        if panicked:
+            self.reading.incident(now_ns, "panic", "panic_on_oom")
+            self._go_down(now_ns, Told.PANIC, NOBODY, away_ns=world.plan.horizon_ns - now_ns)
+            return
+        self._engine = engine
+        reserved = engine.pool(PoolSize.GIGANTIC)[:, 0].tolist()
         self._guests = Guests(world, shape, slots, reserved)
-        self._guests.causes = [NOBODY] * self._engine.nr_commands
+        self._guests.causes = [NOBODY] * engine.nr_commands
         self.reading.booted(self._guests)
 
-    def _boot_aged(self, age: Age, now_ns: int) -> Engine:
-        """Return the host as its history left it; after a later boot there is none."""
+    def _boot_aged(self, age: Age, now_ns: int) -> tuple[Engine, bool]:
+        """Return the host as its history left it, after a later boot without one; did it panic?"""
         world, own, shape = self._world, self._world.own(self.host), self._world.shapes[self.host]
         self._background = Background(own, shape, age, now_ns)
         if self._boot == 0:
             return world.aged_engine(self.host, age)
         engine = world.new_engine(self.host)
-        engine.execute(history(own, shape, "none", now_ns), now_ns)
-        return engine
+        rows = engine.execute(history(own, shape, "none", now_ns), now_ns)
+        return engine, has_panicked(rows)
 
     def _catch_up(self, now_ns: int) -> None:
         """Have the background steps made that are due by ``now_ns``."""
@@ -251,9 +268,12 @@ class Machine:
 
     # -- down -----------------------------------------------------------------------------------
 
-    def _go_down(self, now_ns: int, told: Told, request: int, endless: int = 0) -> None:
+    def _go_down(
+        self, now_ns: int, told: Told, request: int, endless: int = 0, away_ns: int | None = None
+    ) -> None:
         """Lose everything and come back after a boot."""
-        away_ns = self._world.boot_time_ns(self.host, self._boot)
+        if away_ns is None:
+            away_ns = self._world.boot_time_ns(self.host, self._boot)
         self.reading.drop_attempt(now_ns)
         self.reading.report(now_ns, told, request, away_ns, endless)
         self._boot += 1

@@ -1,7 +1,8 @@
 """Some hosts of one process: whole shards, parts of them, or a single host.
 
 A window is over for the coordinator when everything has been done that could change a decision.
-Commands that cannot (``messages.PATIENT``), on a host that has no others and removes no memory, are
+Commands that cannot (``messages.PATIENT``), on a host that is up, has no others and removes no
+memory, are
 done when the host gets another one, when rows are fetched, or whenever this process has nothing
 else to do (``work``): hosts are independent, so neither the time at which one of them does its
 work nor the process can show in a byte. So a process with few arrivals in a window works while
@@ -65,7 +66,8 @@ class Squad:
         machines, running = self._machines, self._running
         for host, commands in self._divided(orders):
             machine = machines[host]
-            if not machine.running and all(command[DO] in PATIENT for command in commands):
+            can_wait = machine.up and not machine.running
+            if can_wait and all(command[DO] in PATIENT for command in commands):
                 self._waiting.setdefault(host, deque()).append((commands, until_ns))
                 continue
             if host in self._waiting:

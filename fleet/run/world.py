@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.draws import from_quantiles
-from engine.enums import Op, PoolSize
+from engine.enums import Incident, Op, PoolSize, Row
+from engine.rows import FIRST
 from engine.shape import HostShape
 from fleet.hosts.ageing import Age, Own, history
 from fleet.plan.draws import Purpose, draw
@@ -157,8 +158,8 @@ class World:
         pages = int(hosts.kernel_pages[host]), int(hosts.base_pages[host])
         return Own((plan.seed, plan.replication, host), *pages)
 
-    def aged_engine(self, host: int, age: Age) -> Engine:
-        """Return a host as it is at time zero, from the spool where it is kept.
+    def aged_engine(self, host: int, age: Age) -> tuple[Engine, bool]:
+        """Return a host as it is at time zero, from the spool where it is kept; did it panic?
 
         It aged under the plain kernel of the profile, so arms of one sizing share it.
         """
@@ -167,14 +168,20 @@ class World:
         if aged is None:
             table = self.table if self.plain_table is None else self.plain_table
             aged = self._booted(host, table)
-            aged.execute(history(self.own(host), shape, age.history), 0)
+            if has_panicked(aged.execute(history(self.own(host), shape, age.history), 0)):
+                return aged, True
             if self.spool:
                 save(self.spool, host, aged)
         aged.settle()
         aged.use_table(self.table)
-        return aged
+        return aged, False
 
     def boot_time_ns(self, host: int, number: int) -> int:
         """Return how long the ``number``-th boot of a host takes, whatever made it boot."""
         key = (self.plan.seed, self.plan.replication, host, Purpose.BOOT, number)
         return from_quantiles(self.boot_ns, *key)
+
+
+def has_panicked(rows: NDArray[np.int64]) -> bool:
+    """Whether rows of an engine tell a panic."""
+    return bool(((rows[:, 1] == Row.INCIDENT) & (rows[:, FIRST] == Incident.PANIC)).any())

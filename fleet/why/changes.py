@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,6 @@ class Changes:
         first, count = trial.first_block, trial.nr_blocks
         self.range = range(first, min(first + count, self.shape.nr_blocks))
         self.inside: list[Extent] = [e for b in self.range for e in extents(self.engine, b)]
-        self.pins = self._pinned()
         self._free_number = 1 + max(
             [
                 *self._moment.books.owners,
@@ -140,7 +140,8 @@ class Changes:
 
     # -- pins -----------------------------------------------------------------------------------
 
-    def _pinned(self) -> list[Pinned]:
+    @cached_property
+    def pins(self) -> list[Pinned]:
         """Workloads whose pins hold pages of the range, fewest pages first."""
         found = []
         for workload, guest in self._moment.books.guests.items():

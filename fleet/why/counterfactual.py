@@ -23,19 +23,20 @@ class Tried:
     ended: Ended
 
 
-def search(trial: Trial, plan: Plan) -> list[Tried]:
+def search(trial: Trial, plan: Plan, changes: Changes | None = None) -> list[Tried]:
     """Try what could have returned the memory and return everything tried, the best first.
 
     Changes that returned this memory come first, the one that concerns fewest pages before others;
     then another block; then what did not help. Every result is that of an attempt really made.
+    ``changes`` are those of this trial, when they are known.
     """
     tried: list[Tried] = []
     if trial.probe and trial.moment.engine.offline_running:
-        trial = trial.after_the_other()
+        trial, changes = trial.after_the_other(), None
         tried.append(Tried(Change("wait", 0), trial.run()))
         if tried[0].ended.returned:
             return tried
-    changes = Changes(trial, plan)
+    found = Changes(trial, plan) if changes is None else changes
     waited = Change("wait", 0) if tried else None
 
     def attempt(change: Change) -> bool:
@@ -45,8 +46,8 @@ def search(trial: Trial, plan: Plan) -> list[Tried]:
 
     hopeless = trial.run().reason in (OfflineReason.UNMOVABLE, OfflineReason.BAD_STATE)
     if not hopeless:
-        _on_these_blocks(changes, trial, attempt)
-    _ = any(attempt(change) for change in changes.others())
+        _on_these_blocks(found, trial, attempt)
+    _ = any(attempt(change) for change in found.others())
     return sorted(tried, key=_rank)
 
 

@@ -4,6 +4,7 @@
 ``words`` and ``terminal`` turn it into a story.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +33,11 @@ PIN_CELLS = (
 """Cells that decide whether a pin and an offline meet, in the order in which they are told."""
 WORKLOADS = 8
 """Workloads that are followed into other arms at most."""
+MOST_KEPT = 8
+"""Hosts of units of which copies are kept at most: those of two hosts under four arms."""
+
+HostId = tuple[str, int, int]
+"""Arm, replication and host."""
 
 
 class Explainer:
@@ -39,7 +45,9 @@ class Explainer:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._replays: dict[tuple[str, int, int], Replay] = {}
+        self._replays: dict[HostId, Replay] = {}
+        self._ahead: dict[HostId, dict[int, int]] = {}
+        self._moments: dict[HostId, tuple[int, dict[int, Moment]]] = {}
 
     def replay(self, arm: str, rep: int, host: int) -> Replay:
         """Return the replay of a host of a unit."""
@@ -47,6 +55,36 @@ class Explainer:
         if key not in self._replays:
             self._replays[key] = Replay(self.source, *key)
         return self._replays[key]
+
+    def foresee(self, idents: Iterable[RequestId]) -> None:
+        """Say which requests are going to be explained: a host is replayed once for all of them."""
+        for ident in idents:
+            for arm, rep in self.source.units:
+                if rep == ident.rep:
+                    same = RequestId(arm, rep, ident.request)
+                    row = request_row(self.source, same)
+                    attempts = self._attempts(same, row)
+                    if attempts:
+                        until_ns = self._until_ns(same, row, attempts[-1], whole=same == ident)
+                        ahead = self._ahead.setdefault((arm, rep, row["host"]), {})
+                        attempt = attempts[-1]["attempt"]
+                        ahead[attempt] = max(ahead.get(attempt, 0), until_ns)
+
+    def _moment(self, replay: Replay, attempt: int, until_ns: int) -> Moment | None:
+        """Return a host just before an attempt, with what it was told up to a time."""
+        key = replay.arm, replay.rep, replay.host
+        known_ns, moments = self._moments.get(key, (0, {}))
+        if attempt not in moments or known_ns < until_ns:
+            ahead = self._ahead.pop(key, {})
+            known_ns = max(until_ns, *ahead.values()) if ahead else until_ns
+            moments = replay.to(known_ns, [*ahead, attempt]).moments
+            self._moments.pop(key, None)
+            self._moments[key] = known_ns, moments
+            if len(self._moments) > MOST_KEPT:
+                del self._moments[next(iter(self._moments))]
+        return moments.get(attempt)
+
+    # -- one request ----------------------------------------------------------------------------
 
     def explain(self, ident: RequestId) -> Facts:
         """Return all facts about one request.
@@ -74,8 +112,7 @@ class Explainer:
         """Facts about a request in its own arm; ``whole`` with causes and counterfactual."""
         source, row = self.source, request_row(self.source, ident)
         host = row["host"]
-        logged = source.rows("attempts", ident.arm, ident.rep, host=host, request=ident.request)
-        attempts = logged.to_pylist()
+        attempts = self._attempts(ident, row)
         facts: Facts = {"id": str(ident), **ident._asdict(), **row, "attempts_made": attempts}
         facts |= self.host_facts(ident, host)
         facts["blockers"] = self._blockers(ident, host)
@@ -96,8 +133,8 @@ class Explainer:
         """What a replay shows: the block before the attempt, causes, what would have helped."""
         replay = self.replay(ident.arm, ident.rep, row["host"])
         deadline_ns = self._deadline_ns(replay.plan, row, attempt)
-        until_ns = (deadline_ns if whole and row["kind"] == "removal" else attempt["start_ns"]) + 1
-        moment = replay.to(until_ns, [attempt["attempt"]]).moments.get(attempt["attempt"])
+        until_ns = self._until_ns(ident, row, attempt, whole=whole)
+        moment = self._moment(replay, attempt["attempt"], until_ns)
         if moment is None:
             return {}
         trial = Trial(
@@ -112,8 +149,22 @@ class Explainer:
                 cause["pins"] = self._pins(ident, cause["workload"], row["host"])
             found["bystanders"] = _bystanders(changes, moment, found["causes"])
             if row["outcome"] != "offlined":
-                found["counterfactual"] = _counterfactual(trial, replay.plan)
+                found["counterfactual"] = _counterfactual(trial, replay.plan, changes)
         return found
+
+    def _attempts(self, ident: RequestId, row: Facts) -> list[Facts]:
+        """Attempts made for a request."""
+        rows = self.source.rows(
+            "attempts", ident.arm, ident.rep, host=row["host"], request=ident.request
+        )
+        found: list[Facts] = rows.to_pylist()
+        return found
+
+    def _until_ns(self, ident: RequestId, row: Facts, attempt: Facts, *, whole: bool) -> int:
+        """How far the host must be replayed to make an attempt again."""
+        if not whole or row["kind"] != "removal":
+            return int(attempt["start_ns"]) + 1
+        return self._deadline_ns(self.source.plan(ident.rep), row, attempt) + 1
 
     def _deadline_ns(self, plan: Plan, row: Facts, attempt: Facts) -> int:
         """When the attempt had to be back: deadline, watchdog or end of the run."""
@@ -259,10 +310,10 @@ def _bystanders(changes: Changes, moment: Moment, held: list[Facts]) -> Facts:
     return {"workloads": len(pages), "pages": sum(pages.values())}
 
 
-def _counterfactual(trial: Trial, plan: Plan) -> Facts:
+def _counterfactual(trial: Trial, plan: Plan, changes: Changes) -> Facts:
     """What would have returned the memory; without a change the attempt ends as it did."""
     control = trial.run()
-    tried = search(trial, plan)
+    tried = search(trial, plan, changes)
     helped = [t for t in tried if t.ended.returned and t.change.first_block is None]
     others = [t for t in tried if t.ended.returned and t.change.first_block is not None]
     best = next(iter([*helped, *others]), None)

@@ -9,6 +9,13 @@ from fleet.why.words import Moment
 Facts = dict[str, Any]
 
 
+BOOT_PANIC = (
+    "the host boots; its own memory does not fit into its kernel zones, and there is no process to"
+    " kill: panic, as at every boot, so it stays down"
+)
+"""A panic that no command of the run set off."""
+
+
 def summary(facts: Facts) -> str:
     """Return what happened in one sentence."""
     host, who = f"host {facts['host']}", f"workload {facts['workload']}"
@@ -17,7 +24,8 @@ def summary(facts: Facts) -> str:
         freed = units.pages(facts["pages"])
         return f"The OOM killer of {host} took {victim} ({freed}){_for_whom(facts)}."
     if facts["kind"] == "panic":
-        return f"The kernel of {host} panicked: out of memory, and nothing left to kill."
+        when = "" if facts["asked"] else " while it booted"
+        return f"The kernel of {host} panicked{when}: out of memory, and nothing left to kill."
     if facts["kind"] == "pin_failed":
         return f"A pin of {who} failed on {host}{_pin_reason(facts)}."
     if facts["kind"] == "pin_stuck":
@@ -63,7 +71,7 @@ def _told(facts: Facts) -> Iterator[str]:
     elif facts["kind"] == "reset":
         yield f"the {facts['mechanism']} resets the host, with all that ran on it"
     elif facts["kind"] == "panic":
-        yield "nothing can be killed: panic"
+        yield "nothing can be killed: panic" if asked else BOOT_PANIC
     elif facts["kind"] == "pin_failed":
         yield f"the pin fails ({facts['mechanism']}), and its workload cannot run without it"
     else:

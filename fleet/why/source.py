@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 
 from fleet.errors import InputError
 from fleet.log import paths
-from fleet.plan.build import build_plan
+from fleet.plan.build import Inputs, build_plan, read_inputs
 from fleet.plan.tables import Plan
 from fleet.run.demands import Demands
 from fleet.run.messages import SHARD_HOSTS
@@ -25,6 +25,8 @@ from policies.arms import Arm
 from queries.catalog import Catalog
 
 PARTITIONS = ("arm", "rep", "shard")
+SMALL = ("requests", "incidents")
+"""Tables of which a unit's rows are read once, whatever is looked for among them."""
 
 
 @dataclass
@@ -42,12 +44,17 @@ class Source:
     catalog: Catalog
     _plans: dict[int, Plan] = field(default_factory=dict)
     _demands: dict[int, Demands] = field(default_factory=dict)
-    _of_host: dict[tuple[str, str, int, Any], pa.Table] = field(default_factory=dict)
+    _read: dict[tuple[str, str, int, Any], pa.Table] = field(default_factory=dict)
 
     @cached_property
     def scenario(self) -> Scenario:
         """The scenario as it was run (InputError: it, or an input file, is not what it was)."""
         return load_scenario(str(self.folder / paths.SCENARIO))
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        """The scenario's files; memory is needed for the plan and a few hosts, not for all."""
+        return read_inputs(self.scenario, hosts_too=False)
 
     @cached_property
     def arms(self) -> dict[str, Arm]:
@@ -67,7 +74,7 @@ class Source:
     def plan(self, rep: int) -> Plan:
         """Return the plan of a replication, built once."""
         if rep not in self._plans:
-            self._plans[rep] = build_plan(self.scenario, rep)
+            self._plans[rep] = build_plan(self.scenario, rep, inputs=self._inputs)
         return self._plans[rep]
 
     def demands(self, rep: int) -> Demands:
@@ -95,17 +102,19 @@ class Source:
         if isinstance(host, int) and len(equal) > 1:
             of_host = self.rows(table, arm, rep, host=host)
             return of_host.filter(_all({n: v for n, v in equal.items() if n != "host"}))
+        if table in SMALL and equal and host is None:
+            return self.rows(table, arm, rep).filter(_all(equal))
         key = table, arm, rep, host
-        if isinstance(host, int) and key in self._of_host:
-            return self._of_host[key]
+        if (isinstance(host, int) or not equal) and key in self._read:
+            return self._read[key]
         wanted = (ds.field("arm") == arm) & (ds.field("rep") == pa.scalar(rep, pa.int32()))
         if isinstance(host, int) and table not in ("workloads",):
             wanted &= ds.field("shard") == pa.scalar(host // SHARD_HOSTS, pa.int32())
         if equal:
             wanted &= _all(equal)
         found = self.catalog.rows(table, wanted).drop_columns(list(PARTITIONS))
-        if isinstance(host, int):
-            self._of_host[key] = found
+        if isinstance(host, int) or (table in SMALL and not equal):
+            self._read[key] = found
         return found
 
     def shard_rows(self, table: str, arm: str, rep: int, shard: int) -> pa.Table:

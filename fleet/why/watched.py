@@ -138,7 +138,7 @@ class WatchedMachine(Machine):
         A host that has not been told anything since it came up boots now, as it would then.
         """
         if self._engine is None and self._up_ns <= now_ns:
-            self._start()
+            self._start(now_ns)
         moment = self.moment(now_ns)
         if moment is not None:
             tape, guests = self._engine, self._guests
@@ -155,10 +155,10 @@ class WatchedMachine(Machine):
         if attempt in self._keep:
             self.mark(now_ns, attempt)
 
-    def _start(self) -> None:
-        super()._start()
-        assert self._engine is not None
-        self._engine = Recorder(self._engine)
+    def _start(self, now_ns: int) -> None:
+        super()._start(now_ns)
+        if self._engine is not None:
+            self._engine = Recorder(self._engine)
 
     def _translate(self, command: Sequence[int], guests: Guests) -> None:
         if command[1] == Do.OFFLINE:

@@ -80,7 +80,7 @@ def test_an_arm_from_the_spool_is_the_arm_aged_anew(tmp_path: Path) -> None:
 def test_a_spool_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
     world, _ = aged_world()
     world = replace(world, engine="fast", spool=tmp_path / "absent")
-    engine = world.aged_engine(0, LIFE)
+    engine, _ = world.aged_engine(0, LIFE)
     assert spool.load(tmp_path / "absent", 0, world.shapes[0]) is None
     assert engine.nr_commands > 0
 

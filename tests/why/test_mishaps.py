@@ -1,0 +1,117 @@
+"""Incidents that happen rarely: pins that never return, kernels that panic; and little memory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.cli.app import main
+from fleet.run.progress import Talk
+from fleet.run.runner import Settings, simulate
+from fleet.scenario.load import load_scenario
+from fleet.why.explain import Explainer
+from fleet.why.ids import IncidentId
+from fleet.why.incident import _trigger, explain_incident
+from fleet.why.source import Source, open_source
+
+STUCK, BOOTS = "kernel+unbounded", "kernel+unbounded@movable-90"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Kernel 6.12 pins THPs into a kernel zone in pieces; under the other arm no host can boot."""
+    out = tmp_path_factory.mktemp("why") / "mishaps"
+    scenario = load_scenario(str(Path(__file__).parent / "mishaps.yaml"), ())
+    with Talk(quiet=True) as talk:
+        simulate(scenario, Settings(out=out, inline=True), talk)
+    return out
+
+
+@pytest.fixture
+def source(run: Path) -> Source:
+    return open_source(run)
+
+
+def incidents(source: Source, arm: str, kind: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = source.rows("incidents", arm, 0, kind=kind).to_pylist()
+    return rows
+
+
+def test_a_pin_that_never_returns(source: Source) -> None:
+    explainer, rows = Explainer(source), incidents(source, STUCK, "pin_stuck")
+    assert rows
+    for row in rows:
+        facts = explain_incident(explainer, IncidentId(STUCK, 0, row["incident"]))
+        asked, told = facts["asked"], [item["text"] for item in facts["timeline"]]
+        assert facts["mechanism"] == "too_many_isolated"
+        assert facts["summary"] == (
+            f"A pin of workload {row['workload']} on host {row['host']} hung, waiting for pages"
+            " that nobody put back."
+        )
+        assert (asked["op"], asked["workload"], asked["backing"]) == ("pin", row["workload"], "thp")
+        assert "does not return (too_many_isolated); its owner kills it" in told[-1]
+        # What is asked for lies in ZONE_MOVABLE, and the kernel zone has room, but no huge page.
+        assert any(zone.endswith("Movable") for zone in facts["lies"])
+        kernel = facts["zones"][0]
+        assert kernel["free_pages"] > kernel["min_pages"]
+        assert kernel["free_huge_pages"] == 0
+        assert facts["counterfactual"]["as_logged"]
+        tried = facts["counterfactual"]["tried"]
+        assert {"fewer_pages", "policy"} <= {item["kind"] for item in tried}
+        trigger = _trigger(explainer, IncidentId(STUCK, 0, row["incident"]), row)
+        assert trigger is not None
+        for item in tried:
+            if item["kind"] == "fewer_pages":
+                assert trigger.passes(pages=trigger.pages - item["pages"])
+                assert not trigger.passes(pages=trigger.pages - item["pages"] + 1)
+        json.dumps(facts)
+
+
+def test_the_command_tells_a_pin_that_never_returns(
+    run: Path, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = incidents(source, STUCK, "pin_stuck")[0]
+    ident = f"incident:{STUCK}/0/{row['incident']}"
+    assert main(["explain", str(run), ident]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"workload {row['workload']} on host {row['host']} hung" in out
+    assert "What would have avoided it" in out
+    assert main(["explain", str(run), ident, "--format", "json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)["explained"]
+    assert (facts["kind"], facts["id"]) == ("pin_stuck", ident)
+
+
+def test_a_kernel_that_does_not_fit_its_zones_panics_when_it_boots(
+    run: Path, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = incidents(source, BOOTS, "panic")
+    hosts = source.rows("hosts", BOOTS, 0).to_pylist()
+    assert [row["host"] for row in rows] == [row["host"] for row in hosts]
+    assert source.rows("host_samples", BOOTS, 0).num_rows == 0
+    assert not source.rows("pins", BOOTS, 0).num_rows
+    outcomes = set(source.rows("workloads", BOOTS, 0)["outcome"].to_pylist())
+    assert outcomes <= {"rejected", "host_panicked"}
+    for row in rows:
+        facts = explain_incident(Explainer(source), IncidentId(BOOTS, 0, row["incident"]))
+        assert facts["summary"] == (
+            f"The kernel of host {row['host']} panicked while it booted: out of memory, and nothing"
+            " left to kill."
+        )
+        assert "does not fit into its kernel zones" in facts["timeline"][0]["text"]
+        assert facts["asked"] is None
+    ident = f"incident:{BOOTS}/0/{rows[-1]['incident']}"
+    assert main(["explain", str(run), ident]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"kernel of host {rows[-1]['host']} panicked while it booted" in out
+    assert main(["explain", str(run), ident, "--format", "json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)["explained"]
+    assert (facts["kind"], facts["mechanism"]) == ("panic", "panic_on_oom")
+
+
+def test_explaining_needs_no_memory_for_all_hosts(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.plan.build.available_bytes", lambda: 2**20)
+    row = incidents(source, STUCK, "pin_stuck")[0]
+    assert explain_incident(Explainer(source), IncidentId(STUCK, 0, row["incident"]))["asked"]
