@@ -57,6 +57,9 @@ class FakeEngine:
     def nr_commands(self) -> int:
         return self.commands
 
+    def pool(self, size: int = 0) -> Any:  # noqa: ARG002
+        return np.zeros((1, 4), np.int64)
+
     def clone(self, *, spare: bool = False) -> "FakeEngine":  # noqa: ARG002
         twin = copy.copy(self)
         twin.running = copy.copy(self.running)
