@@ -2,13 +2,17 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that:
 # tests that interrupt a child would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+EARLY = ("tests/why/", "tests/run/", "tests/report/")
+"""Folders that take longest, so that none of them is left for the end."""
 COOKBOOK = Path(__file__).resolve().parents[1] / "docs" / "cookbook.md"
 
 
@@ -19,3 +23,31 @@ def cookbook_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("cookbook") / "runs" / "quickstart"
     return make_run(COOKBOOK.read_text(encoding="utf-8"), out).path
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands tests to processes file by file, so that what a file shares is made once.
+
+    ``tests/why`` and those who ask the cookbook's run are each one piece; a sequence of commands
+    shares nothing. (xdist's own groups are lost with pytest 9.2, which keeps node ids elsewhere.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name of the piece that a test belongs to."""
+        file = nodeid.partition("::")[0]
+        if file.endswith("/test_state_machine.py"):
+            return nodeid
+        if file.startswith("tests/why/"):
+            return "tests/why/"
+        return "cookbook" if file.endswith(("/test_examples.py", "/test_api.py",
+                                            "/test_cookbook.py")) else file  # fmt: skip
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Use it, whatever ``--dist`` says."""
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Pieces are handed out in this order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(EARLY))

@@ -19,6 +19,7 @@ from engine.reference.host import ReferenceHost
 from engine.state import G_RUNTOP
 from tests.engine.bench import ENGINES, Bench, Engine, command, compare_full, make_shape, make_table
 from tests.engine.commands import Commander, Draws, make_bench
+from tests.marks import first_quick
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,7 +147,7 @@ def test_what_lies_behind_the_records_in_use_of_a_clone_never_shows(junk: int) -
     compare_full(reference, clone, shape)
 
 
-@pytest.mark.parametrize("key", range(3))
+@pytest.mark.parametrize("key", first_quick(range(3)))
 def test_a_spare_clone_takes_over_the_memory_of_the_last_one(key: int) -> None:
     """What the last one left there does not show, and the host itself is never touched."""
     for number in (50 + key, key, 60 + key):

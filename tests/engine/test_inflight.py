@@ -15,6 +15,7 @@ from engine.host import Host
 from engine.reference.inflight import ONE, mean_in_flight, none_in_flight, places, poisson
 from engine.reference.state import Io
 from tests.engine.bench import Guest, command, make_shape, make_table, rows_of
+from tests.marks import first_quick
 
 HOLD_NS = 200_000
 PAGES = 4
@@ -88,7 +89,7 @@ def events(
     return [(int(s), int(s + x), int(u)) for s, x, u in zip(start, length, unit, strict=True)]
 
 
-@pytest.mark.parametrize("hold", ["fixed", "exponential", "log-normal"])
+@pytest.mark.parametrize("hold", first_quick(["log-normal", "exponential", "fixed"]))
 def test_what_an_instant_sees_is_what_explicit_events_leave_in_flight(hold: str) -> None:
     mean, blocks, per_block, instants = 0.3, 16, 8, 600
     io_mean = round(mean * ONE)

@@ -27,11 +27,13 @@ class Engines(RuleBasedStateMachine):
 
     bench: Bench
     full_every = 20
+    shard = 0
+    """Other sequences by the same keys: what is drawn is a function of both."""
 
     @initialize(key=KEYS)
     def build(self, key: int) -> None:
         """Make the hosts and their history."""
-        d = Draws(key)
+        d = Draws(self.shard, key)
         self.steps = 0
         self.bench = make_bench(d, ALL_ENGINES, self.full_every)
         self.commander = Commander(self.bench, d)
@@ -40,7 +42,7 @@ class Engines(RuleBasedStateMachine):
     def act(self, key: int) -> None:
         """Do something."""
         self.steps += 1
-        self.commander.act(Draws(key, self.steps))
+        self.commander.act(Draws(self.shard, key, self.steps))
 
     def teardown(self) -> None:
         """Everything is equal at the end, too."""
@@ -49,7 +51,7 @@ class Engines(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=300,
+    max_examples=50,
     stateful_step_count=60,
     derandomize=True,
     deadline=None,
@@ -59,10 +61,19 @@ QUICK = settings(
     phases=[Phase.generate],
     report_multiple_bugs=False,
 )
+SHARDS, SHARD_SEQUENCES = 9, 50
+"""With the quick ones 500 sequences, in parts that several processes share."""
 
 
-def test_both_engines_agree_on_every_step_of_300_sequences() -> None:
+def test_both_engines_agree_on_every_step_of_50_sequences() -> None:
     run_state_machine_as_test(Engines, settings=QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", range(1, 1 + SHARDS))
+def test_both_engines_agree_on_every_step_of_450_more(shard: int) -> None:
+    machine = type(f"Engines{shard}", (Engines,), {"shard": shard})
+    run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=SHARD_SEQUENCES))
 
 
 class EnginesInFull(Engines):
@@ -71,7 +82,7 @@ class EnginesInFull(Engines):
     full_every = 1
 
 
-@pytest.mark.slow
+@pytest.mark.endless
 def test_both_engines_agree_on_every_step_of_5000_long_sequences() -> None:
     long = settings(QUICK, max_examples=5_000, stateful_step_count=120, derandomize=False)
     run_state_machine_as_test(EnginesInFull, settings=long)

@@ -1,5 +1,7 @@
 """The recorded real-kernel cases: class targets, and profiles that must not be mixed up."""
 
+import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from fleet.cli.validate import _tables
 from fleet.lab.classes import PLACEMENT
 from fleet.lab.report import unlisted
 from fleet.lab.validate import Summary, agreement, validate
+from tests.marks import first_quick
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "kernel-lab"
 FILES = [RECORDED / "cases.jsonl", RECORDED / "placement.jsonl"]
@@ -18,6 +21,11 @@ SELECTED = (
     "01-*", "03-*", "04-*", "05-normal-*", "06*", "07*", "08-*", "09-*", "10-*", "11-*",
     "12-*", "13-*", "14-*", "P*", "N[a-e]-*",
 )  # fmt: skip
+HEAVY = (
+    "01-touched-4k-*", "09-k1-*", "Pb-4k-4k-*", "Pd-lifo-scatter", "Pe-4k-churn4k-*", "Pg-4k-4k",
+    "Ph-4k-4k-*", "Pj-4k-4k*",
+)  # fmt: skip
+"""Cases that take most of the time: histories of single pages, loops over many pinned ones."""
 CLASSES = {
     "touched", "untouched", "nopin", "vmsplice", "release", "k-of-8", "kernel-zone", "noroom",
     "repin", "normal-leave", "vfio", "hugetlb", "fork", "special-memory",
@@ -31,13 +39,24 @@ pytestmark = pytest.mark.skipif(
 def replayed(profile: str, *names: str, kernels: tuple[str, ...] = KERNELS) -> Summary:
     """Replay selected cases on the fast engine."""
     factory: Any = engine_class(EngineName.FAST)
-    return validate(FILES, factory, _tables(profile), kernels, names, jobs=2)
+    return validate(FILES, factory, _tables(profile), kernels, names)
 
 
-@pytest.fixture(scope="module")
-def summary() -> Summary:
+def light() -> list[str]:
+    """Names of the selected cases but the heavy ones."""
+    lines = [line for file in FILES for line in file.read_text().splitlines()]
+    names = dict.fromkeys(str(json.loads(line)["case"]) for line in lines)
+    return [n for n in names if _matches(n, SELECTED) and not _matches(n, HEAVY)]
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@pytest.fixture(scope="module", params=["light", pytest.param("all", marks=pytest.mark.slow)])
+def summary(request: pytest.FixtureRequest) -> Summary:
     """Every selected case under its own kernel's profile."""
-    return replayed("", *SELECTED)
+    return replayed("", *(SELECTED if request.param == "all" else light()))
 
 
 def test_every_selected_case_is_replayed(summary: Summary) -> None:
@@ -64,7 +83,14 @@ def test_only_known_disagreements_are_found(summary: Summary) -> None:
 
 @pytest.mark.parametrize(
     ("kernel", "profile"),
-    [("5.10", "linux-6.1"), ("6.1", "linux-5.10"), ("5.10", "linux-6.12"), ("6.12", "linux-5.10")],
+    first_quick(
+        [
+            ("6.12", "linux-5.10"),
+            ("6.1", "linux-5.10"),
+            ("5.10", "linux-6.1"),
+            ("5.10", "linux-6.12"),
+        ]
+    ),
 )
 def test_long_term_pins_disagree_under_the_other_kernel(kernel: str, profile: str) -> None:
     """5.10 pins in MOVABLE and loops, 6.1 moves first: no such case may look right in both."""

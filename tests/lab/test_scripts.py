@@ -158,8 +158,9 @@ def test_own_policies_are_compared_with_shipped_ones(lab: Any, tmp_path: Path) -
 def test_a_script_names_its_policies_from_its_own_folder(lab: Any, tmp_path: Path) -> None:
     (tmp_path / "stays.yaml").write_text(STAYS)
     arm = "stays+unbounded"
+    brief = [*PINNED[:-1], {"op": "offline:h0:0.02", "as": "off"}]
     given = script(
-        steps=PINNED, policies=["stays.yaml"], arms=[arm],
+        steps=brief, policies=["stays.yaml"], arms=[arm],
         expect={arm: {"off": {"result": "EINTR_after_bound"}}},
     )  # fmt: skip
     assert lab(given)[0] == 0

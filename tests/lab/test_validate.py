@@ -175,6 +175,7 @@ def test_repeats_that_differ_in_something_else_are_not_excused(run: Any) -> None
     assert out["agreement"]["overall"] == 0.5
 
 
+@pytest.mark.slow
 def test_several_processes_find_the_same(run: Any) -> None:
     rows = [pin_line(case=f"c{i}") for i in range(15)] + [line([{"op": "frob:a"}]), stray("EBUSY")]
     one, two = run(rows, "--jobs", "1"), run(rows, "--jobs", "2")

@@ -83,6 +83,7 @@ def test_a_switch_that_is_off_changes_nothing(tmp_path: Path) -> None:
     assert pushed(5, 2) == [2]
 
 
+@pytest.mark.slow
 def test_all_kernels_can_be_seeded(tmp_path: Path, found: list[Seed]) -> None:
     folder = tmp_path / "engine"
     shutil.copytree(ENGINE, folder, ignore=shutil.ignore_patterns("__pycache__", "reference"))

@@ -202,6 +202,7 @@ def test_an_entry_point_that_is_wrong_is_named(
 # -- the tutorial ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_tutorials_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,7 +73,7 @@ def test_moving_before_the_pin_moves_nothing_twice_and_hangs_on_what_was_untouch
         tainted = [i for i, b in enumerate(blocks.tolist()) if b[0] == MOVABLE and b[4]]
         assert tainted == ([g.pfns(area)[8] // 16] if g is before else [])
     g.offline(tainted[0])
-    g.advance(1000 * MS)
+    g.advance(100 * MS)
     assert g.host.offline_running
 
 
@@ -136,7 +136,7 @@ def test_soft_failure_pins_in_place_and_names_the_tainted_block() -> None:
     assert tainted == {g.pfns(area)[2] // 16}
     g.do(Op.UNPIN, 9)
     g.offline(tainted.pop())
-    g.advance(1000 * MS)
+    g.advance(100 * MS)
     assert g.host.offline_running
 
 
@@ -173,7 +173,7 @@ def test_a_pin_of_pages_that_an_offline_has_isolated(policy: str, errno: int, zo
     assert result["errno"] == errno
     assert set(g.zones_of(area)) == {zone}
     g.do(Op.UNPIN, 9)
-    g.advance(1000 * MS)
+    g.advance(100 * MS)
     assert bool(g.host.offline_running) == (policy == "linux-5.13-leaky")
 
 
@@ -251,5 +251,5 @@ def test_a_pin_in_a_kernel_zone_block_that_goes_offline(
     assert g.pin(90, area, 0, 4)["errno"] == errno
     assert (block in g.blocks_of(area)) == hangs
     g.do(Op.UNPIN, 9)
-    g.advance(1000 * MS)
+    g.advance(100 * MS)
     assert bool(g.host.offline_running) == hangs

@@ -28,6 +28,7 @@ from fleet.report.verdict import verdict
 from queries.catalog import Catalog
 from queries.shipped import find
 from tests.log.example import ARMS, Unit, make_units, memory_catalog, write_run
+from tests.marks import first_quick
 from tests.report.compared import comparisons, twin_runs
 from tests.report.pages import Page
 
@@ -130,7 +131,7 @@ def ask_again(catalog: Catalog, asked: set[str]) -> dict[str, list[dict[str, Any
     return answers
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", first_quick(CASES, 2))
 def test_every_number_is_a_shipped_querys(case: str) -> None:
     units = make_units()
     CASES[case](units)
@@ -167,7 +168,10 @@ def test_nothing_is_fetched_from_anywhere(written: bytes) -> None:
     assert "//" not in text.replace(" // ", "")
 
 
-@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", '"><img src=x>', "</pre>&amp;"])
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x>', "</pre>&amp;"]
+
+
+@pytest.mark.parametrize("hostile", first_quick(HOSTILE))
 def test_what_comes_from_a_run_is_text(tmp_path: Path, hostile: str, monkeypatch: Any) -> None:
     folder = write_run(tmp_path)
     (folder / "scenario.resolved.yaml").write_text(
@@ -213,6 +217,7 @@ def test_several_runs(tmp_path: Path) -> None:
     assert len(set(read.ids)) == len(read.ids)
 
 
+@pytest.mark.slow
 def test_fresh_and_aged_runs_are_compared_side_by_side(tmp_path: Path) -> None:
     """Each run against its own baseline, and every verdict with the other run's."""
     for folders, age in (

@@ -12,6 +12,7 @@ from fleet.report.figures import collect
 from fleet.report.html.arms import STYLES
 from fleet.report.html.page import page
 from tests.log.example import make_units, memory_catalog
+from tests.marks import first_quick
 from tests.report import browser
 from tests.report.browser import Browser
 from tests.report.compared import comparisons
@@ -62,7 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("width", [PHONE, LAPTOP])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", first_quick(CASES, 2))
 def test_no_errors_no_requests_no_overflow(
     chromium: Browser, report: Callable[[str], Path], case: str, width: int
 ) -> None:

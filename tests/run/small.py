@@ -22,7 +22,8 @@ LATENCY_NS = SECOND
 
 
 def slow_costs() -> Any:
-    """The default costs with passes of a second: the reference runs endless loops literally."""
+    """The default costs with passes of a second: the reference, which ``test_engines`` compares,
+    runs endless loops literally."""
     costs = CostModel().vector()
     costs[Cost.PASS_FIXED] = SECOND
     return costs
@@ -125,7 +126,7 @@ def scenario(**changes: Any) -> Scenario:
 def world(
     a_plan: Plan, a_scenario: Scenario, arm: str = "pin-in-place+unbounded", nodes: int = 1
 ) -> World:
-    """The world of small hosts under an arm, on the reference engine."""
+    """The world of small hosts under an arm, on the fast engine."""
     parsed = parse_arm(arm, a_scenario.profile, a_scenario.sizing)
     return World(
         plan=a_plan,
@@ -134,7 +135,7 @@ def world(
         costs=slow_costs(),
         latency_ns=a_scenario.reaction_latency_ns,
         boot_ns=tuple(a_scenario.watchdog.boot_ns),
-        engine="reference",
+        engine="fast",
     )
 
 

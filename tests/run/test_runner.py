@@ -36,11 +36,12 @@ runner.code_digest = lambda: "this code"
 from fleet.cli.app import main
 sys.exit(main(sys.argv[1:]))
 """
-"""The command on the reference engine: the run does not wait for a compiler."""
+"""The command on the reference engine: it does not wait for a compiler, and is slow enough to be
+stopped in its midst. Runs of the tests' own process are on the fast one; both write the same."""
 
 
 def run_tiny(out: Path, *sets: str, **settings: Any) -> Finished:
-    known = {"inline": True, "engine": "reference", **settings}
+    known = {"inline": True, **settings}
     with Talk(quiet=True) as talk:
         return simulate(load_scenario(TINY, sets), Settings(out=out, **known), talk)
 
@@ -171,6 +172,7 @@ def test_sigkill_and_resume_equal_an_uninterrupted_run(
     assert verify_run(out).problems == ()
 
 
+@pytest.mark.slow
 def test_sigint_is_130_and_resumable(
     killed: tuple[Path, subprocess.Popen[str]], whole: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_sigint_is_130_and_resumable(
     assert digest(out) == digest(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_an_interrupt_leaves_no_process(tmp_path: Path, whole: Path) -> None:
     process = start(tmp_path / "run", "--actors", "2")
