@@ -1,6 +1,6 @@
 """The fast host: arrays, compiled commands, and its state as arrays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
+from engine.shown import ABSENT, SHOWN_VIEW, join_extents, list_extents
 from engine.state import (
     AR_BELOW,
     AR_FOLIO,
@@ -60,7 +61,6 @@ from engine.state import (
     G_RUNTOP,
     G_THROUGH,
     GIGANTIC,
-    HUGE_ZERO,
     ISOLATED,
     NIL,
     NR_GLOBALS,
@@ -70,7 +70,6 @@ from engine.state import (
     PCP_ROWS,
     PIN_BITS,
     PIN_MASK,
-    PROMISED,
     PS_FLAG,
     PS_STATE,
     R_HOLE,
@@ -85,7 +84,6 @@ from engine.state import (
     SPLIT,
     TABLE,
     UNIFORM,
-    VIEW,
     Z_FREE,
     Z_HIGH,
     Z_ISO,
@@ -98,7 +96,6 @@ from engine.state import (
     Z_POOL_SURPLUS,
     Z_POOL_TOTAL,
     Z_PRESENT,
-    ZERO,
     H,
     empty_slots,
     fresh,
@@ -299,28 +296,29 @@ class Host:
         zero page (step 0); step +1 or -1: direction of the pfns of base pages; step 2: (a part of)
         one huge folio.
         """
-        out: list[list[int]] = []
+        rows = self._extents(slot, 0, int(self._h.slot[slot, AR_PAGES]))
         folio_pages = int(self._h.g[G_PBP] * self._h.slot[slot, AR_FOLIO])
-        for index, pages, first, step in self._shown(slot, 0, int(self._h.slot[slot, AR_PAGES])):
-            _append(out, index, pages, first, step, folio_pages)
-        return np.array(out, np.int64).reshape(-1, 4)
+        return rows[: join_extents(rows, len(rows), folio_pages)]
 
-    def _shown(self, slot: int, first: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """Index, pages, first pfn and step of what a range of an area shows."""
-        index, ref = 0, int(self._h.slot[slot, AR_HEAD])
-        while ref != NIL and index < stop:
-            pfn, pages, step = self._extent(ref)
-            low, high = max(index, first), min(index + pages, stop)
-            below = int(self._h.slot[slot, AR_BELOW])
-            if low < high and pfn == SHOWN_VIEW:
-                if below >= 0 and self._h.slot[below, AR_KIND] < 0:
-                    yield low, high - low, -1, 0
-                else:
-                    yield from self._shown(below, low, high)
-            elif low < high:
-                yield low, high - low, pfn + min(step, 1) * (low - index), step
-            index += pages
-            ref = self._next(ref)
+    def _extents(self, slot: int, first: int, stop: int) -> Int64:
+        """int64[k, 4]: what a range of an area shows, element by element."""
+        rows = np.empty((256, 4), np.int64)
+        count = list_extents(self._at, slot, first, stop, rows)
+        if count > len(rows):
+            rows = np.empty((count, 4), np.int64)
+            list_extents(self._at, slot, first, stop, rows)
+        rows, pieces, done = rows[:count], [], 0
+        for view in np.flatnonzero(rows[:, 2] == SHOWN_VIEW).tolist():
+            pieces += [rows[done:view], self._below(slot, *rows[view, :2].tolist())]
+            done = view + 1
+        return np.concatenate([*pieces, rows[done:]]) if pieces else rows
+
+    def _below(self, slot: int, first: int, pages: int) -> Int64:
+        """What a range shows of the area below, nothing when that is gone."""
+        below = int(self._h.slot[slot, AR_BELOW])
+        if below >= 0 and self._h.slot[below, AR_KIND] < 0:
+            return np.array([[first, pages, ABSENT, 0]], np.int64)
+        return self._extents(below, first, first + pages)
 
     def pool(self, size: int = PoolSize.HUGE) -> Int64:
         """int64[nr_nodes, 4]: hugetlb folios of a node: all, free, surplus, and reserved.
@@ -335,14 +333,14 @@ class Host:
         return out
 
     def _extent(self, ref: int) -> tuple[int, int, int]:
-        """First pfn in virtual order, pages and step of an element."""
+        """First pfn in virtual order, pages and step of an element; of a hole only how long."""
         h = self._h
         pbo, pbp = int(h.g[G_PBO]), int(h.g[G_PBP])
         if ref >= 0:
             return ref << pbo, pbp, 2 if h.pbs[ref, PS_STATE] == FOLIO else 1
         r = -2 - ref
         if h.runb[r, RS_STATE] == R_HOLE:
-            return HOLE_PFNS[int(h.runb[r, RS_FLAG])], int(h.run[r, RN_CNT]), 0
+            return ABSENT, int(h.run[r, RN_CNT]), 0
         first, pages = (
             (int(h.run[r, RN_PB]) << pbo) + int(h.runs[r, RS_START]),
             int(h.runs[r, RS_LEN]),
@@ -494,9 +492,6 @@ class Host:
         return other
 
 
-SHOWN_VIEW = -5
-HOLE_PFNS = {0: -1, ZERO: -2, PROMISED: -3, HUGE_ZERO: -4, VIEW: SHOWN_VIEW}
-"""What ``Host.area`` calls a hole of each flag; views are looked through."""
 VIEWED = ("pb", "pbs", "run", "runs", "runb")
 LANDMARKS = ("marks", "marked")
 BAGS = (int(AreaKind.FILE), int(AreaKind.KERNEL))
@@ -518,30 +513,6 @@ def _fields(h: H) -> list[tuple[str, np.ndarray]]:
     return list(zip(h._fields, h, strict=True))
 
 
-def _append(
-    out: list[list[int]], index: int, pages: int, pfn: int, step: int, folio_pages: int
-) -> None:
-    """Add an extent, joined to the last one where that continues it."""
-    if out:
-        last = out[-1]
-        if step == last[3] == 2 and pfn == last[2] + last[1] and pfn % folio_pages:
-            last[1] += pages
-            return
-        hole = step == 0 and last[2] == pfn
-        base = step in (1, -1) and last[3] in (1, -1)
-        if hole:
-            last[1] += pages
-            return
-        if base:
-            for direction in (1, -1):
-                one = (last[1] == 1 or last[3] == direction) and (pages == 1 or step == direction)
-                if one and pfn == last[2] + direction * last[1]:
-                    last[1] += pages
-                    last[3] = direction
-                    return
-    out.append([index, pages, pfn, 1 if pages == 1 and step == -1 else step])
-
-
 def compile_ahead(announce: Callable[[str], None] = lambda _: None) -> None:
     """Load the kernels, or compile them if the cache lacks them: ``announce`` then gets a line."""
     import numba
@@ -549,6 +520,7 @@ def compile_ahead(announce: Callable[[str], None] = lambda _: None) -> None:
     types = {
         "h": HOST,
         "commands": numba.int64[:, ::1],
+        "extents": numba.int64[:, ::1],
         "kinds": numba.int32[::1],
     }
     compile_kernels(types, announce)
