@@ -196,7 +196,7 @@ class Bench:
 
     def _step(self, row: list[int]) -> None:
         self.log.append(row)
-        commands = np.array([row] if row[1] != ADVANCE else [], np.int64).reshape(-1, 8)
+        commands = commands_of(row)
         try:
             results = [h.execute(commands, row[0]) for h in self.hosts]
             self.rows = results[0]
@@ -230,6 +230,11 @@ class Bench:
                 )
             if full:
                 compare_full(first, other, self.shape)
+
+
+def commands_of(row: Sequence[int]) -> Int64:
+    """Commands of one logged step: the row itself, none where only time passes."""
+    return np.array([row] if row[1] != ADVANCE else [], np.int64).reshape(-1, 8)
 
 
 def compare_full(a: Engine, b: Engine, shape: HostShape) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.costs import CostModel
 from engine.draws import below
-from engine.enums import AreaKind, Cost, Op, PoolSize
+from engine.enums import AreaKind, Cell, Cost, Op, PoolSize
 from tests.engine.bench import Bench, Engine, make_shape, make_table
 
 SHAPES = [
@@ -88,6 +88,8 @@ CELLS: list[dict[str, int]] = [
 CACHES = (AreaKind.FILE, AreaKind.SHMEM)
 OPS = (*(int(op) for op in Op), -1, 0, max(Op) + 1)
 """Operations of ``junk``: all there are, and some there are not."""
+MOST_PAGES, MOST_HOLES = 16, 120
+"""Of a pageblock and of an area that ``Commander.fragment`` fills and perforates."""
 DELAYS_NS = (0, 0, 0, 0, 0, 0, 1, 1_000, 60_000, 250_000, 800_000, 1_700_000, 3_000_001, 9_000_000)
 """Time before a command: often none, often inside a pass of a running offline."""
 
@@ -433,3 +435,59 @@ WEIGHTS = (
     (3, Commander.junk),
 )
 """Relative frequencies."""
+
+
+class Fragmenter(Commander):
+    """As Commander, on hosts that start fragmented at times, or become so: compaction."""
+
+    def _populate(self) -> None:
+        super()._populate()
+        if self.bench.table[Cell.PIN_MIGRATES] and self.d.percent(40):
+            self.fragment()
+
+    def act(self, d: Draws) -> None:
+        """Do something."""
+        if d.below(150) == 0:
+            self.d = d
+            self.fragment()
+        else:
+            super().act(d)
+
+    def fragment(self) -> None:
+        """Fill the host, leave single pages free all over the kernel zones, pin THPs: compaction.
+
+        The THPs come first, where there is room for huge pages, which is in ZONE_MOVABLE if any is.
+        """
+        d, model, unit = self.d, self.model, self.shape.pageblock_pages
+        if unit > MOST_PAGES:
+            self.pin()
+            return
+        thp, hog, proc = self.vacant(model.area_of), 20 + d.below(4), self.alive(model.proc_of)
+        pages = (2 + d.below(7)) * unit
+        self.run(Op.MIN_FREE, 1 + d.below(4))
+        self.run(Op.MAP, thp, proc, AreaKind.THP, pages, 0)
+        self.run(Op.TOUCH, thp, 0, pages, -1, -1)
+        zones = model.zones()
+        room = max(int((zones[:, 1] - zones[:, 2]).sum()) - d.below(unit), 1)
+        self.run(Op.MAP, hog, proc, d.of((0, 0, 0, AreaKind.SHMEM, AreaKind.FILE)), room, 0)
+        self.run(Op.TOUCH, hog, 0, room, -1, -1)
+        self._perforate(hog, d.of((2, 2, 2, 3)), d.of((0, 0, 10, 100, 100)))
+        for first in d.of(((0,), (0, unit), (pages - unit, 0, unit))):
+            self.run(Op.PIN, self.vacant(model.pin_of), thp, first, unit, d.below(4), -1)
+        self.run(Op.PIN, self.vacant(model.pin_of), thp, 0, pages, d.below(4), -1)
+        if d.percent(70):
+            self.run(Op.UNMAP, hog)
+
+    def _perforate(self, area: int, every: int, pinned: int) -> None:
+        """Free every so many pages of an area outside ZONE_MOVABLE; pin some of those that stay."""
+        model, d = self.model, self.d
+        kernel = [
+            folio.index
+            for pfn, folio in sorted(model.owner.items())
+            if folio.area == area and model.block_zone[pfn // self.shape.block_pages] % 3 != 2
+        ]
+        for number, index in enumerate(kernel[:MOST_HOLES]):
+            if number % every == 0:
+                self.run(Op.FREE, area, index, 1, -1)
+            elif number % every == 1 and d.percent(pinned):
+                self.run(d.of((Op.PIN, Op.HOLD)), self.vacant(model.pin_of), area, index, 1, 0, -1)

@@ -3,20 +3,26 @@
 import pytest
 
 from engine.enums import AreaKind, Counter, Incident, Op, Pinner, Row, ZoneKind
+from engine.state import G_RUNTOP
 from tests.engine.bench import ENGINES, Bench, make_shape, make_table, rows_of
-from tests.engine.commands import Draws
+from tests.engine.commands import Draws, Fragmenter, make_bench
 
 IO_URING = int(Pinner.IO_URING)
+STUCK = int(Incident.PIN_STUCK)
 HOG, BUFFER = 0, 1
 UNIT = 8
 """Pages of a huge folio here."""
 
 
 def fragmented(
-    d: Draws, every: int, pinned: int, *, thps: int = 6, profile: str = "linux-6.12", **cells: int
-) -> Bench:
-    """Fill the kernel zone, leave every Nth page (``pinned`` of ten of them pinned), pin THPs."""
-    shape = make_shape("NNNN--", order=3, chunks=4, cpus=(0, 0))
+    d: Draws, every: int, pinned: int, *, thps: int = 6, profile: str = "linux-6.12",
+    blocks: str = "NNNN--", junk: int = 0, **cells: int
+) -> Bench:  # fmt: skip
+    """Fill the kernel zone, leave every Nth page (``pinned`` of ten of them pinned), pin THPs.
+
+    ``junk``: what the fast engine finds behind its records before that last pin.
+    """
+    shape = make_shape(blocks, order=3, chunks=4, cpus=(0, 0))
     table = make_table("kernel+unbounded", profile, **cells)
     bench = Bench(shape, table, engines=ENGINES, full_every=0)
     bench.do(Op.SPAWN, 0, 0, 0)
@@ -24,7 +30,7 @@ def fragmented(
     pages = free - least - managed // 32 - 4
     bench.do(Op.MAP, HOG, 0, AreaKind.ANON, pages, 0)
     bench.do(Op.TOUCH, HOG, 0, pages, -1, -1)
-    bench.do(Op.ONLINE, 4, 2, ZoneKind.MOVABLE)
+    bench.do(Op.ONLINE, blocks.index("-"), 2, ZoneKind.MOVABLE)
     bench.do(Op.MAP, BUFFER, 0, AreaKind.THP, thps * UNIT, 0)
     bench.do(Op.TOUCH, BUFFER, 0, thps * UNIT, -1, -1)
     for number, index in enumerate(range(0, pages, every)):
@@ -32,6 +38,8 @@ def fragmented(
             bench.do(Op.PIN, 10 + number, HOG, index, 1, IO_URING, -1)
         if every > 1 and index + 1 < pages:
             bench.do(Op.FREE, HOG, index + 1, min(every - 1, pages - index - 1), d.below(3) - 1)
+    fast = bench.hosts[1]
+    fast._h.run[fast._h.g[G_RUNTOP] :] = junk
     bench.do(Op.PIN, 1, BUFFER, 0, thps * UNIT, IO_URING, -1)
     return bench
 
@@ -53,6 +61,26 @@ def test_engines_agree_on_compaction(key: int) -> None:
     bench = fragmented(d, 2 + d.below(6), pins, thps=1 + d.below(9), profile=profile, **cells)
     bench.do(Op.PIN, 2, BUFFER, 0, UNIT, IO_URING, -1)
     bench.finish()
+
+
+def test_what_a_pin_has_isolated_counts_in_every_pageblock() -> None:
+    """Pageblock 0 as well: the pin hangs from the same number of THPs on."""
+    stuck = set()
+    for thps in range(1, 14):
+        bench = fragmented(
+            Draws(1), 2, 10, thps=thps, blocks="--NNNN", junk=-1, COMPACT_ISOLATED_SHIFT=2
+        )
+        stuck.add(STUCK in [r["incident"] for r in rows_of(bench.rows, Row.INCIDENT)])
+    assert stuck == {False, True}
+
+
+@pytest.mark.parametrize("key", [1, 4, 5, 8])
+def test_engines_agree_on_hosts_that_become_fragmented(key: int) -> None:
+    d = Draws(key)
+    commander = Fragmenter(make_bench(d, ENGINES, 20), d)
+    for step in range(20):
+        commander.act(Draws(key, step + 1))
+    commander.bench.finish()
 
 
 def huge_folios(bench: Bench) -> int:

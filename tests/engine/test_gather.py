@@ -62,6 +62,21 @@ def test_large_areas_come_back_alike(profile: str, pcp_high: int, key: int) -> N
     story(guest(profile, pcp_high), Draws(key, pcp_high), 14)
 
 
+@pytest.mark.parametrize("profile", ["linux-5.10", "linux-6.1"])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_huge_page_alone_in_an_area_leaves_the_list_of_base_pages_as_it_is(
+    profile: str, at: int
+) -> None:
+    bench = guest(profile)
+    proc = bench.spawn(0)
+    single = bench.touched(proc, AreaKind.ANON, 300)
+    bench.free(single, 100, 40, 0)
+    area = bench.map(proc, AreaKind.THP, 4 * PAGEBLOCK)
+    bench.touch(area, at * PAGEBLOCK, PAGEBLOCK)
+    bench.free(area, 0, 4 * PAGEBLOCK, 0)
+    bench.finish()
+
+
 def leave_one_by_one(held: int, pages: int, high: int, batch: int) -> int:
     """What ``free_unref_page`` gives back to the buddy, page by page."""
     out = 0

@@ -200,6 +200,22 @@ def test_a_page_in_flight_fails_a_pin_as_a_short_reference_does() -> None:
     assert g.pin(90, area, 0, 32)["errno"] == 0
 
 
+@pytest.mark.parametrize("unit", [1, 2, 4])
+@pytest.mark.parametrize("key", range(4))
+def test_pages_mapped_downwards_meet_the_io_over_their_own_stretch(unit: int, key: int) -> None:
+    shape = make_shape("NNNN|NNNN", order=4, chunks=2, cpus=(0, 1))
+    g = Guest(shape, make_table(PCP_HIGH_PAGES=64), full_every=1)
+    proc, pages = g.spawn(), 13
+    before = g.touched(proc, AreaKind.ANON, pages)
+    for page in range(pages):
+        g.free(before, page, 1)
+    area = g.touched(proc, AreaKind.ANON, pages)
+    pfns = g.pfns(area)
+    assert pfns == sorted(pfns, reverse=True)
+    g.do(Op.IO, area, density(1), unit, HOLD_NS, key)
+    g.do(Op.MIGRATE, area, 0, pages, 1)  # the engines agree on what moves
+
+
 def test_a_pin_that_may_stay_in_place_pins_what_is_in_flight_where_it_is() -> None:
     g = guest("NNNNNNMMMMMM", PIN_FAILURE=1)
     area = g.touched(g.spawn(), AreaKind.ANON, 32)

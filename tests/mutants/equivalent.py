@@ -14,6 +14,9 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     " suitable then and reclaim_for_huge has ended before it asks",
     ("bulk.py", "take_folios", "most - taken > 1", "most - taken >= 1"):
     "take_chunks for half of one chunk, that is none, writes the list's head as it is",
+    ("compact.py", "empty_pageblock", "pb + 1", "pb"):
+    "the scan of the zone ends at this pageblock either way, and its end writes the place anew; no"
+    " huge page can have come of a pageblock that was not emptied, so it does end",
     ("fault.py", "populate_huge", "z != zone_of_pb(h, pb)", "z == zone_of_pb(h, pb)"):
     "z is -1 and no zone is, so it stays -1: every folio is asked for by itself, as the"
     " reference does",
@@ -27,8 +30,13 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
      "cpu < 0 and h.blk[b, BK_ISO] and h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]"):
     "free_base asks the same and frees the run past the lists, whose pieces merge into the same"
     " pageblock",
+    ("migrate.py", "move_base", "eats_itself and h.g[RQ_WAKES]", "eats_itself or h.g[RQ_WAKES]"):
+    "asks for one page in more cases than before, and pieces of one page are what the reference"
+    " takes; larger ones are a shortcut to the same",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
+PLACES = {("compact.py", "empty_pageblock", "pb + 1", "pb"): 2}
+"""Where an argument is about more than one place of a function."""
 
 
 def argument(fault: Seed) -> str:

@@ -1,110 +1,94 @@
-"""Runs in a copy with seeded kernels: each fault on its own against the recorded sequences.
+"""Runs in a copy with seeded kernels: each fault on its own against what the reference says.
 
 ``python -m tests.mutants.hunt FAULTS SEQUENCES STEPS JOBS [NUMBER...]`` prints ``number answer``
-for each fault (number 0: none is on; nothing may differ then). What no sequence shows, the
-engine's quick tests may.
+for each fault. First come random sequences, then the engine's quick tests as sequences
+(``tests.mutants.stories``), both also on hosts with landmarks; last the tests that look at
+the fast engine itself. With no fault on nothing may differ and every test passes, or nothing is
+hunted.
 """
 
-import os
-import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 import engine.state
 from engine.host import Host
+from tests.engine.bench import Surveyed
 from tests.mutants.sequences import Sequence, differs, record
+from tests.mutants.stories import listened
+from tests.mutants.trial import BROKEN, SEQUENCE_SECONDS, answer, forked, limit, tested
 
-CPU_SECONDS = 90
-"""A fault that makes the engine run longer is caught: a test would not end."""
-CAUGHT_BY_SIGNAL = {signal.SIGPROF: "hangs", signal.SIGSEGV: "crashes"}
-
-
-TESTS = [
+QUICK = [
     f"tests/engine/test_{name}.py"
     for name in (
-        "semantics", "reclaim", "gather", "history", "inflight", "page_cache", "same_node",
-        "sharing", "skipped_loops", "arena", "fast_engine", "seeded", "compaction", "hugetlb",
-        "pinners", "checkerboard",
+        "seeded", "checkerboard", "compaction", "hugetlb", "gigantic", "semantics", "sharing",
+        "gather", "reclaim", "inflight", "same_node", "page_cache", "pinners", "history",
+        "skipped_loops", "arena", "conservation", "plausibility", "costs", "fast_engine",
     )
 ]  # fmt: skip
-"""Quick tests of the engine, for what the sequences leave."""
+"""Quick tests of the engine: those written for faults first."""
+DIRECT = [
+    f"tests/engine/test_{name}"
+    for name in (
+        "seeded.py::test_records_come_back_however_pieces_merge",
+        "seeded.py::test_fresh_memory_is_one_entry_however_many_blocks",
+        "seeded.py::test_pages_that_come_one_by_one_fill_whole_pageblocks",
+        "compaction.py::test_what_a_pin_has_isolated_counts_in_every_pageblock",
+        "gather.py::test_the_stories_do_reach_the_straight_way",
+        "history.py::test_a_saved_host_goes_on_as_the_host",
+        "history.py::test_one_command_may_make_many_records",
+        "inflight.py::test_passes_until_a_block_with_io_is_offline_are_those_of_explicit_events",
+        "skipped_loops.py::test_where_the_windows_are_cut_does_not_matter",
+        "fast_engine.py",
+    )
+]
+"""Those that also look at a fast host by itself, which no sequence repeats."""
+EVERY = 3
+"""Of the sequences, so many-th is repeated on a host with landmarks, too."""
 
 
-def hunt(number: int, sequences: list[Sequence]) -> str:
+def hunt(number: int, told: list[Sequence]) -> str:
     """Switch a fault on and say what catches it; nothing: it survives."""
     engine.state.MUTANT = number  # type: ignore[attr-defined]
-    for index, sequence in enumerate(sequences):
-        try:
-            found = differs(sequence, Host)
-        except Exception as error:
-            found = type(error).__name__
-        if found:
-            return f"sequence {index}: {found}"
-    return "" if number == 0 else tested()
-
-
-def tested() -> str:
-    """The first test that fails, with all that tests print thrown away."""
-    failed = _Failed()
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    there = [name for name in TESTS if Path(name).exists()]
-    pytest.main(["-x", "-q", "-p", "no:cacheprovider", *there], plugins=[failed])
-    return failed.name
-
-
-class _Failed:
-    """Notes the name of a test that fails."""
-
-    name = ""
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """Called by pytest for every part of a test."""
-        if report.failed:
-            self.name = self.name or str(report.nodeid)
-
-
-def forked(number: int, sequences: list[Sequence]) -> tuple[int, int]:
-    """Hunt in a child, which may hang or crash; its process and where it answers."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(write)
-        return child, read
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-    os.write(write, hunt(number, sequences).encode())
-    os._exit(0)
-
-
-def answer(child: int, read: int) -> str:
-    """What a child found."""
-    with os.fdopen(read) as stream:
-        text = stream.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        code = signal.Signals(os.WTERMSIG(status))
-        return CAUGHT_BY_SIGNAL.get(code, code.name)
-    return text
+    for kind, every in ((Host, 1), (Surveyed, EVERY)):
+        for index in range(0, len(told), every):
+            limit(SEQUENCE_SECONDS)
+            try:
+                found = differs(told[index], kind)
+            except Exception as error:
+                found = type(error).__name__
+            if found:
+                return f"sequence {index} on {kind.__name__}: {found}"
+    return tested(DIRECT)
 
 
 def main(faults: int, count: int, steps: int, jobs: int, *only: int) -> None:
     """Hunt all faults (or only some), some at a time; without any first."""
     start = time.monotonic()
-    sequences = [record(key, steps) for key in range(count)]
-    print(f"recorded {count} sequences in {time.monotonic() - start:.0f} s", file=sys.stderr)
-    Host(sequences[0].shape, sequences[0].table, sequences[0].costs)  # compiles
-    print(f"compiled after {time.monotonic() - start:.0f} s", file=sys.stderr)
-    numbers = [0, *(only or range(1, faults + 1))]
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - start:.0f} s: {text}", file=sys.stderr, flush=True)
+
+    told = [record(key, steps) for key in range(count)]
+    say(f"recorded {count} sequences")
+    Host(told[0].shape, told[0].table, told[0].costs)
+    say("compiled")
+    told += listened(QUICK, Path("stories.pickle"))
+    say(f"{len(told) - count} stories; {sum(len(t.steps) for t in told)} steps in all")
+    wrong = answer(*forked(partial(hunt, 0, told)))
+    if wrong:
+        raise SystemExit(f"without a fault: {wrong}")
+    say("nothing differs without a fault")
+    numbers = list(only or range(1, faults + 1))
     for first in range(0, len(numbers), jobs):
-        running = [(n, *forked(n, sequences)) for n in numbers[first : first + jobs]]
+        running = [(n, *forked(partial(hunt, n, told))) for n in numbers[first : first + jobs]]
         for number, child, read in running:
-            print(number, answer(child, read), flush=True)
-            print(f"\r{number} of {faults}", end="", file=sys.stderr, flush=True)
+            text = answer(child, read)
+            print(number, text, flush=True)
+            say(f"{number} {text or 'survives'}")
+            if text.startswith(BROKEN):
+                raise SystemExit(f"fault {number}: {text}")
 
 
 if __name__ == "__main__":

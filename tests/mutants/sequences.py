@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.enums import Migratetype
+from engine.enums import Migratetype, PoolSize
 from engine.reference.host import ReferenceHost
 from engine.shape import HostShape
 from tests.engine.bench import Bench, Int64
-from tests.engine.commands import Commander, Draws, make_bench
+from tests.engine.commands import Draws, Fragmenter, make_bench
+from tests.engine.conservation import POOL
 
 FULL_EVERY = 20
 """Steps after which everything is compared, list order included, as in the state machine."""
@@ -73,9 +74,11 @@ def digest(host: Any, shape: HostShape) -> bytes:
                 _add(h, host.free_list(zone, mt, order))
         for cpu in range(len(shape.cpu_node)):
             _add(h, host.pcp(cpu, zone))
+    for size in PoolSize:
+        _add(h, host.pool(size))
     pages = host.pages()
     _add(h, pages)
-    for area in sorted({int(p[2]) for p in pages if p[2] >= 0}):
+    for area in sorted({int(p[2]) for p in pages} - {POOL}):
         _add(h, host.area(area))
     return h.digest()
 
@@ -92,7 +95,7 @@ def record(key: int, steps: int) -> Sequence:
     bench.laws, bench.shortens = None, False
     recorder = _Recorder(bench)
     bench.hosts[0] = recorder
-    commander = Commander(bench, d)
+    commander = Fragmenter(bench, d)
     for step in range(steps):
         commander.act(Draws(key, step + 1))
     recorder.sequence.steps[-1].digest = digest(bench.host, bench.shape)
