@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 # A shell that starts the tests in the background has SIGINT ignored, and children inherit that:
 # tests that interrupt a child would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says nothing here but how busy the machine is.
+settings.register_profile("fleet", deadline=None)
+settings.load_profile("fleet")
 
 EARLY = ("tests/why/", "tests/run/", "tests/report/")
 """Folders that take longest, so that none of them is left for the end."""
