@@ -14,6 +14,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def install(fault: Fault) -> None:
     module.__file__ = str(path)
     sys.modules[name] = module
     exec(compile(changed, str(path), "exec"), module.__dict__)
-    setattr(sys.modules["policies"], path.stem, module)
+    setattr(import_module("policies"), path.stem, module)
 
 
 def trial(fault: Fault | None) -> str:
