@@ -2,10 +2,9 @@
 
 A window is over for the coordinator when everything has been done that could change a decision.
 Commands that cannot (``messages.PATIENT``), on a host that is up, has no others and removes no
-memory, are
-done when the host gets another one, when rows are fetched, or whenever this process has nothing
-else to do (``work``): hosts are independent, so neither the time at which one of them does its
-work nor the process can show in a byte. So a process with few arrivals in a window works while
+memory, are done when the host gets another one, when rows are fetched, or whenever this process has
+nothing else to do (``work``): hosts are independent, so neither the time at which one of them does
+its work nor the process can show in a byte. So a process with few arrivals in a window works while
 others hold the coordinator up.
 """
 

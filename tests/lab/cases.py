@@ -1,5 +1,6 @@
 """Small synthetic case lines for the tests."""
 
+import copy
 import json
 from typing import Any
 
@@ -58,3 +59,16 @@ def pin_line(**changes: Any) -> dict[str, Any]:
 def text(*rows: dict[str, Any]) -> str:
     """Rows as JSON lines."""
     return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def spoiled(whole: dict[str, Any], path: tuple[Any, ...], wrong: Any) -> dict[str, Any]:
+    """A copy with something else at a place; ``...`` takes it out."""
+    copied = copy.deepcopy(whole)
+    inner: Any = copied
+    for key in path[:-1]:
+        inner = inner[key]
+    if wrong is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = wrong
+    return copied

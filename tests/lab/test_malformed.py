@@ -1,6 +1,5 @@
 """Malformed recorded cases name the line and the field, whatever is wrong with them."""
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from fleet.errors import InputError
 from fleet.lab.lines import Case, read
 from fleet.lab.replay import replay
 from policies.registry import profile
-from tests.lab.cases import pin_line, text
+from tests.lab.cases import pin_line, spoiled, text
 
 TABLE = make_table({c: int(s.value) for c, s in profile("linux-6.1").settings.items()})
 RUNS = {
@@ -51,15 +50,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def broken(path: tuple[Any, ...], wrong: Any) -> dict[str, Any]:
     """The line with something wrong at a place; ``...`` takes it out."""
-    row = copy.deepcopy(rich_line())
-    inner = row
-    for key in path[:-1]:
-        inner = inner[key]
-    if wrong is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = wrong
-    return row
+    return spoiled(rich_line(), path, wrong)
 
 
 def replayed(tmp_path: Path, row: dict[str, Any]) -> str:

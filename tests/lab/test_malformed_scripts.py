@@ -1,6 +1,5 @@
 """Malformed scripts name the line and the field, whatever is wrong with them."""
 
-import copy
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from fleet.lab.operations import GRAMMAR, Operation, OperationError
 from fleet.lab.script.language import WORDS, parse_step
 from fleet.lab.script.load import load_script
 from fleet.lab.script.run import run_script
+from tests.lab.cases import spoiled
 
 KINDS = "4k, thp, hugetlb, hugetlb1g, memfd, shmanon, file=PATH"
 """Kinds of buffers, as the refusal names them."""
@@ -80,15 +80,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def changed(path: tuple[Any, ...], wrong: Any) -> dict[str, Any]:
     """The rich script with something else at a place; ``...`` takes it out."""
-    script = copy.deepcopy(RICH)
-    inner: Any = script
-    for key in path[:-1]:
-        inner = inner[key]
-    if wrong is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = wrong
-    return script
+    return spoiled(RICH, path, wrong)
 
 
 def error_of(folder: Path, script: dict[str, Any], run: bool = True) -> str:
