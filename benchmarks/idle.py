@@ -13,7 +13,7 @@ from fleet.run.crews import InlineCrew
 from fleet.run.runner import arms_of
 from fleet.run.unit import build_world, run_unit
 from fleet.scenario.load import load_scenario
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 ARM = "linux-5.13+unbounded"
 LONGER, AT_MOST = 10, 1.2

@@ -136,7 +136,7 @@ def test_the_engine_has_no_io_clock_or_hidden_randomness() -> None:
         ("queries/__init__.py", "fleet.log"),
         ("fleet/log/tables.py", "fleet.run"),
         ("fleet/log/tables.py", "engine.enums"),
-        ("fleet/scenario/models.py", "fleet.cli.app"),
+        ("fleet/scenario/scenario.py", "fleet.cli.app"),
         ("fleet/plan/tables.py", "fleet.run.coordinator"),
     ],
 )

@@ -22,7 +22,7 @@ from fleet.run.coordinator import Coordinator
 from fleet.run.crews import InlineCrew
 from fleet.run.unit import build_world
 from fleet.scenario.load import load_scenario
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from policies.arms import parse_arm
 
 SMALL = Path(__file__).with_name("small.yaml")

@@ -8,7 +8,7 @@ from fleet.api.run import Run, open_run
 from fleet.errors import InputError
 
 if TYPE_CHECKING:
-    from fleet.scenario.models import Scenario
+    from fleet.scenario.scenario import Scenario
 
 
 def load_scenario(

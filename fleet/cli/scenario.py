@@ -12,7 +12,7 @@ import typer
 
 from fleet.errors import InputError
 from fleet.scenario.load import find_scenario, load_scenario, resolve, shipped
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 app = typer.Typer(help="List, show, check and start scenarios.")
 

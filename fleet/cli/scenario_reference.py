@@ -10,8 +10,8 @@ from pydantic_core import PydanticUndefined
 
 from fleet.inputs import inventory, trace
 from fleet.inputs.numbers import Spec
-from fleet.scenario.models import Scenario
 from fleet.scenario.problems import submodel
+from fleet.scenario.scenario import Scenario
 
 _GENERATED = "<!-- written by `python -m fleet.cli.scenario_reference docs/scenario.md` -->"
 

@@ -10,7 +10,7 @@ from fleet.errors import InputError
 
 if TYPE_CHECKING:
     from fleet.run.runner import Finished, Settings
-    from fleet.scenario.models import Scenario
+    from fleet.scenario.scenario import Scenario
 
 
 def run(

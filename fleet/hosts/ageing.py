@@ -74,7 +74,7 @@ HISTORIES = {
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """Age and life of the hosts of a scenario, see ``fleet.scenario.models.Age``.
+    """Age and life of the hosts of a scenario, see ``fleet.scenario.hosts.Age``.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ from fleet.plan.draws import (
     running,
 )
 from fleet.plan.steady import mean_lifetime_ns
-from fleet.scenario.models import Generator
+from fleet.scenario.workloads import Generator
 
 Seed = tuple[int, int]
 """Seed and replication: the first two words of every draw."""

@@ -12,7 +12,7 @@ from fleet.plan.requests import requests_table
 from fleet.plan.steady import steady_of
 from fleet.plan.tables import Hosts, Plan
 from fleet.plan.workloads import workloads_table
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from policies.registry import sizing
 
 

@@ -9,8 +9,9 @@ from fleet.inputs.inventory import Inventory
 from fleet.inputs.trace import Trace
 from fleet.plan.days import arrivals_before, days_of
 from fleet.plan.steady import Steady, load_of, steady_of
-from fleet.scenario.models import Scenario, Workloads
+from fleet.scenario.scenario import Scenario
 from fleet.scenario.units import MILLION
+from fleet.scenario.workloads import Workloads
 
 PAGEBLOCK_BYTES = 20
 """Engine memory per 2 MiB pageblock of RAM, area links included (its budget)."""

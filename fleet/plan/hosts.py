@@ -7,17 +7,17 @@ from fleet.hosts.shape import auto_block_pages, default_nodes
 from fleet.inputs.inventory import Inventory, read_inventory
 from fleet.inputs.numbers import NULL
 from fleet.plan.tables import Hosts
-from fleet.scenario import models
+from fleet.scenario import hosts as asked
 
 MILLION = 1_000_000
 
 
-def hosts_table(hosts: models.Hosts, inventory: Inventory | None = None) -> Hosts:
+def hosts_table(hosts: asked.Hosts, inventory: Inventory | None = None) -> Hosts:
     """Build the table of hosts.
 
     Parameters
     ----------
-    hosts : fleet.scenario.models.Hosts
+    hosts : fleet.scenario.hosts.Hosts
     inventory : Inventory, optional
         The inventory it names, when already read.
 
@@ -46,7 +46,7 @@ def class_of_each(weights: list[int], total: int) -> list[int]:
     return out
 
 
-def _from_classes(hosts: models.Hosts) -> Hosts:
+def _from_classes(hosts: asked.Hosts) -> Hosts:
     """Hosts by class; their names are ``class-00000``, counted within the class."""
     classes = hosts.classes
     counts = [c.count for c in classes]
@@ -98,7 +98,7 @@ def _too_small(block_pages: int) -> str:
 
 
 def _own_memory(
-    hosts: models.Hosts, item: models.HostClass, memory_pages: int
+    hosts: asked.Hosts, item: asked.HostClass, memory_pages: int
 ) -> tuple[int, int, int]:
     """Pages of kernel memory, page cache and base load of one host of a class."""
     pairs = (
@@ -112,7 +112,7 @@ def _own_memory(
     return kernel, cache, base
 
 
-def _from_inventory(hosts: models.Hosts, inventory: Inventory) -> Hosts:
+def _from_inventory(hosts: asked.Hosts, inventory: Inventory) -> Hosts:
     """The first ``total`` hosts of an inventory (all by default)."""
     have = len(inventory.name)
     total = have if hosts.total is None else hosts.total

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fleet.plan.draws import Column
-from fleet.scenario import models
+from fleet.scenario import workloads as asked
 
 DENSITY = 10**12
 """``io_density`` counts I/Os in flight per so many pages."""
@@ -14,7 +14,7 @@ MOST_DENSITY = 8 * DENSITY // 512
 
 
 def io_columns(
-    kinds: Sequence[models.WorkloadKind], kind: Column, resident_pages: Column
+    kinds: Sequence[asked.WorkloadKind], kind: Column, resident_pages: Column
 ) -> dict[str, Column]:
     """Return the ``io_`` columns of ``Workloads``: rate x hold time per resident page.
 

@@ -7,10 +7,10 @@ from fleet.plan.arrivals import Seed
 from fleet.plan.draws import Column, Purpose, below, chance, exponential, from_quantiles
 from fleet.plan.tables import NO_PINNER, RUNS_ON, Holds, Workloads
 from fleet.plan.workloads import PINNERS
-from fleet.scenario import models
+from fleet.scenario import workloads as asked
 
 
-def references_table(work: models.Workloads, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:
+def references_table(work: asked.Workloads, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:
     """Build the table of references that are events, ordered by (workload, offset)."""
     parts = [
         _holds(work.holds, rows, seed, horizon_ns),
@@ -22,7 +22,7 @@ def references_table(work: models.Workloads, rows: Workloads, seed: Seed, horizo
     return Holds(**{name: column[order] for name, column in columns.items()})
 
 
-def _holds(rule: models.Holds | None, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:
+def _holds(rule: asked.Holds | None, rows: Workloads, seed: Seed, horizon_ns: int) -> Holds:
     """Holds of a share of the workloads, one per period."""
     if rule is None:
         return _NONE
@@ -62,7 +62,7 @@ def _span_ns(rows: Workloads, horizon_ns: int) -> Column:
 
 
 def _maps(
-    kind: models.WorkloadKind, number: int, rows: Workloads, seed: Seed, horizon_ns: int
+    kind: asked.WorkloadKind, number: int, rows: Workloads, seed: Seed, horizon_ns: int
 ) -> Holds:
     """DMA mappings of a kind: one per period, each of a whole buffer of the workload's memory.
 
@@ -92,9 +92,7 @@ def _maps(
     )
 
 
-def _stuck(
-    rule: models.StuckIo | None, rows: Workloads, seed: Seed, horizon_ns: int
-) -> list[Holds]:
+def _stuck(rule: asked.StuckIo | None, rows: Workloads, seed: Seed, horizon_ns: int) -> list[Holds]:
     """Stuck I/Os of workloads with I/O: a Poisson process each, the n-th ones of all together."""
     if rule is None:
         return []

@@ -9,7 +9,7 @@ from fleet.hosts.shape import removable_blocks
 from fleet.plan.arrivals import BATCH, Seed
 from fleet.plan.draws import Column, Purpose, below, draw, entity, exponential, running
 from fleet.plan.tables import Hosts, Requests
-from fleet.scenario.models import Probes, Removals
+from fleet.scenario.demands import Probes, Removals
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from fleet.errors import InputError
 from fleet.inputs.trace import Trace
 from fleet.plan.days import DAY_NS, days_of, lifetimes
 from fleet.plan.draws import Column
-from fleet.scenario.models import Generator, Workloads
 from fleet.scenario.units import MILLION, STATIONARY
+from fleet.scenario.workloads import Generator, Workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def steady_of(work: Workloads, trace: Trace | None, fleet_pages: int, fleet_cpus
 
     Parameters
     ----------
-    work : fleet.scenario.models.Workloads
+    work : fleet.scenario.workloads.Workloads
     trace : Trace, optional
         The trace it names.
     fleet_pages, fleet_cpus : int

@@ -13,7 +13,7 @@ from fleet.plan.draws import Column, Purpose, chance, pick_weighted
 from fleet.plan.inflight import io_columns
 from fleet.plan.steady import Steady, is_stationary
 from fleet.plan.tables import NO_PINNER, Workloads
-from fleet.scenario import models
+from fleet.scenario import workloads as asked
 from fleet.scenario.rules import hint_chances
 from fleet.scenario.units import MILLION
 
@@ -31,7 +31,7 @@ PINNERS = {
 
 
 def workloads_table(
-    work: models.Workloads,
+    work: asked.Workloads,
     trace: Trace | None,
     seed: Seed,
     horizon_ns: int,
@@ -41,7 +41,7 @@ def workloads_table(
 
     Parameters
     ----------
-    work : fleet.scenario.models.Workloads
+    work : fleet.scenario.workloads.Workloads
     trace : Trace, optional
         The trace the scenario names.
     seed : (int, int)
@@ -75,7 +75,7 @@ def workloads_table(
     return _table(work, rows, kind, _hints(work, kind, rows.key, seed))
 
 
-def _kinds(work: models.Workloads, trace: Trace | None, rows: Arrivals, seed: Seed) -> Column:
+def _kinds(work: asked.Workloads, trace: Trace | None, rows: Arrivals, seed: Seed) -> Column:
     """Return the kind of each workload: what the trace says, else drawn from the mix."""
     names = [kind.name for kind in work.kinds]
     out = np.zeros(len(rows.key), np.int64)
@@ -100,7 +100,7 @@ def _said_kinds(trace: Trace, names: list[str]) -> Column:
     return np.array([number[name] for name in trace.kind], np.int64)
 
 
-def _table(work: models.Workloads, rows: Arrivals, kind: Column, hinted: Column) -> Workloads:
+def _table(work: asked.Workloads, rows: Arrivals, kind: Column, hinted: Column) -> Workloads:
     """Apply each kind's attributes. THP and hugetlb parts are whole pages of 2 MiB or 1 GiB."""
 
     def per_kind(values: Sequence[int]) -> Column:
@@ -141,7 +141,7 @@ def _share(pages: Column, millionths: Column, unit: Column) -> Column:
     return np.where(millionths == MILLION, pages, part)
 
 
-def _hints(work: models.Workloads, kind: Column, key: Column, seed: Seed) -> Column:
+def _hints(work: asked.Workloads, kind: Column, key: Column, seed: Seed) -> Column:
     """Return 1 for workloads that give the madvise hint.
 
     Of those that pin, a share ``recall`` does. Of the others as many as make a share

@@ -39,7 +39,7 @@ def compare(
     discordant : dict
         Rows of ``paired_outcomes`` and ``paired_mishaps`` by kind.
     margins : dict
-        Shares by name of the margin (``fleet.scenario.models.Margins``).
+        Shares by name of the margin (``fleet.scenario.verdicts.Margins``).
 
     Returns
     -------

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from fleet.errors import RunError
-from fleet.scenario.models import Margins
+from fleet.scenario.verdicts import Margins
 
 SCENARIO = "scenario.resolved.yaml"
 

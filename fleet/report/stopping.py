@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fleet.report.intervals import Units, score
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 FIRST_LOOK = 10
 """Units there must be before a look counts: fewer may agree by luck and end the run too soon."""

@@ -30,7 +30,7 @@ from fleet.run.desk import Desk, Priority
 from fleet.run.ledger import Ledger
 from fleet.run.messages import ATTEMPTS_PER_REQUEST, Do
 from fleet.run.tenants import Fate, Tenants
-from fleet.scenario.models import Removals, Watchdog
+from fleet.scenario.demands import Removals, Watchdog
 
 POLICY_ENDS = frozenset(
     {

@@ -23,7 +23,7 @@ from fleet.run.placement import RULES
 from fleet.run.squad import Fetched
 from fleet.run.tenants import Fate, Tenants
 from fleet.run.world import World
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 FLUSH_ROWS = 50_000
 """Rows that may wait on the hosts' side before they are fetched."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from fleet.log.folder import RunFolder
 from fleet.log.records import Unit
 from fleet.run.looks import Enough, Look
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 
 class Growing:

@@ -26,8 +26,8 @@ from fleet.run.spools import Spools
 from fleet.run.unit import Tally, build_world, run_unit
 from fleet.run.world import EngineName
 from fleet.scenario.load import hash_input, resolve
-from fleet.scenario.models import Scenario
 from fleet.scenario.own import policies_of
+from fleet.scenario.scenario import Scenario
 from policies.arms import Arm, parse_arm
 
 RUNS = Path("runs")

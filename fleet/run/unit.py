@@ -19,8 +19,8 @@ from fleet.run.coordinator import Coordinator, Crew, Progress
 from fleet.run.looks import look
 from fleet.run.tenants import Fate
 from fleet.run.world import EngineName, World
-from fleet.scenario import models
-from fleet.scenario.models import Scenario
+from fleet.scenario import hosts as asked
+from fleet.scenario.scenario import Scenario
 from policies.arms import Arm, parse_arm
 
 REASON_COLUMN = LEAD + SCHEMAS["migrations"].names.index("reason")
@@ -78,7 +78,7 @@ def build_world(
     )
 
 
-def age_of(age: models.Age | None) -> Age | None:
+def age_of(age: asked.Age | None) -> Age | None:
     """Return the age of hosts in the units of ``fleet.hosts``."""
     if age is None:
         return None

@@ -11,11 +11,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from fleet.errors import InputError
-from fleet.scenario.models import Digests, Scenario
 from fleet.scenario.overrides import FILE_FIELDS, Override, apply, read_set, spread_aliases
 from fleet.scenario.own import OwnPolicy
 from fleet.scenario.places import Places
 from fleet.scenario.problems import path_of, reason_of
+from fleet.scenario.scenario import Digests, Scenario
 from fleet.scenario.yamlpos import parse_yaml, read_path
 
 M = TypeVar("M", bound=BaseModel)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from fleet.scenario.yamlpos import Path, read_path
 
 

@@ -13,17 +13,11 @@ from policies.models import PolicyError
 GIB_PAGES = 1 << 18
 
 if TYPE_CHECKING:
-    from fleet.scenario.models import (
-        Hosts,
-        Io,
-        Maps,
-        Pressure,
-        Removals,
-        Scenario,
-        WorkloadKind,
-        Workloads,
-    )
+    from fleet.scenario.demands import Removals
+    from fleet.scenario.hosts import Hosts, Pressure
     from fleet.scenario.own import OwnPolicy
+    from fleet.scenario.scenario import Scenario
+    from fleet.scenario.workloads import Io, Maps, WorkloadKind, Workloads
 
 MAX_IO_PAGES = 512
 """2 MiB: I/O in flight is drawn by pageblock."""

@@ -17,7 +17,7 @@ import numpy as np
 from fleet.plan.tables import Plan
 from fleet.run.demands import Planned, asked
 from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, EVERY_HOST, HOST, Do
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from fleet.why.source import Source
 
 Order = list[int]

@@ -20,7 +20,7 @@ from fleet.run.runner import arms_of, identity_of
 from fleet.run.unit import build_world
 from fleet.run.world import World
 from fleet.scenario.load import load_scenario
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from policies.arms import Arm
 from queries.catalog import Catalog
 

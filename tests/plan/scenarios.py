@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 HOUR_NS = 3_600 * 10**9
 

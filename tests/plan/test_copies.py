@@ -18,7 +18,7 @@ from fleet.plan.days import DAY_NS, days_of, lifetimes
 from fleet.plan.estimate import estimate
 from fleet.plan.steady import exact_dot
 from fleet.plan.tables import RUNS_ON, Plan, Workloads
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from tests.plan.scenarios import HOUR_NS, traced
 
 Row = tuple[object, ...]

@@ -12,7 +12,7 @@ from fleet.report.histories import are_twins
 from fleet.report.margins import margins_of
 from fleet.report.metrics import METRICS, RELATIVE
 from fleet.report.terminal import print_report
-from fleet.scenario.models import Margins
+from fleet.scenario.verdicts import Margins
 from queries.catalog import Catalog
 from queries.shipped import find
 from tests.log.example import ARMS, make_units, memory_catalog

@@ -16,7 +16,7 @@ from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
 from fleet.run.squad import Fetched, Squad
 from fleet.run.unit import run_unit
 from fleet.run.world import World
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from tests.run import small
 
 

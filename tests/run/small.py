@@ -12,7 +12,7 @@ from engine.enums import AreaKind, Cost, Pinner, ZoneKind
 from engine.shape import HostShape
 from fleet.plan.tables import NO_PINNER, Holds, Hosts, Plan, Requests, Workloads
 from fleet.run.world import World
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from policies.arms import parse_arm
 
 SECOND = 10**9

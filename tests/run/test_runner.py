@@ -20,7 +20,7 @@ from fleet.plan.build import Inputs, build_plan, read_inputs
 from fleet.run.progress import Talk, clock
 from fleet.run.runner import Finished, Settings, identity_of, simulate
 from fleet.scenario.load import load_scenario
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 CHILD = """

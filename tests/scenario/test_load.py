@@ -10,7 +10,7 @@ import pytest
 from fleet.cli.scenario_reference import scenario_markdown
 from fleet.errors import InputError
 from fleet.scenario.load import hash_input, load_scenario, resolve, shipped
-from fleet.scenario.models import Scenario
+from fleet.scenario.scenario import Scenario
 from fleet.scenario.yamlpos import parse_yaml, read_path, show_path
 from tests.scenario.bad_inputs import BASE, INVENTORY_BASE
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from fleet.lab.operations import OperationError
 from fleet.lab.script.arms import PLAIN, script_arm
 from fleet.lab.script.language import parse_step
-from fleet.scenario.models import Model, Natural, Text
+from fleet.scenario.fields import Model, Natural, Text
 from fleet.scenario.own import OwnPolicy, policies_of
 from fleet.scenario.rules import check_own, check_profile, check_sizing, plain_int
 from fleet.scenario.units import BlockSize, Size, fail
