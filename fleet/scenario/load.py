@@ -11,12 +11,19 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from fleet.errors import InputError
-from fleet.scenario.overrides import FILE_FIELDS, Override, apply, read_set, spread_aliases
+from fleet.scenario.overrides import (
+    FILE_FIELDS,
+    Override,
+    apply,
+    field_path,
+    read_set,
+    spread_aliases,
+)
 from fleet.scenario.own import OwnPolicy
 from fleet.scenario.places import Places
 from fleet.scenario.problems import path_of, reason_of
 from fleet.scenario.scenario import Digests, Scenario
-from fleet.scenario.yamlpos import parse_yaml, read_path
+from fleet.scenario.yamlpos import parse_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -95,7 +102,7 @@ def load_scenario(
     places = Places(str(file), document)
     overrides = [read_set(text) for text in sets]
     for label, (path, value) in (options or {}).items():
-        overrides.append(Override(read_path(path), value, label))
+        overrides.append(Override(field_path(path), value, label))
     for override in overrides:
         data = apply(data, override)
         if override.path in FILE_FIELDS:

@@ -36,6 +36,18 @@ class Override:
     label: str
 
 
+def field_path(name: str) -> Path:
+    """Return the field that a dotted path or a short top-level name stands for.
+
+    Raises
+    ------
+    ValueError
+        If the path is malformed.
+    """
+    path = read_path(name)
+    return ALIASES.get(str(path[0]), path) if len(path) == 1 else path
+
+
 def read_set(text: str) -> Override:
     """Parse ``path=value``; the value is YAML (a file name is taken as it is).
 
@@ -50,10 +62,9 @@ def read_set(text: str) -> Override:
     if not equals or not name:
         raise InputError(f"want path=value, got {text!r}", where="--set")
     try:
-        path = read_path(name)
+        path = field_path(name)
     except ValueError as error:
         raise InputError(str(error), where="--set") from None
-    path = ALIASES.get(str(path[0]), path) if len(path) == 1 else path
     if not value.strip():
         raise InputError("needs a value (null unsets it)", where=label)
     if path in FILE_FIELDS and value.strip() != "null":

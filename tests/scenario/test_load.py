@@ -63,6 +63,7 @@ def test_aliases_stand_for_the_long_names(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     by_set = load_scenario(source, ["inventory=hosts.csv"])
     assert by_set == from_file
+    assert load_scenario(source, (), {"inventory": ("inventory", "hosts.csv")}) == from_file
     assert by_set.digests.inventory == hashlib.sha256(b"memory_mib\n8192\n").hexdigest()
 
 
