@@ -18,6 +18,7 @@ Int32 = NDArray[np.int32]
 
 SLAB_BYTES = 256 << 20
 """The end of one is lost, half a host of some megabytes; what is never used costs nothing."""
+HUGE_BYTES = 2 << 20
 LEAST_BYTES = 1 << 20
 """Smaller arrays gain nothing."""
 
@@ -40,6 +41,12 @@ def zeros(shape: tuple[int, int]) -> Int32:
         array.fill(0)
     weakref.finalize(array, _give_back, size, slab, offset)
     return array.reshape(shape)
+
+
+def apart(count: int) -> Int32:
+    """Return ``count`` zeros in memory of their own, which the system has back after them."""
+    size = -(-max(4 * count, 1) // HUGE_BYTES) * HUGE_BYTES  # only whole huge pages are aligned
+    return np.frombuffer(_map(size), np.int32, count)
 
 
 def _cut(size: int) -> tuple[mmap.mmap, int]:

@@ -503,7 +503,7 @@ def _spare(name: str, like: np.ndarray) -> np.ndarray:
     held = _SPARE.get(name)
     if held is None or held.size < like.size:
         large = like.dtype == np.int32
-        held = arena.zeros((like.size, 1)).ravel() if large else np.empty(like.size, like.dtype)
+        held = arena.apart(like.size) if large else np.empty(like.size, like.dtype)
         _SPARE[name] = held
     return held[: like.size].reshape(like.shape)
 

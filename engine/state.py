@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import arena
+from engine.arena import HUGE_BYTES
 from engine.enums import NR_CELLS, NR_COSTS, NR_COUNTERS, NR_PATHS
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
@@ -60,7 +61,6 @@ PIN_BITS = 18
 PIN_MASK = (1 << PIN_BITS) - 1
 """A count holds pins in its low 18 bits and short references above (13 bits)."""
 
-HUGE_BYTES = 2 << 20
 MADV_COLLAPSE = 25
 """Of include/uapi/asm-generic/mman-common.h, since Linux 6.1."""
 _MADVISE = ctypes.CDLL(None).madvise

@@ -17,6 +17,7 @@ from fleet.run.campaign import Campaign
 from fleet.run.columns import Batch
 from fleet.run.demands import asked
 from fleet.run.desk import Desk, Priority
+from fleet.run.heap import give_back
 from fleet.run.ledger import Ledger
 from fleet.run.messages import IDENT, TIME, Orders, Report, Told, by_host
 from fleet.run.placement import RULES
@@ -172,6 +173,8 @@ class Coordinator:
         self._sink(fetched.batches)
         for report in fetched.probed:
             self.campaign.probed(*report[IDENT:])
+        del fetched
+        give_back()
 
     # -- reports --------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from fleet.run.coordinator import Crew
 from fleet.run.crews import InlineCrew
 from fleet.run.digest import code_digest
 from fleet.run.growing import Growing
+from fleet.run.heap import give_back
 from fleet.run.looks import Enough
 from fleet.run.progress import Talk
 from fleet.run.spools import Spools
@@ -117,6 +118,7 @@ def simulate(
     identity = identity_of(scenario)
     inputs = read_inputs(scenario)
     plan = build_plan(scenario, inputs=inputs)
+    give_back()
     path = settings.out or RUNS / identity.folder_name
     with RunFolder.open(path, identity, resolve(scenario), resume=settings.resume) as folder:
         if not folder.complete:

@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 
+from benchmarks.process_tree import resident_bytes
 from engine import arena
 
 
@@ -29,3 +30,14 @@ def test_arrays_are_zero_apart_and_serve_again(rows: int) -> None:
     assert not fourth.any()
     if 16 * rows >= arena.LEAST_BYTES:
         assert fourth.ctypes.data == where
+
+
+def test_memory_of_its_own_goes_back_to_the_system() -> None:
+    array = arena.apart(3 << 20)
+    array.fill(7)
+    filled = resident_bytes()
+    del array
+    gc.collect()
+    assert resident_bytes() < filled - (8 << 20)
+    again = arena.apart(5)
+    assert again.tolist() == [0] * 5
