@@ -116,7 +116,8 @@ def simulate(
         The folder can be resumed; no process is left.
     """
     identity = identity_of(scenario)
-    inputs = read_inputs(scenario)
+    several = scenario.replications > 1 or scenario.until_ci is not None
+    inputs = read_inputs(scenario) if several else None  # the one plan reads, and forgets, them
     plan = build_plan(scenario, inputs=inputs)
     give_back()
     path = settings.out or RUNS / identity.folder_name
@@ -133,7 +134,7 @@ def _run_missing(
     settings: Settings,
     talk: Talk,
     folder: RunFolder,
-    inputs: Inputs,
+    inputs: Inputs | None,
     first: Plan,
     enough: Enough | None,
 ) -> int:
@@ -170,11 +171,20 @@ def needed_by(units: list[tuple[str, int]], arms: dict[str, Arm]) -> list[tuple[
 
 
 def _compile(settings: Settings, talk: Talk) -> None:
-    """Have the kernels compiled before any worker needs them."""
-    if settings.engine == "fast":
-        from engine.host import compile_ahead
+    """Have the kernels compiled before any worker needs them.
 
+    They are loaded here only where hosts run here: machine code takes 50 MiB of this process.
+    """
+    if settings.engine != "fast":
+        return
+    from engine.host import compile_ahead
+    from engine.kernel import CACHE_DIR
+
+    compiled = CACHE_DIR / "complete"
+    if settings.inline or not compiled.exists():
         compile_ahead(talk.notice)
+        with contextlib.suppress(OSError):  # the next run looks for itself
+            compiled.touch()
 
 
 @contextlib.contextmanager

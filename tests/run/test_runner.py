@@ -18,7 +18,7 @@ from fleet.errors import InputError
 from fleet.log.verify import verify_run
 from fleet.plan.build import Inputs, build_plan, read_inputs
 from fleet.run.progress import Talk, clock
-from fleet.run.runner import Finished, Settings, identity_of, simulate
+from fleet.run.runner import Finished, Settings, _compile, identity_of, simulate
 from fleet.scenario.load import load_scenario
 from fleet.scenario.scenario import Scenario
 
@@ -282,3 +282,18 @@ def test_a_folder_with_its_own_engine_is_refused(
 def test_clock() -> None:
     assert clock(61 * 10**9) == "1m01s"
     assert clock(86_400 * 10**9) == "24h00m"
+
+
+def test_kernels_are_loaded_where_hosts_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    monkeypatch.setattr("engine.host.compile_ahead", lambda _: loads.append("here"))
+    monkeypatch.setattr("engine.kernel.CACHE_DIR", tmp_path)
+    with Talk(quiet=True) as talk:
+        _compile(Settings(actors=2), talk)
+        assert loads == ["here"], "nothing was compiled before"
+        _compile(Settings(actors=2), talk)
+        assert loads == ["here"]
+        _compile(Settings(inline=True), talk)
+    assert loads == ["here", "here"]
