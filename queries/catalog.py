@@ -210,7 +210,7 @@ class Catalog:
             self._shared.close()
             self._shared = None
 
-    def rows(self, table: str, where: Any = None) -> pa.Table:
+    def rows(self, table: str, where: Any = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Return a table in the order of arms, replications, shards and writing.
 
         Parameters
@@ -218,11 +218,13 @@ class Catalog:
         table : str
         where : pyarrow.dataset.Expression, optional
             Only rows that fulfil it; files whose arm, rep and shard do not are not opened.
+        columns : sequence of str, optional
+            Only these; the others are not unpacked.
         """
         view = self._views[table]
         dataset = ds.dataset(view) if isinstance(view, pa.Table) else view
-        columns = [name for name in view.schema.names if name != UNIT]
-        return dataset.to_table(columns=columns, filter=where)
+        every = [name for name in view.schema.names if name != UNIT]
+        return dataset.to_table(columns=every if columns is None else [*columns], filter=where)
 
     def _connect(self, threads: int | None) -> Any:
         """Return a new connection with views and macros, locked."""

@@ -57,7 +57,7 @@ def read_trace(file: str) -> Trace:
     arrival = table.numbers["arrival_s"]
     order = np.argsort(arrival, kind="stable").astype(np.int64)
     vcpus = table.numbers.get("vcpus", np.full(table.rows, NULL, np.int64))
-    kinds = table.texts.get("kind", ("",) * table.rows)
+    kinds = table.texts.get("kind")
     return Trace(
         table=table,
         row=order,
@@ -65,5 +65,5 @@ def read_trace(file: str) -> Trace:
         lifetime_ns=table.numbers["lifetime_s"][order],
         pages=table.numbers["memory_mib"][order] * MIB_PAGES,
         vcpus=np.where(vcpus == NULL, 1, vcpus)[order],
-        kind=tuple(kinds[row] for row in order.tolist()),
+        kind=("",) * table.rows if kinds is None else tuple(kinds[row] for row in order.tolist()),
     )

@@ -3,13 +3,20 @@
 PAGE = 4096
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _TIMES = ((10**9 * 3600, "h"), (10**9 * 60, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us"))
+_LARGE = ((10**9, "billion"), (10**6, "million"))
 NONE = "-"
 
 
 def digits(value: float) -> str:
-    """Three significant digits, no exponent: 1,230  45.6  0.00789."""
+    """Three significant digits, no exponent: 1,230  45.6  0.00789  448 million.
+
+    Below ten million all digits before the point are there.
+    """
     if value == 0:
         return "0"
+    if abs(value) >= 9_995_000:
+        scale, name = next(t for t in _LARGE if abs(value) >= 0.9995 * t[0])
+        return f"{digits(value / scale)} {name}"
     if abs(value) >= 99.95:
         return f"{value:,.0f}"
     if abs(value) >= 9.995:

@@ -141,11 +141,16 @@ def parts(area: Int64) -> list[Part]:
 def held_parts(area: Int64, inside: list[Extent]) -> tuple[Part, ...]:
     """Return the parts of an area that lie in extents of it, by index."""
     rows = area[area[:, 2] >= 0]
-    found: list[Part] = []
     low = np.where(rows[:, 3] == -1, rows[:, 2] - rows[:, 1] + 1, rows[:, 2])
-    for extent in inside:
-        end = extent.pfn + extent.pages
-        for part in parts(rows[(low < end) & (low + rows[:, 1] > extent.pfn)]):
-            cut = part.within(extent.pfn, end)
+    order = np.argsort(low)
+    rows, low = rows[order], low[order]
+    begin = np.array([extent.pfn for extent in inside], np.int64)
+    end = begin + np.array([extent.pages for extent in inside], np.int64)
+    first = np.searchsorted(low + rows[:, 1], begin, "right").tolist()
+    last = np.searchsorted(low, end, "left").tolist()
+    found: list[Part] = []
+    for extent, start, stop in zip(inside, first, last, strict=True):
+        for part in parts(rows[start:stop]):
+            cut = part.within(extent.pfn, extent.pfn + extent.pages)
             found += [cut] if cut is not None else []
     return tuple(sorted(found))

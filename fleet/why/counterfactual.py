@@ -44,7 +44,7 @@ def search(trial: Trial, plan: Plan, changes: Changes | None = None) -> list[Tri
         tried.append(Tried(change if waited is None else waited + change, ended))
         return ended.returned
 
-    hopeless = trial.run().reason in (OfflineReason.UNMOVABLE, OfflineReason.BAD_STATE)
+    hopeless = trial.unchanged.reason in (OfflineReason.UNMOVABLE, OfflineReason.BAD_STATE)
     if not hopeless:
         _on_these_blocks(found, trial, attempt)
     _ = any(attempt(change) for change in found.others())

@@ -254,12 +254,12 @@ class Explainer:
         """Workloads under another arm: where they were, what their pins did."""
         if not workloads:
             return []
-        read = self.source.rows("workloads", ident.arm, ident.rep, workload=workloads)
-        rows = {row["workload"]: row for row in read.to_pylist()}
         names = ("workload", "host", "placed_ns", "outcome", "restarts")
+        read = self.source.of_workloads("workloads", ident.arm, ident.rep, workloads, names)
+        rows = {row["workload"]: row for row in read}
         return [
             {
-                **{name: rows[workload][name] for name in names},
+                **rows[workload],
                 "pins": self._pins(ident, workload, rows[workload]["host"]),
             }
             for workload in workloads
@@ -312,13 +312,12 @@ def _bystanders(changes: Changes, moment: Moment, held: list[Facts]) -> Facts:
 
 def _counterfactual(trial: Trial, plan: Plan, changes: Changes) -> Facts:
     """What would have returned the memory; without a change the attempt ends as it did."""
-    control = trial.run()
     tried = search(trial, plan, changes)
     helped = [t for t in tried if t.ended.returned and t.change.first_block is None]
     others = [t for t in tried if t.ended.returned and t.change.first_block is not None]
     best = next(iter([*helped, *others]), None)
     return {
-        "attempt": trial.attempt, "as_logged": _ended(control),
+        "attempt": trial.attempt, "as_logged": _ended(trial.unchanged),
         "smallest": None if best is None else _tried(best),
         "tried": [_tried(item) for item in tried],
     }  # fmt: skip

@@ -5,18 +5,21 @@ it off: who asked for how much, what was free in which zone, who could be killed
 there, each on a copy of the host.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from engine import state
 from engine.enums import ZONES_PER_NODE, AreaKind, Incident, Migratetype, Op, Row, ZoneKind
 from engine.host import Host
 from engine.rows import FIRST
+from fleet.hosts.ageing import PRESSURE, Age
 from fleet.hosts.zones import zone_name
 from fleet.plan.backing import Backing
 from fleet.plan.tables import Plan
+from fleet.run.guests import Books
 from fleet.why.contents import NOBODY, parts
 from fleet.why.explain import Explainer
 from fleet.why.ids import IncidentId, RequestId, incident_row
@@ -86,7 +89,10 @@ class Trigger:
         return None if workload == NOBODY else workload
 
     def passes(
-        self, pages: int | None = None, gone: int = NOBODY, table: Int64 | None = None
+        self,
+        pages: int | None = None,
+        before: tuple[int, ...] = (),
+        table: Int64 | None = None,
     ) -> bool:
         """Give the command to a copy of the host, changed, and say whether nothing goes wrong.
 
@@ -94,14 +100,15 @@ class Trigger:
         ----------
         pages : int, optional
             So many pages asked for instead.
-        gone : int
-            Process that is gone before, ``NOBODY``: none.
+        before : tuple of int
+            Op and arguments of a command that is given first.
         table : int64 array, optional
             Another decision table.
         """
         host, now_ns = self.host.clone(), int(self.command[0])
-        if gone != NOBODY:
-            host.execute(np.array([[now_ns, Op.EXIT, gone, 0, 0, 0, 0, 0]], np.int64), now_ns)
+        if before:
+            first = [now_ns, *before, *[0] * (7 - len(before))]
+            host.execute(np.array([first], np.int64), now_ns)
         if table is not None:
             host.use_table(table)
         command = self.command.copy()
@@ -159,25 +166,27 @@ def explain_incident(explainer: Explainer, ident: IncidentId) -> Facts:
     facts: Facts = {"id": str(ident), **ident._asdict(), **row}
     facts |= explainer.host_facts(ident, row["host"])
     facts |= {"asked": None, "zones": [], "lies": {}, "largest": [], "request": None,
-              "counterfactual": None}  # fmt: skip
+              "booting": False, "counterfactual": None}  # fmt: skip
     if row["kind"] == "reset":
         facts["request"] = str(RequestId(ident.arm, ident.rep, row["cause"]))
     else:
-        found = _trigger(explainer, ident, row)
-        if found is not None:
-            facts |= _looked_at(explainer, ident, row, found)
+        found = explainer.replay(ident.arm, ident.rep, row["host"]).instant(row["time_ns"])
+        trigger = _trigger(explainer, ident, row, *found) if found is not None else None
+        facts["booting"] = found is None
+        if trigger is not None:
+            facts |= _looked_at(explainer, ident, row, trigger)
     facts["arms"] = _arms(explainer, ident, facts)
     told = [{"time_ns": time_ns, "text": text} for time_ns, text in timeline(facts)]
     return {**facts, "summary": summary(facts), "timeline": told}
 
 
-def _trigger(explainer: Explainer, ident: IncidentId, row: Facts) -> Trigger | None:
-    """Return the command that set an incident off; None when it was none of that instant."""
-    replay = explainer.replay(ident.arm, ident.rep, row["host"])
-    found = replay.instant(row["time_ns"])
-    if found is None:
-        return None
-    moment, books = found
+def _trigger(
+    explainer: Explainer, ident: IncidentId, row: Facts, moment: Moment, books: Books
+) -> Trigger | None:
+    """Return the command that set an incident off; None when it was none of that instant.
+
+    ``moment`` and ``books`` are the host at that instant (``Replay.instant``).
+    """
     number = _number(explainer, ident, row)
     commands = np.concatenate([commands for commands, _ in moment.later])
     first = moment.engine.nr_commands
@@ -216,10 +225,12 @@ def _looked_at(explainer: Explainer, ident: IncidentId, row: Facts, trigger: Tri
     """What the host was like, who asked, and what would have avoided it."""
     replay = explainer.replay(ident.arm, ident.rep, row["host"])
     plan, workload = replay.plan, trigger.owner(trigger.requester)
-    largest = _largest(trigger, plan)
+    largest = _by_memory(trigger, plan, COUNTED)
     if row["kind"] in ("pin_failed", "pin_stuck"):
         workload = row["workload"]
     work = plan.workloads
+    pooled = workload is not None and int(work.backing[workload]) not in COUNTED
+    rivals = _by_memory(trigger, plan, [int(work.backing[workload])]) if pooled else largest
     asked = {
         "op": trigger.op.name.lower(), "workload": workload, "pages": trigger.pages,
         "kind": None if workload is None else work.kind_names[int(work.kind[workload])],
@@ -235,18 +246,24 @@ def _looked_at(explainer: Explainer, ident: IncidentId, row: Facts, trigger: Tri
     return {
         "asked": asked, "zones": _zones(trigger.host), "lies": _lies(trigger),
         "largest": largest[:LARGEST],
-        "counterfactual": _counterfactual(trigger, largest, tables),
+        "counterfactual": _counterfactual(
+            trigger, rivals, tables, _episode(trigger, replay.world.age)
+        ),
     }  # fmt: skip
 
 
 def _zones(host: Host) -> list[Facts]:
-    """Every zone with memory: pages managed, free, and its marks (mm/page_alloc.c)."""
+    """Every zone with memory: pages managed, free, its marks, and what it keeps from requests that
+    may lie in ZONE_MOVABLE (mm/page_alloc.c ``lowmem_reserve``, and a policy's pool of pins).
+    """
     names = ("managed_pages", "free_pages", "min_pages", "low_pages", "high_pages")
+    reserves = host.save()["zone"][:, state.Z_RESERVE_2].tolist()
     return [
         {
             "zone": zone_name(zone),
             **dict(zip(names, row, strict=False)),
             "free_huge_pages": _free_huge(host, zone),
+            "reserve_pages": reserves[zone],
         }
         for zone, row in enumerate(host.zones().tolist())
         if row[0]
@@ -279,13 +296,16 @@ def _lies(trigger: Trigger) -> dict[str, int]:
     return {zone_name(zone): pages for zone, pages in sorted(found.items())}
 
 
-def _largest(trigger: Trigger, plan: Plan) -> list[Facts]:
-    """Workloads by what the OOM killer weighs, the largest first; ties go to the lowest process."""
+def _by_memory(trigger: Trigger, plan: Plan, backings: Collection[int]) -> list[Facts]:
+    """Workloads of some backings by their memory, the largest first; ties: the lowest process.
+
+    Of those ``COUNTED`` it is the order in which the OOM killer takes them.
+    """
     found = []
     for slot, (workload, _) in trigger.owners.items():
         if workload == NOBODY or slot in trigger.killed:
             continue
-        if plan.workloads.backing[workload] not in COUNTED:
+        if plan.workloads.backing[workload] not in backings:
             continue
         area = trigger.host.area(slot)
         pages = int(area[area[:, 2] >= 0, 1].sum())
@@ -294,8 +314,21 @@ def _largest(trigger: Trigger, plan: Plan) -> list[Facts]:
     return sorted(found, key=lambda item: (-item["rss_pages"], item["slot"]))
 
 
-def _counterfactual(trigger: Trigger, largest: list[Facts], tables: dict[str, Int64]) -> Facts:
-    """What would have avoided it; without a change the command goes wrong again."""
+def _episode(trigger: Trigger, age: Age | None) -> int:
+    """Pages that an episode of pressure has taken on a host that has such episodes."""
+    if age is None or not age.pressure:
+        return 0
+    area = trigger.host.area(PRESSURE)
+    return int(area[area[:, 2] >= 0, 1].sum())
+
+
+def _counterfactual(
+    trigger: Trigger, rivals: list[Facts], tables: dict[str, Int64], episode: int
+) -> Facts:
+    """What would have avoided it; without a change the command goes wrong again.
+
+    ``rivals`` are the workloads whose memory would do, the largest first.
+    """
     tried: list[Facts] = []
     short = _short(trigger)
     if short is not None:
@@ -307,16 +340,19 @@ def _counterfactual(trigger: Trigger, largest: list[Facts], tables: dict[str, In
         if avoided:
             break
     own = (trigger.requester, trigger.area)
-    others = [item for item in largest[::-1] if item["slot"] not in own]
+    others = [item for item in rivals[::-1] if item["slot"] not in own]
     fitting = [item for item in others if item["rss_pages"] >= (short or 0)] or others[-1:]
     for item in fitting[:MOST_GONE]:
-        avoided = trigger.passes(gone=item["slot"])
+        avoided = trigger.passes(before=(int(Op.EXIT), item["slot"]))
         about = {"workloads": [item["workload"]]}
         tried.append(
             {"kind": "room", "pages": item["rss_pages"], "about": about, "avoided": avoided}
         )
         if avoided:
             break
+    if episode:
+        avoided = trigger.passes(before=(int(Op.UNMAP), PRESSURE))
+        tried.append({"kind": "pressure", "pages": episode, "about": {}, "avoided": avoided})
     for arm, table in tables.items():
         avoided = trigger.passes(table=table)
         tried.append({"kind": "policy", "pages": 0, "about": {"arm": arm}, "avoided": avoided})

@@ -9,6 +9,11 @@ from fleet.why.words import Moment
 Facts = dict[str, Any]
 
 
+NO_VICTIM = (
+    "nothing can be killed, as the host's own processes are spared and hugetlb memory counts for"
+    " nothing: panic"
+)
+"""A panic in the midst of a run (mm/oom_kill.c ``oom_badness``, ``out_of_memory``)."""
 BOOT_PANIC = (
     "the host boots; its own memory does not fit into its kernel zones, and there is no process to"
     " kill: panic, as at every boot, so it stays down"
@@ -24,13 +29,24 @@ def summary(facts: Facts) -> str:
         freed = units.pages(facts["pages"])
         return f"The OOM killer of {host} took {victim} ({freed}){_for_whom(facts)}."
     if facts["kind"] == "panic":
-        when = "" if facts["asked"] else " while it booted"
-        return f"The kernel of {host} panicked{when}: out of memory, and nothing left to kill."
+        return (
+            f"The kernel of {host} panicked{_when(facts)}: out of memory, and nothing left to kill."
+        )
     if facts["kind"] == "pin_failed":
         return f"A pin of {who} failed on {host}{_pin_reason(facts)}."
     if facts["kind"] == "pin_stuck":
         return f"A pin of {who} on {host} hung, waiting for pages that nobody put back."
     return f"The {facts['mechanism']} reset {host} for {facts['request']}; explain that request."
+
+
+def _when(facts: Facts) -> str:
+    """What a kernel did when it panicked."""
+    asked = facts["asked"]
+    if asked is None:
+        return " while it booted" if facts["booting"] else " in the midst of a removal"
+    if asked["workload"] is None:
+        return " when the host's own memory asked for more"
+    return f" when workload {asked['workload']} ({asked['kind']}) asked for memory"
 
 
 def _for_whom(facts: Facts) -> str:
@@ -71,7 +87,7 @@ def _told(facts: Facts) -> Iterator[str]:
     elif facts["kind"] == "reset":
         yield f"the {facts['mechanism']} resets the host, with all that ran on it"
     elif facts["kind"] == "panic":
-        yield "nothing can be killed: panic" if asked else BOOT_PANIC
+        yield BOOT_PANIC if facts["booting"] else NO_VICTIM
     elif facts["kind"] == "pin_failed":
         yield f"the pin fails ({facts['mechanism']}), and its workload cannot run without it"
     else:
@@ -82,9 +98,12 @@ def _room(zone: Facts) -> str:
     """What a zone has left."""
     names = ("free_pages", "managed_pages", "free_huge_pages", "min_pages")
     free, managed, huge, low = (units.pages(zone[name]) for name in names)
-    where = zone["zone"]
+    kept = ""
+    if zone["reserve_pages"]:
+        kept = f", and {units.pages(zone['reserve_pages'])} more are kept from movable pages"
     return (
-        f"room: {where} has {free} of {managed} free, {huge} in huge pages; its min mark is {low}"
+        f"room: {zone['zone']} has {free} of {managed} free, {huge} in huge pages; its min mark is"
+        f" {low}{kept}"
     )
 
 
@@ -139,4 +158,6 @@ def change(item: Facts) -> str:
         )
     if item["kind"] == "room":
         return f"workload {item['about']['workloads'][0]} ({size}) elsewhere"
+    if item["kind"] == "pressure":
+        return f"no episode of memory pressure on the host itself ({size}) at that time"
     return f"the policy of {item['about']['arm']} from here on"

@@ -24,6 +24,10 @@ Order = list[int]
 """A row of ``messages.Orders``: time_ns, do, host, id, a, b, c, boot."""
 
 
+PLACED = ("command", "host", "time_ns", "kind", "workload")
+"""Columns of ``commands`` that say where a workload was placed and when."""
+
+
 @dataclass(frozen=True, slots=True)
 class Logged:
     """What the log says about one host: rows as dictionaries.
@@ -33,7 +37,7 @@ class Logged:
     commands : list of dict
         For the host, in the order of decision.
     placed : dict
-        Workload to its ``place`` and ``replace`` rows on any host, in order.
+        Workload to its ``place`` and ``replace`` rows (``PLACED``) on any host, in order.
     down_ns : list of int
         When the host went down.
     """
@@ -46,19 +50,12 @@ class Logged:
 def read_log(source: Source, arm: str, rep: int, host: int) -> Logged:
     """Read what the log says about a host's commands."""
     commands = source.rows("commands", arm, rep, host=host).to_pylist()
-    own = sorted({row["workload"] for row in commands if row["workload"] is not None})
-    moved = source.rows("commands", arm, rep, kind=["replace"]).to_pylist()
-    moved = [row for row in moved if row["workload"] in set(own)]
-    first = [row for row in commands if row["kind"] == "place"]
-    if moved:
-        ids = sorted({row["workload"] for row in moved})
-        every = source.rows("commands", arm, rep, workload=ids).to_pylist()
-        first = [row for row in every if row["kind"] == "place"] + [
-            row for row in first if row["workload"] not in set(ids)
-        ]
+    own = {row["workload"] for row in commands if row["workload"] is not None}
+    every = source.of_workloads("commands", arm, rep, own, PLACED)
     placed: dict[int, list[dict[str, Any]]] = {}
-    for row in sorted(first + moved, key=lambda row: row["command"]):
-        placed.setdefault(row["workload"], []).append(row)
+    for row in sorted(every, key=lambda row: int(row["command"])):
+        if row["kind"] in ("place", "replace"):
+            placed.setdefault(row["workload"], []).append(row)
     return Logged(commands, placed, _down_ns(source, arm, rep, host, commands))
 
 

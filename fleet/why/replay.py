@@ -109,8 +109,8 @@ class Replay:
     def instant(self, at_ns: int) -> tuple[Moment, Books] | None:
         """Return a host just before an instant, and who owned what just after it.
 
-        The moment's ``later`` is what the engine was given at that instant. None while the host is
-        down.
+        When it went down in it, who owned what then. The moment's ``later`` is what the engine was
+        given at that instant. None while the host is down.
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 import json
 import operator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
@@ -25,7 +26,7 @@ from policies.arms import Arm
 from queries.catalog import Catalog
 
 PARTITIONS = ("arm", "rep", "shard")
-SMALL = ("requests", "incidents")
+SMALL = ("hosts", "requests", "incidents")
 """Tables of which a unit's rows are read once, whatever is looked for among them."""
 
 
@@ -115,6 +116,30 @@ class Source:
         found = self.catalog.rows(table, wanted).drop_columns(list(PARTITIONS))
         if isinstance(host, int) or (table in SMALL and not equal):
             self._read[key] = found
+        return found
+
+    def of_workloads(
+        self, table: str, arm: str, rep: int, workloads: Collection[int], columns: tuple[str, ...]
+    ) -> list[dict[str, Any]]:
+        """Return rows of a unit about workloads, whatever hosts they were on.
+
+        Any file may hold some, so these columns of the whole unit are read, but only once.
+
+        Parameters
+        ----------
+        table : str
+        arm, rep
+            The unit.
+        workloads : collection of int
+        columns : tuple of str
+            Without the partition columns; ``workload`` among them.
+        """
+        key = table, arm, rep, columns
+        if key not in self._read:
+            unit = (ds.field("arm") == arm) & (ds.field("rep") == pa.scalar(rep, pa.int32()))
+            self._read[key] = self.catalog.rows(table, unit, columns)
+        wanted = ds.field("workload").isin(list(workloads))
+        found: list[dict[str, Any]] = self._read[key].filter(wanted).to_pylist()
         return found
 
     def shard_rows(self, table: str, arm: str, rep: int, shard: int) -> pa.Table:

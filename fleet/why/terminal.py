@@ -50,6 +50,8 @@ def print_incident(facts: Facts) -> None:
     found = facts["counterfactual"]
     if found is not None:
         _section("What would have avoided it (each tried on a copy of the host)")
+        if found["smallest"] is None:
+            print_text("Nothing that was tried.")
         rows = [
             ["smallest" if item == found["smallest"] else "yes" if item["avoided"] else "no",
              incident_told.change(item)]

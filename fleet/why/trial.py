@@ -6,6 +6,7 @@ among everything that its host was told later. Without a change the attempt must
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +80,19 @@ class Trial:
     probe: bool
     table: Int64
 
-    def host(self, stages: Sequence[Stage] = ()) -> tuple[Host, list[tuple[int, int]]]:
-        """Return a copy of the host after a change, and what of the change failed (op, errno)."""
-        host, failed = self.moment.engine.clone(), []
+    @cached_property
+    def unchanged(self) -> Ended:
+        """How the attempt ends without a change: as it did."""
+        return self.run()
+
+    def host(
+        self, stages: Sequence[Stage] = (), *, spare: bool = False
+    ) -> tuple[Host, list[tuple[int, int]]]:
+        """Return a copy of the host after a change, and what of the change failed (op, errno).
+
+        A ``spare`` copy is lost when the process makes the next (``Host.clone``).
+        """
+        host, failed = self.moment.engine.clone(spare=spare), []
         for stage in stages:
             if stage.table is not None:
                 host.use_table(stage.table)
@@ -108,7 +119,7 @@ class Trial:
         table : int64 array, optional
             Another decision table for what follows the change.
         """
-        host, failed = self.host(stages)
+        host, failed = self.host(stages, spare=True)
         if table is not None:
             host.use_table(table)
         for commands, until_ns in self.calls(first_block):

@@ -15,7 +15,7 @@ from engine.enums import PoolSize
 from engine.host import Host
 from fleet.run.guests import Books, Guests
 from fleet.run.machine import Machine
-from fleet.run.messages import ATTEMPTS_PER_REQUEST, Do
+from fleet.run.messages import ATTEMPTS_PER_REQUEST, Do, Told
 from fleet.run.notes import Notes
 from fleet.run.world import Engine, World
 
@@ -99,6 +99,7 @@ class WatchedMachine(Machine):
         super().__init__(host, world, notes)
         self._keep = frozenset(keep)
         self._kept: dict[int, tuple[Moment, Recorder, int, int]] = {}
+        self._lost: Books | None = None
 
     def moments(self) -> dict[int, Moment]:
         """Return the moments kept, by attempt."""
@@ -147,8 +148,8 @@ class WatchedMachine(Machine):
             self._kept[key] = moment, tape, len(tape.calls), len(guests.batch)
 
     def books(self) -> Books | None:
-        """Return who owns what now; None while the host is down."""
-        return self._guests.books() if self._guests is not None else None
+        """Return who owns what now, or owned it when the host last went down; None before."""
+        return self._guests.books() if self._guests is not None else self._lost
 
     def _look(self, attempt: int, now_ns: int) -> None:
         """Keep the host as it is, if it is to be kept before this attempt."""
@@ -159,6 +160,12 @@ class WatchedMachine(Machine):
         super()._start(now_ns)
         if self._engine is not None:
             self._engine = Recorder(self._engine)
+
+    def _go_down(
+        self, now_ns: int, told: Told, request: int, endless: int = 0, away_ns: int | None = None
+    ) -> None:
+        self._lost = self.books()
+        super()._go_down(now_ns, told, request, endless, away_ns)
 
     def _translate(self, command: Sequence[int], guests: Guests) -> None:
         if command[1] == Do.OFFLINE:

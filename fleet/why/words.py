@@ -38,6 +38,8 @@ def _ended(facts: Facts) -> str:
     outcome, errno = facts["outcome"], _errno(facts["errno"])
     if facts["reset"]:
         return "hung until the watchdog reset the host"
+    if outcome == "host_down" and any(item["kind"] == "panic" for item in facts["incidents"]):
+        return "ended with its host, which ran out of memory and panicked"
     return {
         "offlined": "succeeded",
         "stuck": "had not returned at its deadline",
@@ -58,6 +60,8 @@ def _because(facts: Facts) -> str:
         return f": {_withdrawn(facts['withdrawal'])}"
     if facts["outcome"] == "offlined" or start is None:
         return ""
+    if facts["outcome"] == "host_down" and not facts["reset"]:
+        return ""  # whatever held its pages, something else ended it
     if start["zone"] == "offline":
         return ": the memory was offline already"
     if start["offline_running"] and facts["reason"] == "bad_state":
@@ -192,7 +196,8 @@ def _end(facts: Facts) -> Iterator[Moment]:
                 f"the {item['mechanism']} resets the host, with all that ran on it",
             )
         else:
-            yield item["time_ns"], f"the host panics ({item['mechanism']})"
+            ident = f"incident:{facts['arm']}/{facts['rep']}/{item['incident']}"
+            yield item["time_ns"], f"the host panics ({item['mechanism']}); {ident} tells why"
     made = facts["attempts_made"]
     loop = "; the loop is endless: a pass changes nothing any more" if facts["endless"] else ""
     if facts["outcome"] == "stuck":

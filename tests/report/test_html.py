@@ -20,6 +20,7 @@ from fleet.report.html import forms
 from fleet.report.html.arms import arms_of
 from fleet.report.html.charts.blockers import CLASSES
 from fleet.report.html.charts.damage import classes
+from fleet.report.html.charts.offline_curve import axis_of
 from fleet.report.html.comparisons import p_value
 from fleet.report.html.page import page
 from fleet.report.html.render import FOLDER
@@ -305,6 +306,16 @@ def test_time_axes_have_ticks(low: int, high: int) -> None:
     assert 0 < scale.at(low) < scale.at(high) < 1 or low == high
     assert 1 <= len(scale.ticks) <= 7
     assert all(scale.low <= value <= scale.high for value, _ in scale.ticks)
+
+
+def test_refusals_at_once_do_not_stretch_the_axis_of_the_curve() -> None:
+    rows = [{"time_ns": 0, "offlined": 0}, {"time_ns": 3 * 10**7, "offlined": 5},
+            {"time_ns": 10**9, "offlined": 0}]  # fmt: skip
+    axis = axis_of(rows)
+    assert 10**7 < axis.low < 3 * 10**7
+    assert axis.at(0) == 0
+    assert axis.at(10**9) < 1
+    assert axis_of([{**row, "offlined": 0} for row in rows]).low < 1, "nothing went offline"
 
 
 def test_share_axes_end_at_one() -> None:

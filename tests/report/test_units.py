@@ -20,6 +20,9 @@ from fleet.report.terminal import letter
         (units.percent, None, "-"), (units.points, 0.1, "+10.0"), (units.points, -0.25, "-25.0"),
         (units.points, 0.0, "0"), (units.count, 1234567, "1,234,567"), (units.count, None, "-"),
         (units.digits, 99.96, "100"), (units.digits, 9.996, "10.0"),
+        (units.digits, 9_994_999, "9,994,999"), (units.digits, 9_995_000, "10.0 million"),
+        (units.digits, 448_039_297, "448 million"), (units.digits, -448e6, "-448 million"),
+        (units.digits, 999_600_000, "1.00 billion"), (units.digits, 2.5e12, "2,500 billion"),
     ],
 )  # fmt: skip
 def test_three_digits_and_a_unit(show: object, value: object, text: str) -> None:

@@ -22,7 +22,10 @@ def incidents(source: Source, arm: str, kind: str) -> list[dict[str, Any]]:
 
 
 def trigger_of(source: Source, arm: str, row: dict[str, Any]) -> Trigger:
-    found = _trigger(Explainer(source), IncidentId(arm, 0, row["incident"]), row)
+    explainer, ident = Explainer(source), IncidentId(arm, 0, row["incident"])
+    instant = explainer.replay(arm, 0, row["host"]).instant(row["time_ns"])
+    assert instant is not None
+    found = _trigger(explainer, ident, row, *instant)
     assert found is not None
     return found
 

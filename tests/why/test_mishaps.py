@@ -12,8 +12,9 @@ from fleet.run.runner import Settings, simulate
 from fleet.scenario.load import load_scenario
 from fleet.why.explain import Explainer
 from fleet.why.ids import IncidentId
-from fleet.why.incident import _trigger, explain_incident
+from fleet.why.incident import explain_incident
 from fleet.why.source import Source, open_source
+from tests.why.test_incident import trigger_of
 
 STUCK, BOOTS = "kernel+unbounded", "kernel+unbounded@movable-90"
 
@@ -41,6 +42,7 @@ def incidents(source: Source, arm: str, kind: str) -> list[dict[str, Any]]:
 def test_a_pin_that_never_returns(source: Source) -> None:
     explainer, rows = Explainer(source), incidents(source, STUCK, "pin_stuck")
     assert rows
+    assert any(row["time_ns"] for row in rows), "and not only when the run begins"
     for row in rows:
         facts = explain_incident(explainer, IncidentId(STUCK, 0, row["incident"]))
         asked, told = facts["asked"], [item["text"] for item in facts["timeline"]]
@@ -59,8 +61,7 @@ def test_a_pin_that_never_returns(source: Source) -> None:
         assert facts["counterfactual"]["as_logged"]
         tried = facts["counterfactual"]["tried"]
         assert {"fewer_pages", "policy"} <= {item["kind"] for item in tried}
-        trigger = _trigger(explainer, IncidentId(STUCK, 0, row["incident"]), row)
-        assert trigger is not None
+        trigger = trigger_of(source, STUCK, row)
         for item in tried:
             if item["kind"] == "fewer_pages":
                 assert trigger.passes(pages=trigger.pages - item["pages"])

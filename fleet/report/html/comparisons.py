@@ -141,7 +141,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
             key = row["method"], row["n"], row.get("n_unit", "pairs")
             methods.setdefault(key, []).append(row["label"])
     for (method, n, unit), labels in methods.items():
-        what = ", ".join(dict.fromkeys(labels))
+        what = "; ".join(dict.fromkeys(labels))
         yield f"{method[:1].upper()}{method[1:]}, over {n:,} {unit}: {what}."
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         yield f"{note[0].upper()}{note[1:]}."

@@ -30,6 +30,7 @@ def chart(paper: Paper, kind: str) -> Chart:
         body=_body(paper, rows, scale, kind),
         sources=(source("blocked_by", kind=kind),),
         note="One request can meet several classes, so they may add up to more than all.",
+        wide=bool(rows),
     )
 
 
@@ -61,7 +62,8 @@ def _bar(paper: Paper, row: Row, scale: Scale) -> bars.Bar:
         f"pages in {row['blocks']:,} memory blocks on {row['hosts']:,} hosts"
     )
     shapes = bars.bar(scale, row["requests"], title=title, data=row.mark("requests"))
-    hosts = say("on {} hosts", row.show("hosts", units.count))
+    several = "s" if row["hosts"] != 1 else ""
+    hosts = say("on {} host{}", row.show("hosts", units.count), several)
     value = say("<b>{}</b> <small>{}</small>", row.show("requests", units.count), hosts)
     return bars.Bar(arm, shapes, value)
 

@@ -110,7 +110,7 @@ def _axes(grid: Grid) -> Markup:
         parts.append(
             shape("text", text, x=x, y=grid.height + 17, text_anchor=anchor, class_="tick")
         )
-    for y, text in ((10.0, "0"), (grid.height, f"{max(grid.hosts - 1, 0):,}")):
+    for y, text in ((10.0, "host 0"), (grid.height, f"{max(grid.hosts - 1, 0):,}")):
         parts.append(shape("text", text, x=-6.0, y=y, text_anchor="end", class_="tick"))
     return Markup("").join(parts)
 

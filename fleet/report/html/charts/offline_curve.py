@@ -1,6 +1,7 @@
 """Share of requests offline over the time since they were issued, with censoring."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -26,7 +27,7 @@ def chart(paper: Paper, kind: str) -> Chart | None:
     rows = paper.answers.rows("offline_curve", kind=kind)
     if not rows:
         return None
-    scale = times(min(r["time_ns"] for r in rows), max(r["time_ns"] for r in rows))
+    scale = axis_of(rows)
     drawn = [_line(arm, [r for r in rows if r["arm"] == arm.name], scale) for arm in paper.arms]
     quantiles = paper.answers.rows("offline_time", kind=kind)
     plot = lines.Plot(
@@ -42,7 +43,17 @@ def chart(paper: Paper, kind: str) -> Chart | None:
         values=table_of(paper, rows, COLUMNS),
         note="Product-limit estimate. Refused, given up and hung requests never go offline and are "
         "watched to their deadline. Upright strokes: requests that were no longer watched.",
+        wide=True,
     )
+
+
+def axis_of(rows: Sequence[Mapping[str, Any]]) -> Scale:
+    """Return the axis of time: what comes before anything is offline lies on its left edge.
+
+    A refusal is instant, and an axis with decades of nothing would be all for it.
+    """
+    seen = [row["time_ns"] for row in rows if row["offlined"]] or [row["time_ns"] for row in rows]
+    return times(min(seen), max(row["time_ns"] for row in rows))
 
 
 def _line(arm: Arm, rows: Sequence[Row], scale: Scale) -> lines.Line:
