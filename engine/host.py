@@ -84,6 +84,7 @@ from engine.state import (
     SPLIT,
     TABLE,
     UNIFORM,
+    Z_FILE,
     Z_FREE,
     Z_HIGH,
     Z_ISO,
@@ -422,6 +423,11 @@ class Host:
         out["pageblock_bytes"] = h.pb[:1].nbytes
         out["run_bytes"] = h.run[:1].nbytes
         return out
+
+    @property
+    def available_pages(self) -> int:
+        """Free pages and pages of files in all zones: what faults may find in the end."""
+        return int(self._h.zone[:, [Z_FREE, Z_FILE]].sum())
 
     @property
     def nr_commands(self) -> int:

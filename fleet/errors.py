@@ -32,5 +32,9 @@ class FleetError(Exception):
     """A known failure that is not the input's fault: printed as one line, exit code 1."""
 
 
+class PromiseError(FleetError):
+    """Hosts had news of what they had promised to do without any; the unit has to be repeated."""
+
+
 class RunError(FleetError):
     """A run folder could not be written or read (disk full, corrupt file)."""

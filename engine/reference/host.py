@@ -144,6 +144,12 @@ class ReferenceHost(History):
         self._spread_marks(pages)
         return Errno.OK
 
+    @property
+    def available_pages(self) -> int:
+        """Free pages and pages of files in all zones."""
+        files = [a for a in self.area_of.values() if a.kind == AreaKind.FILE]
+        return sum(z.free_pages for z in self.zone) + sum(p >= 0 for a in files for p in a.pages)
+
     # -- state as arrays ----------------------------------------------------------------------
 
     def zones(self) -> Int64:

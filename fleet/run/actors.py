@@ -53,9 +53,9 @@ def divide(
 class SquadActor:
     """What runs in the actor's process."""
 
-    def begin(self, hosts: list[int], world: World) -> None:
+    def begin(self, hosts: list[int], world: World, promising: bool) -> None:
         """Take up hosts."""
-        self._squad = Squad(hosts, world)
+        self._squad = Squad(hosts, world, promising=promising)
 
     def serve(self, host: str, port: int, token: bytes) -> None:
         """Answer calls over a line until the coordinator hangs up.
@@ -138,6 +138,7 @@ class ActorCrew:
 
         self._ray, self._notice = ray, notice
         self._world: Any = None
+        self._promising = True
         self._loss = (RayActorError, OutOfMemoryError)
         options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2}
         self._actor = ray.remote(SquadActor).options(**options)
@@ -226,12 +227,22 @@ class ActorCrew:
         """See ``coordinator.Crew``."""
         self._ask("finish", horizon_ns)
 
+    def distrust(self) -> None:
+        """See ``coordinator.Crew``: all begin anew, whatever they are at."""
+        self._promising = False
+        for member in self._members:
+            self._dismiss(member)
+            self._hire(member)
+
     def close(self) -> None:
         """End the actors' processes."""
         self._exchange.close()
         for member in self._members:
-            member.hang_up()
-            self._ray.kill(member.handle)
+            self._dismiss(member)
+
+    def _dismiss(self, member: _Member) -> None:
+        member.hang_up()
+        self._ray.kill(member.handle)
 
     # -- calls ----------------------------------------------------------------------------------
 
@@ -287,7 +298,7 @@ class ActorCrew:
     def _take_up(self, member: _Member) -> None:
         """Have an actor take up its hosts; one that is lost is noticed later."""
         try:
-            self._ray.get(member.handle.begin.remote(member.hosts, self._world))
+            self._ray.get(member.handle.begin.remote(member.hosts, self._world, self._promising))
         except self._loss:
             member.hang_up()
 

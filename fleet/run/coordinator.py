@@ -64,6 +64,10 @@ class Crew(Protocol):
         """End the run: report offlines that have not returned."""
         ...
 
+    def distrust(self) -> None:
+        """Let no host promise anything from the next ``begin`` on (after ``PromiseError``)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -107,6 +111,7 @@ class Coordinator:
         self._next_asked = 0
         self._posted: deque[int] = deque()
         self._heard_ns = 0
+        self._fetched: list[Batch] = []
 
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Run from time zero to the horizon; ``tell`` is called after each window."""
@@ -121,6 +126,7 @@ class Coordinator:
             self._hear(end_ns - latency_ns)
             crew.post(self._due(end_ns), end_ns)
             self._posted.append(end_ns)
+            self._store()
             if crew.waiting_rows >= FLUSH_ROWS:
                 self._collect(end_ns)
             tell(Progress(end_ns, self._issued(end_ns), self.tenants.placed))
@@ -128,6 +134,7 @@ class Coordinator:
         self._hear(horizon_ns)
         crew.finish(horizon_ns)
         self._collect(horizon_ns + 1)
+        self._store()
         self.campaign.close()
 
     def _open(self) -> None:
@@ -170,11 +177,16 @@ class Coordinator:
     def _collect(self, until_ns: int) -> None:
         """Fetch rows and what probes found."""
         fetched = self._crew.collect(until_ns)
-        self._sink(fetched.batches)
+        self._fetched = fetched.batches
         for report in fetched.probed:
             self.campaign.probed(*report[IDENT:])
-        del fetched
-        give_back()
+
+    def _store(self) -> None:
+        """Hand on what was fetched: the hosts have their next window by then."""
+        if self._fetched:
+            self._sink(self._fetched)
+            self._fetched = []
+            give_back()
 
     # -- reports --------------------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ class InlineCrew:
         """See ``coordinator.Crew``."""
         self._squad.finish(horizon_ns)
 
+    def distrust(self) -> None:
+        """See ``coordinator.Crew``: nothing is promised here, there is nobody to wait for."""
+
 
 def joined(fetched: Iterable[Fetched]) -> Fetched:
     """Join what squads gave that share shards: one ordered batch per table and shard."""

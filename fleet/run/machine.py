@@ -17,7 +17,7 @@ from fleet.hosts.ageing import Age, first_slot, history
 from fleet.hosts.background import Background
 from fleet.hosts.populate import populate
 from fleet.run.guests import NOBODY, EngineCommand, Guests
-from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, TIME, Do, Told
+from fleet.run.messages import ANY_BOOT, ATTEMPTS_PER_REQUEST, BOOT, TIME, Do, Told
 from fleet.run.notes import Notes
 from fleet.run.reading import Reading
 from fleet.run.world import Engine, World, has_panicked
@@ -61,6 +61,18 @@ class Machine:
     def up(self) -> bool:
         """Whether the host has booted; if not, what it is told next may boot it, or fail to."""
         return self._engine is not None
+
+    @property
+    def spare_pages(self) -> int:
+        """Memory that workloads without a pin could have as things are, less an eighth of all."""
+        if self._engine is None:
+            return 0
+        shape = self._world.shapes[self.host]
+        return self._engine.available_pages - shape.nr_blocks * shape.block_pages // 8
+
+    def is_meant(self, command: Sequence[int]) -> bool:
+        """Whether a command is for this boot of the host, or for any."""
+        return command[BOOT] in (ANY_BOOT, self._boot)
 
     def advance(self, commands: Commands, until_ns: int) -> None:
         """Carry out commands (ordered, all before ``until_ns``) and run to ``until_ns``."""

@@ -18,7 +18,7 @@ Orders = NDArray[np.int64]
 """int64[n, 8], one command per row."""
 Report = tuple[int, int, int, int, int, int, int, int, int, int]
 
-TIME, DO, HOST = 0, 1, 2
+TIME, DO, HOST, IDENT_OF, BOOT = 0, 1, 2, 3, 7
 """Columns of orders."""
 NR_FIELDS = 8
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.costs import cost_model
-from fleet.errors import RunError
+from fleet.errors import PromiseError, RunError
 from fleet.log import paths, records
 from fleet.log.folder import RunFolder
 from fleet.log.records import Identity
@@ -159,7 +159,13 @@ def _run_missing(
             spool = spools.open((rep, arms[name].movable_millionths)) if scenario.age else None
             world = build_world(plan, scenario, arms[name], settings.engine, spool)
             writer = folder.unit(name, rep)
-            tally = run_unit(world, scenario, crew, writer, talk.tell)
+            try:
+                tally = run_unit(world, scenario, crew, writer, talk.tell)
+            except PromiseError as error:
+                talk.notice(f"{error}; repeating {label} without promises")
+                crew.distrust()
+                writer = folder.unit(name, rep)
+                tally = run_unit(world, scenario, crew, writer, talk.tell)
             folder.commit(writer, {"tally": asdict(tally)}, fingerprint(plan))
             spools.close((rep, arms[name].movable_millionths))
     return growing.replications

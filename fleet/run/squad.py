@@ -6,6 +6,12 @@ memory, are done when the host gets another one, when rows are fetched, or whene
 nothing else to do (``work``): hosts are independent, so neither the time at which one of them does
 its work nor the process can show in a byte. So a process with few arrivals in a window works while
 others hold the coordinator up.
+
+A squad that may promise also lets workloads wait that cannot but find their memory, as far as a
+squad can tell: without a pin, on a host that has more to give than all it owes and an eighth of its
+memory. That is no proof. When such a workload has news after all (somebody was killed), decisions
+were made without it: the unit is repeated by squads that promise nothing (``PromiseError``), so
+that no byte can depend on what was promised.
 """
 
 from collections import deque
@@ -15,11 +21,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fleet.errors import PromiseError
+from fleet.plan.backing import Backing
+from fleet.plan.tables import NO_PINNER
 from fleet.run.columns import Batch
 from fleet.run.machine import Commands, Machine
-from fleet.run.messages import DO, EVERY_HOST, HOST, PATIENT, Orders, Report
+from fleet.run.messages import DO, EVERY_HOST, HOST, IDENT_OF, PATIENT, Do, Orders, Report
 from fleet.run.notes import Notes
 from fleet.run.world import World
+
+MOST_PROMISED = 256
+"""Workloads that a squad may owe; with more the fleet's clock would run ahead of the work."""
+MODEST = (Backing.ANON, Backing.THP)
+"""Memory that may come from any zone."""
 
 
 class Told(NamedTuple):
@@ -40,6 +54,16 @@ class Fetched(NamedTuple):
     """Reports of probes."""
 
 
+class Left(NamedTuple):
+    """What a host has been told and will do later."""
+
+    commands: Commands
+    until_ns: int
+    placements: int
+    """Workloads promised to start without news, and their memory."""
+    pages: int
+
+
 class Squad:
     """Runs hosts window by window; a pure function of the world and the commands.
 
@@ -48,26 +72,35 @@ class Squad:
     hosts : sequence of int
         Which hosts.
     world : World
+    promising : bool
+        Whether workloads may wait.
     """
 
-    def __init__(self, hosts: Sequence[int], world: World) -> None:
+    def __init__(self, hosts: Sequence[int], world: World, *, promising: bool = False) -> None:
         self._notes = Notes()
         self._machines = {host: Machine(host, world, self._notes) for host in sorted(hosts)}
         self._running: set[int] = set()
-        self._waiting: dict[int, deque[tuple[Commands, int]]] = {}
+        self._waiting: dict[int, deque[Left]] = {}
+        self._wants, self._promising, self._promised = world.wants, promising, 0
 
     def advance(self, orders: Orders, until_ns: int) -> Told:
         """Carry out orders (``messages.by_host``) and run to ``until_ns``; idle hosts cost nothing.
 
         Whoever gets a command or has an offline running is advanced, in the order of hosts; one
         whose commands can wait is not, for now.
+
+        Raises
+        ------
+        PromiseError
+            A workload that waited has news; as in all that follows.
         """
         machines, running = self._machines, self._running
         for host, commands in self._divided(orders):
             machine = machines[host]
-            can_wait = machine.up and not machine.running
-            if can_wait and all(command[DO] in PATIENT for command in commands):
-                self._waiting.setdefault(host, deque()).append((commands, until_ns))
+            left = self._left(machine, commands, until_ns)
+            if left is not None:
+                self._waiting.setdefault(host, deque()).append(left)
+                self._promised += left.placements
                 continue
             if host in self._waiting:
                 self._catch_up(host)
@@ -76,6 +109,8 @@ class Squad:
                 running.add(host)
             else:
                 running.discard(host)
+        while self._promised > MOST_PROMISED:
+            self.work()
         return Told(self._notes.take_reports(), bool(running), self._notes.waiting_rows)
 
     def work(self) -> bool:
@@ -84,21 +119,49 @@ class Squad:
             return False
         host = next(iter(self._waiting))
         left = self._waiting[host]
-        self._do(host, *left.popleft())
+        self._do(host, left.popleft())
         if not left:
             del self._waiting[host]
         return True
 
+    def _left(self, machine: Machine, commands: Commands, until_ns: int) -> Left | None:
+        """Return what a host may do later; None when its commands cannot wait."""
+        if not machine.up or machine.running:
+            return None
+        placed = [command for command in commands if command[DO] not in PATIENT]
+        if not placed:
+            return Left(commands, until_ns, 0, 0)
+        if not self._promising or not all(self._is_modest(machine, c) for c in placed):
+            return None
+        pages = sum(self._wants.pages[command[IDENT_OF]] for command in placed)
+        owed = sum(left.pages for left in self._waiting.get(machine.host, ()))
+        if owed + pages > machine.spare_pages:
+            return None
+        return Left(commands, until_ns, len(placed), pages)
+
+    def _is_modest(self, machine: Machine, command: Sequence[int]) -> bool:
+        """Whether a command starts a workload that any memory will do for."""
+        wants, workload = self._wants, command[IDENT_OF]
+        return (
+            command[DO] == Do.PLACE
+            and machine.is_meant(command)
+            and wants.backing[workload] in MODEST
+            and wants.pinner[workload] == NO_PINNER
+            and not wants.hinted[workload]
+        )
+
     def _catch_up(self, host: int) -> None:
         """Do everything that was left for later on a host."""
-        for commands, until_ns in self._waiting.pop(host):
-            self._do(host, commands, until_ns)
+        for left in self._waiting.pop(host):
+            self._do(host, left)
 
-    def _do(self, host: int, commands: Commands, until_ns: int) -> None:
+    def _do(self, host: int, left: Left) -> None:
         """Carry out commands that could wait."""
         known = len(self._notes.reports)
-        self._machines[host].advance(commands, until_ns)
-        assert len(self._notes.reports) == known, f"news from commands that could wait: {commands}"
+        self._machines[host].advance(left.commands, left.until_ns)
+        self._promised -= left.placements
+        if len(self._notes.reports) != known:
+            raise PromiseError(f"host {host} has news from commands that could wait")
 
     def _divided(self, orders: Orders) -> Iterable[tuple[int, list[list[int]]]]:
         """Return the commands of each host that has something to do, by host."""

@@ -36,6 +36,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def available_pages(self) -> int:
+        """Free pages and pages of files in all zones."""
+        ...
+
+    @property
     def nr_commands(self) -> int:
         """Commands carried out."""
         ...

@@ -40,6 +40,11 @@ class Recorder:
         return self.host.offline_running
 
     @property
+    def available_pages(self) -> int:
+        """See ``Engine``."""
+        return self.host.available_pages
+
+    @property
     def nr_commands(self) -> int:
         """See ``Engine``."""
         return self.host.nr_commands

@@ -1,0 +1,148 @@
+"""Workloads that wait because they cannot but find their memory, and those that do not find it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.enums import AreaKind, Pinner
+from fleet.plan.backing import Backing
+from fleet.run.actors import ActorCrew
+from fleet.run.cluster import ray_session
+from fleet.run.machine import Machine
+from fleet.run.messages import NR_FIELDS, Do
+from fleet.run.squad import MOST_PROMISED, Squad
+from fleet.run.world import World
+from tests.run import small
+from tests.run.harness import ManySquads, digests, run_files
+
+SECOND = small.SECOND
+MANY = 1 << 40
+
+
+def order(time_ns: int, do: Do, host: int, workload: int, boot: int = -1) -> list[int]:
+    row = [time_ns, int(do), host, workload, *[0] * (NR_FIELDS - 4)]
+    row[7] = boot
+    return row
+
+
+def squad(*work: dict[str, int], promising: bool = True) -> Squad:
+    """One booted host and what may be placed on it."""
+    plan = small.plan(work=work)
+    found = Squad([0], small.world(plan, small.scenario()), promising=promising)
+    found.advance(np.array([order(0, Do.SAMPLE, 0, 0)], np.int64), SECOND)
+    return found
+
+
+def place(found: Squad, workload: int) -> None:
+    """Place a workload in a window of its own."""
+    at_ns = (2 + workload) * SECOND
+    found.advance(np.array([order(at_ns, Do.PLACE, 0, workload)], np.int64), at_ns + SECOND)
+
+
+def waits(found: Squad, *workloads: int, boot: int = -1) -> bool:
+    """Whether the workloads are left for later."""
+    rows = [order(2 * SECOND, Do.PLACE, 0, workload, boot) for workload in workloads]
+    told = found.advance(np.array(rows, np.int64), 3 * SECOND)
+    assert told.reports == []
+    return found.work()
+
+
+def test_a_workload_that_finds_its_memory_waits() -> None:
+    assert waits(squad({"pages": 64}), 0)
+    assert waits(squad({"pages": 64, "backing": int(AreaKind.THP)}), 0)
+    assert not waits(squad({"pages": 64}, promising=False), 0)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        {"pinner": int(Pinner.VFIO), "pinned_pages": 64},
+        {"hinted": 1},
+        {"backing": int(Backing.HUGETLB)},
+        {"backing": int(Backing.SHMEM)},
+        {"pages": 450},
+    ],
+)
+def test_what_may_fail_does_not_wait(work: dict[str, int]) -> None:
+    """A pin, a hint (which takes kernel zones), a pool, shared memory, too little memory."""
+    assert not waits(squad({"pages": 64, **work}), 0)
+
+
+def test_a_host_owes_no_more_than_it_has() -> None:
+    """It has 512 pages, 8 of the kernel's image, 60 of its own, and an eighth is left aside."""
+    work = [{"pages": 120}] * 4
+    assert waits(squad(*work), 0, 1, 2)
+    assert not waits(squad(*work), 0, 1, 2, 3)
+    found = squad(*work)
+    for workload, later in ((0, True), (1, True), (2, True), (3, False)):
+        place(found, workload)
+        assert bool(found._waiting) == later, "the last one has the others done first"
+
+
+def test_a_workload_for_another_boot_does_not_wait() -> None:
+    found = squad({"pages": 64})
+    told = found.advance(np.array([order(2 * SECOND, Do.PLACE, 0, 0, 1)], np.int64), 3 * SECOND)
+    assert len(told.reports) == 1, "not placed"
+    assert waits(squad({"pages": 64}), 0, boot=0)
+
+
+def test_a_squad_owes_a_limited_number_of_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.run.squad.MOST_PROMISED", 2)
+    found = squad(*[{"pages": 16}] * 5)
+    for workload in range(5):
+        place(found, workload)
+        assert found._promised == min(workload + 1, 2)
+    assert MOST_PROMISED > 2
+
+
+def crowded() -> tuple[World, Any]:
+    """Two hosts that the ledger takes for twice as large as they are: some workload is killed."""
+    work = [{"pages": 130, "touched_pages": 130, "arrival_ns": (5 + i) * SECOND} for i in range(10)]
+    plan = small.plan(2, work)
+    large = replace(plan.hosts, memory_pages=2 * plan.hosts.memory_pages)
+    return small.world(replace(plan, hosts=large), small.scenario()), small.scenario()
+
+
+def test_hosts_that_run_short_promise_nothing(tmp_path: Path) -> None:
+    """As they are, crowded hosts see it coming: nothing has to be repeated."""
+    crew = ManySquads([[0], [1]])
+    assert digests(run_files(tmp_path / "b", *crowded(), crew)) == digests(
+        run_files(tmp_path / "a", *crowded())
+    )
+    assert crew.promising
+
+
+def test_a_broken_promise_is_repeated_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = digests(run_files(tmp_path / "a", *crowded()))
+    monkeypatch.setattr(Machine, "spare_pages", MANY)
+    crew = ManySquads([[0], [1]])
+    assert digests(run_files(tmp_path / "b", *crowded(), crew)) == expected
+    assert not crew.promising, "a promise was broken"
+
+
+@pytest.mark.ray
+def test_actors_break_promises_too(tmp_path: Path) -> None:
+    import ray
+
+    def blind(_: Any) -> None:
+        from fleet.run.machine import Machine
+
+        Machine.spare_pages = 1 << 40  # type: ignore[assignment, method-assign]
+
+    world, scenario = crowded()
+    world = replace(world, engine="reference")
+    expected = digests(run_files(tmp_path / "a", world, scenario))
+    with ray_session(None, 2):
+        crew = ActorCrew([[0], [1]], lambda _: None)
+        try:
+            for member in crew._members:
+                ray.get(member.handle.__ray_call__.remote(blind))
+            assert digests(run_files(tmp_path / "b", world, scenario, crew)) == expected
+            assert not crew._promising, "a promise was broken"
+        finally:
+            crew.close()
