@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,35 @@ def _case(row: Mapping[str, Any], where: str) -> Case:
     )
 
 
+class _Doubtful(dict[str, Any]):
+    """An object that gives a field twice, which JSON leaves to the reader."""
+
+    twice = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A decoded object, marked when a field is given twice."""
+    row = dict(pairs)
+    if len(row) == len(pairs):
+        return row
+    names = [name for name, _ in pairs]
+    doubtful = _Doubtful(row)
+    doubtful.twice = next(name for i, name in enumerate(names) if name in names[:i])
+    return doubtful
+
+
+def _given_twice(value: Any, at: str = "") -> str:
+    """Path of the first field that is given twice anywhere in a decoded value; or nothing."""
+    if isinstance(value, _Doubtful):
+        return f"{at}{value.twice}"
+    inner: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        inner = ((f"{at}{name}.", part) for name, part in value.items())
+    elif isinstance(value, list):
+        inner = ((f"{at.removesuffix('.')}[{i}].", part) for i, part in enumerate(value))
+    return next(filter(None, (_given_twice(part, path) for path, part in inner)), "")
+
+
 def read(path: Path) -> Iterator[Case | CaseError]:
     """Yield the cases of a file; an operation that does not parse is yielded as its error.
 
@@ -206,9 +235,11 @@ def read(path: Path) -> Iterator[Case | CaseError]:
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
             raise CaseError(f"{where}:{error.colno}", "line", f"not JSON: {error.msg}") from None
+        if twice := _given_twice(row):
+            raise CaseError(where, twice, "given twice")
         if not isinstance(row, dict):
             raise CaseError(where, "line", "not a JSON object")
         try:

@@ -8,7 +8,7 @@ from engine.costs import MODELS
 from fleet.scenario.units import MILLION, STATIONARY, fail, format_duration, format_share
 from policies import registry
 from policies.arms import parse_arm
-from policies.models import PolicyError
+from policies.models import PolicyError, Sizing
 
 GIB_PAGES = 1 << 18
 
@@ -113,9 +113,21 @@ def check_policies(scenario: "Scenario") -> None:
     own = [policy.policy() for policy in scenario.policies]
     for index, text in enumerate(scenario.arms):
         try:
-            parse_arm(text, scenario.profile, scenario.sizing, own)
+            arm = parse_arm(text, scenario.profile, scenario.sizing, own)
         except PolicyError as error:
             raise fail(str(error), f"arms[{index}]") from error
+        _check_boot_pages(scenario.hosts, arm.sizing)
+
+
+def _check_boot_pages(hosts: "Hosts", sizing: Sizing) -> None:
+    """Pages of 1 GiB fit outside ZONE_MOVABLE, where alone a host can reserve them at boot."""
+    for index, item in enumerate(hosts.classes):
+        boot = hosts.boot_1g if item.boot_1g is None else item.boot_1g
+        outside = item.memory_pages - item.memory_pages * sizing.movable_millionths // MILLION
+        if boot * GIB_PAGES > outside:
+            room = f"{outside // GIB_PAGES}GiB under {sizing.name}"
+            reason = f"{boot} pages of 1GiB do not fit outside ZONE_MOVABLE ({room})"
+            raise fail(reason, f"hosts.classes[{index}].hugepages_1g")
 
 
 def _unique(names: list[str], field: str) -> None:

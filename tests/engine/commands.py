@@ -440,14 +440,17 @@ WEIGHTS = (
 class Fragmenter(Commander):
     """As Commander, on hosts that start fragmented at times, or become so: compaction."""
 
+    at_start_percent, one_in = 40, 150
+    """How often a host with migrating pins starts so; of how many commands one fragments it."""
+
     def _populate(self) -> None:
         super()._populate()
-        if self.bench.table[Cell.PIN_MIGRATES] and self.d.percent(40):
+        if self.bench.table[Cell.PIN_MIGRATES] and self.d.percent(self.at_start_percent):
             self.fragment()
 
     def act(self, d: Draws) -> None:
         """Do something."""
-        if d.below(150) == 0:
+        if d.below(self.one_in) == 0:
             self.d = d
             self.fragment()
         else:

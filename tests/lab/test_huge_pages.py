@@ -38,6 +38,25 @@ def differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
+@pytest.fixture
+def seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a script on a host of 8 GiB; returns what each labelled step saw, by arm."""
+
+    def run(steps: list[Any], arms: list[str], **host: Any) -> dict[str, dict[str, Any]]:
+        path = tmp_path / "mine.yaml"
+        given = {"memory": "8GiB", "block": "128MiB", "nodes": 2, "cpus": 2, **host}
+        script = {"title": "huge pages", "host": given, "arms": arms, "steps": steps}
+        path.write_text(json.dumps(script))
+        assert main(["lab", str(path), "--format", "json"]) == 0
+        out = json.loads(capsys.readouterr().out)
+        return {
+            arm["arm"]: {s["as"]: s["seen"] for s in arm["steps"] if s.get("as")}
+            for arm in out["arms"]
+        }
+
+    return run
+
+
 def test_pool_sizes_are_read_back(differences: Any) -> None:
     ops: list[dict[str, Any]] = [
         {"op": "online:h0-h1:movable"},
@@ -112,28 +131,21 @@ def test_a_loop_of_huge_pages_ends_after_as_many_calls_as_recorded(differences: 
     assert ("offline:was=a:6", "vmstat.pgmigrate_success") in differences(ops)
 
 
+def test_a_hinted_buffer_is_whole_huge_pages_too(seen: Any) -> None:
+    steps: list[Any] = [
+        f"put:{NR}=3",
+        {"op": "hint:a:3:hugetlb", "as": "hinted"},
+        {"op": "touch:a", "as": "touched"},
+        {"op": "hint:b:4:hugetlb", "as": "too many"},
+    ]
+    (found,) = seen(steps, ["linux-6.1:madvise-hint+unbounded"]).values()
+    assert [found[k]["errno"] for k in ("hinted", "touched", "too many")] == ["0", "0", "ENOMEM"]
+    assert found["touched"]["faulted_pages"] == 2 << 9
+
+
 # -- pages of 1 GiB -------------------------------------------------------------------------------
 
 GIGANTIC = "/sys/kernel/mm/hugepages/hugepages-1048576kB"
-
-
-@pytest.fixture
-def seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a script on a host of 8 GiB; returns what each labelled step saw, by arm."""
-
-    def run(steps: list[Any], arms: list[str], **host: Any) -> dict[str, dict[str, Any]]:
-        path = tmp_path / "mine.yaml"
-        given = {"memory": "8GiB", "block": "128MiB", "nodes": 2, "cpus": 2, **host}
-        script = {"title": "1 GiB", "host": given, "arms": arms, "steps": steps}
-        path.write_text(json.dumps(script))
-        assert main(["lab", str(path), "--format", "json"]) == 0
-        out = json.loads(capsys.readouterr().out)
-        return {
-            arm["arm"]: {s["as"]: s["seen"] for s in arm["steps"] if s.get("as")}
-            for arm in out["arms"]
-        }
-
-    return run
 
 
 def test_a_gigabyte_of_the_boot_pool_and_one_of_run_time(seen: Any) -> None:

@@ -86,6 +86,16 @@ def test_lines_that_cannot_be_replayed_are_listed(run: Any) -> None:
     ("content", "message"),
     [
         ("{\n", "cases.jsonl:1:2 line: not JSON: "),
+        (
+            text(line([])).replace('"fate"', '"fate": "stuck", "fate"'),
+            "cases.jsonl:1 fate: given twice",
+        ),
+        (
+            text(line([{"op": "offline:h0:1", "vmstat": {"a": 1}}])).replace(
+                '{"a"', '{"a": 2, "a"'
+            ),
+            "cases.jsonl:1 ops[0].vmstat.a: given twice",
+        ),
         (text(line([], kernel=5)), "cases.jsonl:1 kernel: expected str, got 5"),
         (text(line([]), line([], fate="gone")), "cases.jsonl:2 fate: 'gone' is not one of "),
     ],

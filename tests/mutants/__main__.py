@@ -1,7 +1,9 @@
 """``python -m tests.mutants [--faults N] [--sequences N]``: seed faults, hunt them, report.
 
-Works in copies in a temporary folder; the sources are never changed. Exit code 1 when fewer than
-90 % of the faults that can be seen are caught.
+Works in copies in a temporary folder; the sources are never changed. A line per fault goes to
+stderr as soon as it is known, and with ``--answers FILE`` to a file, from which the next hunt with
+the same options and sources goes on. Exit code 1 when fewer than 90 % of the faults that can be
+seen are caught.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from engine.enums import NR_CELLS, Cell
 from engine.state import TABLE
+from tests.mutants.answers import Answers, digest
 from tests.mutants.equivalent import argument
 from tests.mutants.seeds import Seed, chosen, seed, sites
 
@@ -48,12 +51,20 @@ def seeded_copy(folder: Path, faults: list[Seed]) -> None:
 
 def hunted(folder: Path, faults: int, options: argparse.Namespace) -> dict[int, str]:
     """Hunt in the copy; number of each fault -> what caught it."""
-    numbers = (faults, options.sequences, options.steps, options.jobs, *options.only)
-    command = [sys.executable, "-m", "tests.mutants.hunt", *map(str, numbers)]
-    env = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
-    found = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, check=True)
-    lines = found.stdout.decode().splitlines()
-    return {int(number): text for number, _, text in (line.partition(" ") for line in lines)}
+    kept = Answers(options.answers, digest(ROOT, COPIED, faults, options.sequences, options.steps))
+    wanted = options.only or list(range(1, faults + 1))
+    left = [number for number in wanted if number not in kept.known]
+    if left:
+        numbers = (faults, options.sequences, options.steps, options.jobs, *left)
+        command = [sys.executable, "-m", "tests.mutants.hunt", *map(str, numbers)]
+        env = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+        with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE) as hunt:
+            assert hunt.stdout is not None
+            for line in hunt.stdout:
+                kept.add(line.decode())
+        if hunt.returncode:
+            raise SystemExit(f"the hunt ended with exit code {hunt.returncode}")
+    return {number: kept.known[number] for number in wanted}
 
 
 def report(faults: list[Seed], answers: dict[int, str]) -> int:
@@ -85,6 +96,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", type=int, nargs="+", default=[], help="numbers of some of them")
+    parser.add_argument("--answers", type=Path, help="file that keeps the answers of this hunt")
     options = parser.parse_args()
     faults = chosen(sites(ROOT / "engine"), options.faults)
     with tempfile.TemporaryDirectory(prefix="fleet-mutants-") as folder:

@@ -529,6 +529,12 @@ RULES = [
         " leave none of its RAM",
     ),
     _yaml(
+        "more pages of 1 GiB than outside ZONE_MOVABLE",
+        "  total: 4",
+        "  total: 4\n  hugepages_1g: 5",
+        "s.yaml:8:7 hosts.classes[0].hugepages_1g: 5 pages of 1GiB do not fit outside ZONE_MOVABLE (4GiB under movable-50)",
+    ),
+    _yaml(
         "io on 1 GiB pages",
         "    - name: vm\n",
         "    - name: vm\n      backing: hugetlb1g\n      io: {rate: 2000/s}\n",

@@ -40,11 +40,15 @@ class Program(Driver):
             self._frames(buffer), None, machine.shape, machine.engine.blocks(),
         )  # fmt: skip
 
-    def op_hint(self, name: str, pages: int, kind: str) -> None:
-        """Map a buffer that madvise says will be pinned."""
+    def op_hint(self, name: str, pages: int, kind: str) -> Errno:
+        """Map a buffer, as ``alloc`` does, that madvise says will be pinned.
+
+        madvise covers the mapping whole, so it splits none (mm/hugetlb.c ``hugetlb_vm_op_split``
+        refuses to within a huge page).
+        """
         self._hinted = True
         try:
-            self._new_buffer(name, pages, kind)
+            return self.op_alloc(name, pages, kind)
         finally:
             self._hinted = False
 
