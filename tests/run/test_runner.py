@@ -136,7 +136,7 @@ def start(out: Path, *options: str) -> subprocess.Popen[str]:
 
 def wait_for_commit(run: Path, process: subprocess.Popen[str]) -> None:
     """Wait until the first unit is committed."""
-    end_s = time.monotonic() + 120
+    end_s = time.monotonic() + 600  # beside other work it may take long
     while not list((run / "commits").glob("[!.]*.json")):
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < end_s
