@@ -22,8 +22,11 @@ from fleet.run.messages import pin_id
 from fleet.why.contents import NOBODY, Extent, Part, extents, held_parts
 from fleet.why.trial import Int64, Stage, Trial
 
+OTHER_BLOCKS = 6
+"""Other ranges that are tried at most, each by an attempt that may last until its deadline: where
+the ones with fewest pinned pages do not go, those with more hardly will."""
 MANY_OTHERS = 12
-"""Other blocks, or workloads of other nodes, that are tried at most."""
+"""Workloads of other nodes that are tried at most."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +293,7 @@ class Changes:
             if alike and not overlaps and (zones[span] == zones[first]).all():
                 held = int(pinned[span].sum() + kernel[span].sum())
                 ranges.append((held, int(used[span].sum()), first))
-        for _, pages, first in sorted(ranges)[:MANY_OTHERS]:
+        for _, pages, first in sorted(ranges)[:OTHER_BLOCKS]:
             yield Change("other_block", pages, (), {"first_block": first}, first_block=first)
 
 
