@@ -22,7 +22,7 @@ from tests.mutants.equivalent import argument
 from tests.mutants.seeds import Seed, chosen, seed, sites
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("engine", "policies", "queries", "fleet", "tests")
+COPIED = ("engine", "policies", "queries", "fleet", "tests", "benchmarks")
 SETTINGS = "pyproject.toml"
 """What pytest reads."""
 WANTED = 90

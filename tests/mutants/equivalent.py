@@ -23,8 +23,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("freelist.py", "fallback", "h.g[G_MAXO] + 1", "h.g[G_MAXO]"):
     "the search for a small chunk starts where one exists below half a pageblock, far from the"
     " largest order",
-    ("freelist.py", "replace_link", "set_nxt(h, p, new)", "(left out)"):
-    "its one caller replaces the head of a list, which has no predecessor",
     ("migrate.py", "free_source",
      "cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]",
      "cpu < 0 and h.blk[b, BK_ISO] and h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]"):

@@ -10,7 +10,10 @@ import pytest
 SEQUENCE_SECONDS, TEST_SECONDS = 10, 60
 """CPU time of one sequence and of one test; what takes more does not end: caught. Without a fault
 the same limits hold."""
-CAUGHT_BY_SIGNAL = {signal.SIGPROF: "hangs", signal.SIGSEGV: "crashes"}
+CAUGHT_BY_SIGNAL = {
+    signal.SIGPROF: "hangs", signal.SIGSEGV: "crashes", signal.SIGBUS: "crashes",
+    signal.SIGABRT: "crashes",  # malloc found its heap overwritten: an index out of range
+}  # fmt: skip
 BROKEN = "error: "
 """Start of an answer that says that the hunt itself does not work."""
 
