@@ -287,22 +287,29 @@ def take_piece(h, z, n):
     i = pcp_list(h, h.g[RQ_CPU], z, mt)
     if self_tuned(h):
         return woken(h, take_tuned(h, z, i, n, over))
+    ref = take_fixed(h, z, i, n, over)
+    took(h, z, h.g[RQ_CPU], length(h, ref) if ref != NIL else 1)
+    return woken(h, ref)
+
+
+@kernel
+def take_fixed(h, z, i, n, over):
+    """Up to n base pages through list i of a fixed capacity; ``over``: pages above the mark."""
+    mt = h.g[RQ_MT]
     if h.g[D_LEFT] > 0:
         ref = take_pages(h, z, mt, min(n, h.g[D_LEFT]))
         h.g[D_LEFT] -= length(h, ref)
-        return woken(h, ref)
+        return ref
     if h.fl[i, FL_COUNT] > 0:
-        return woken(h, -2 - pcp_take(h, z, i, n))
+        return -2 - pcp_take(h, z, i, n)
     batch = pcp_batch(h, z)
     through = min(n // batch, (over - 1) // batch) * batch
     if through > 0:  # whole batches that pass straight through the empty list
         ref = take_pages(h, z, mt, through)
         h.g[D_LEFT] = through - length(h, ref)
-        return woken(h, ref)
+        return ref
     pcp_refill(h, z, i, mt, batch)
-    if h.fl[i, FL_COUNT] == 0:
-        return NIL
-    return woken(h, -2 - pcp_take(h, z, i, 1))
+    return -2 - pcp_take(h, z, i, 1) if h.fl[i, FL_COUNT] else NIL
 
 
 @kernel

@@ -41,7 +41,7 @@ from engine.state import (
     Z_FREE,
     Z_PCPOFF,
 )
-from engine.tuning import self_tuned
+from engine.tuning import self_tuned, took
 from engine.watermark import pcp_batch
 
 PCP_THP, FAULT_2M = int(Cell.PCP_THP), int(Cost.FAULT_2M)
@@ -103,7 +103,10 @@ def take_folios(h, a, z, most, before, hole):
     if taken < most and taken & 1 and more_than_one(h, z):
         before = take_one(h, a, z, before, hole)
         taken += 1
-    if taken & 1 and by_cpu_list(h, z):
+    if not taken or not by_cpu_list(h, z):
+        return before, taken
+    took(h, z, h.g[RQ_CPU], taken)
+    if taken & 1:
         pb = take_huge(h, z, h.g[RQ_MT])  # the second one of the last refill
         put_huge(h, z, pcp_list(h, h.g[RQ_CPU], z, HUGE), pb, True)
     return before, taken

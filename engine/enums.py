@@ -278,6 +278,7 @@ class Cell(IntEnum):
     PIN_POOL_MILLIONTHS = 46  # share of the kernel zones kept for long-term pins (0: no pool)
     RECLAIM_BY_ZONE = 47  # 1: page cache of the highest allowed zone goes first (MGLRU)
     GIGANTIC_STRADDLE_FAILS = 48  # 1: a 1 GiB page that goes on behind a block fails its isolation
+    PCP_BATCH_SCALE = 49  # how often the batch of a per-CPU list may double (5.13+; 0: never)
 
 
 NR_CELLS = 64

@@ -163,18 +163,15 @@ def unlink_pb(h, z, order, pb):
 
 
 @kernel
-def replace_link(h, z, order, old, new):
-    """Put a pageblock chunk in another's place on its free list."""
+def replace_first(h, z, order, old, new):
+    """Put a pageblock chunk in the place of the first one of its free list."""
     mt = h.pbs[old, PS_LIST]
     i = fl(h, z, mt, order)
-    p, n = prv(h, old), nxt(h, old)
+    n = nxt(h, old)
     h.pbs[new, PS_LIST] = mt
-    set_prv(h, new, p)
+    set_prv(h, new, NIL)
     set_nxt(h, new, n)
-    if p == NIL:
-        h.fl[i, FL_HEAD] = new
-    else:
-        set_nxt(h, p, new)
+    h.fl[i, FL_HEAD] = new
     if n == NIL:
         h.fl[i, FL_TAIL] = new
     else:
@@ -230,7 +227,7 @@ def add_row(h, z, mt, pb, row):
 
 @kernel
 def pop_max_chunk(h, z, pb):
-    """Take the first maximal chunk of the row ``pb`` heads off its list."""
+    """Take the first maximal chunk of the row that ``pb``, the first of its list, heads."""
     row = h.pb[pb, PB_AUX]
     order = h.g[G_MAXO]
     if row == 1:
@@ -238,7 +235,7 @@ def pop_max_chunk(h, z, pb):
         return
     h.g[G_MUT] += 1
     set_max_chunk(h, pb + 2, row - 1)
-    replace_link(h, z, order, pb, pb + 2)
+    replace_first(h, z, order, pb, pb + 2)
     note_range(h, pb, pb + 2 if row > 2 else NIL)
     h.pbs[pb + 1, PS_STATE] = UNUSED
 

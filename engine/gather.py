@@ -61,18 +61,16 @@ from engine.state import (
     TABLE,
     UNUSED,
     Z_AHEAD,
-    Z_BATCH,
     Z_FREE,
     Z_FREED,
     Z_HUGE,
     Z_HUGE_PASSES,
     Z_HUGE_THROUGH,
     Z_PASSES,
-    Z_PCP_HIGH,
     Z_PCPOFF,
     Z_THROUGH,
 )
-from engine.tuning import self_tuned
+from engine.tuning import leaving, self_tuned
 
 STACK_BATCH, PAGE_BATCH, BUNDLE = 8, 510, 20
 """Pages of the batch on the stack and of the others, batches of a bundle (mm/mmu_gather.c)."""
@@ -113,11 +111,11 @@ def look_ahead(h, a, first, end, cpu):
         base = h.zone[z, Z_FREED] + h.zone[z, Z_FREED + 1]
         folios = h.zone[z, Z_HUGE]
         if folios > 0 and not base:
-            pass_through_huge(h, z, pcp_list(h, cpu, z, HUGE), folios)
+            pass_through_huge(h, z, cpu, folios)
         elif base and not folios:
             for t in range(MOVABLE + 1):
                 if h.zone[z, Z_FREED + t] == base:
-                    pass_through(h, z, pcp_list(h, cpu, z, t), base)
+                    pass_through(h, z, cpu, t, base)
 
 
 @kernel
@@ -143,29 +141,30 @@ def count_freed(h, a, first, end):
 
 
 @kernel
-def pass_through(h, z, i, pages):
-    """Begin to free ``pages`` by list i of zone z, all that will leave it going straight."""
+def pass_through(h, z, cpu, t, pages):
+    """Begin to free ``pages`` by list t of zone z, all that will leave it going straight."""
+    i = pcp_list(h, cpu, z, t)
     held = h.fl[i, FL_COUNT]
-    leaving = leave(held, pages, h.zone[z, Z_PCP_HIGH], h.zone[z, Z_BATCH])
-    pcp_drain(h, z, i, min(leaving, held))
+    out = leaving(h, z, cpu, held, pages, 1)
+    pcp_drain(h, z, i, min(out, held))
     h.zone[z, Z_PASSES] = 1
-    h.zone[z, Z_AHEAD] = max(leaving - held, 0)
-    h.zone[z, Z_THROUGH] = max(leaving - held, 0)
+    h.zone[z, Z_AHEAD] = max(out - held, 0)
+    h.zone[z, Z_THROUGH] = max(out - held, 0)
 
 
 @kernel
-def pass_through_huge(h, z, i, folios):
-    """As ``pass_through`` for huge folios: each that makes the list too long drives one out."""
+def pass_through_huge(h, z, cpu, folios):
+    """As ``pass_through`` for huge folios."""
     h.zone[z, Z_HUGE_PASSES] = 1
     h.zone[z, Z_HUGE_THROUGH] = folios
     if not h.g[TABLE + PCP_THP]:
         return
-    held, pbp = h.fl[i, FL_COUNT], h.g[G_PBP]
-    most = (h.zone[z, Z_PCP_HIGH] + pbp - 1) // pbp - 1
-    leaving = held + folios - min(held + folios, max(most, held))
-    for _ in range(min(leaving, held)):
+    i = pcp_list(h, cpu, z, HUGE)
+    held = h.fl[i, FL_COUNT]
+    out = leaving(h, z, cpu, held, folios, h.g[G_PBP])
+    for _ in range(min(out, held)):
         drain_huge(h, z, i)
-    h.zone[z, Z_HUGE_THROUGH] = max(leaving - held, 0)
+    h.zone[z, Z_HUGE_THROUGH] = max(out - held, 0)
 
 
 @kernel
@@ -232,23 +231,6 @@ def give_back_pairs(h, z, pb, through):
     h.zone[z, Z_FREE] += folios * h.g[G_PBP]
     h.zone[z, Z_HUGE_THROUGH] = through - folios
     return pb, folios
-
-
-@kernel
-def leave(held, pages, high, batch):
-    """Pages that leave a list of ``held`` pages when more come in one by one (free_unref_page)."""
-    out = 0
-    while True:
-        need = max(high - held, 1)
-        if pages < need:
-            return out
-        pages -= need
-        held += need
-        k = min(batch, held)
-        held -= k
-        out += k
-        if held == high - batch:
-            return out + pages // batch * batch
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Per-CPU page lists: what is taken and what is given. Rules: ``engine.reference.percpu``.
 
-Lists of a fixed capacity give back a batch when they are full; ``engine.tuning`` has those that
-tune themselves.
+Lists of a fixed capacity give back batches when they are full; ``engine.tuning`` has how many, and
+the lists that tune themselves.
 """
 
 from engine.elements import add_run_after
@@ -40,7 +40,7 @@ from engine.state import (
     Z_FREE,
     Z_PCPOFF,
 )
-from engine.tuning import after_free, full_at, refill_pages, self_tuned, took
+from engine.tuning import after_free, full_at, give_back_pages, refill_pages, self_tuned, took
 from engine.watermark import pcp_batch, pcp_high
 
 PCP_THP = int(Cell.PCP_THP)
@@ -52,8 +52,7 @@ def take_huge_by_cpu(h, z, cpu, mt):
     if h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
         return take_huge(h, z, mt)
     i = pcp_list(h, cpu, z, HUGE)
-    if self_tuned(h):
-        took(h, z, cpu, 1)
+    took(h, z, cpu, 1)
     if h.fl[i, FL_COUNT] == 0:
         batch = huge_batch(h, z, cpu)
         if batch == 2 and smallest(h, z, mt, h.g[G_PBO]) == h.g[G_MAXO]:
@@ -90,7 +89,7 @@ def take_pair(h, z, i, mt):
 
 @kernel
 def free_huge(h, pb, cpu):
-    """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
+    """Free a huge folio: to the CPU's list; when that is full its oldest go to the buddy."""
     b = pb >> h.g[G_BLOCK_SHIFT]
     z = h.blk[b, BK_ZONE]
     if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
@@ -103,7 +102,10 @@ def free_huge(h, pb, cpu):
     if self_tuned(h):
         after_free(h, z, cpu, HUGE, 1, h.g[G_PBP])
     elif h.fl[i, FL_COUNT] * h.g[G_PBP] >= pcp_high(h, z):
-        drain_huge(h, z, i)
+        pages = give_back_pages(h, z, cpu)
+        while pages > 0 and h.fl[i, FL_COUNT] > 0:
+            drain_huge(h, z, i)
+            pages -= h.g[G_PBP]
 
 
 @kernel
@@ -138,7 +140,7 @@ def free_base(h, r, cpu, ascending):
         free_loose(h, r, ascending)
         return
     i = pcp_list(h, cpu, z, mt)
-    high, batch, tuned = pcp_high(h, z), pcp_batch(h, z), self_tuned(h)
+    high, tuned = pcp_high(h, z), self_tuned(h)
     left = h.runs[r, RS_LEN]
     while left > 0:
         room = full_at(h, z, cpu) if tuned else high - h.fl[i, FL_COUNT]
@@ -156,4 +158,4 @@ def free_base(h, r, cpu, ascending):
         if tuned:
             after_free(h, z, cpu, mt, k, 1)
         elif h.fl[i, FL_COUNT] >= high:
-            pcp_drain(h, z, i, min(batch, h.fl[i, FL_COUNT]))
+            pcp_drain(h, z, i, min(give_back_pages(h, z, cpu), h.fl[i, FL_COUNT]))

@@ -1,7 +1,8 @@
-"""Per-CPU lists that grow and shrink by themselves. Rules: ``engine.reference.percpu``.
+"""Per-CPU lists that adapt to what is asked of them. Rules: ``engine.reference.percpu``.
 
-The row TUNING of a CPU's lists in a zone holds their capacity (T_HIGH), how often the next refill
-doubles (T_FACTOR) and the pages freed in a row (T_FREED).
+The row TUNING of a CPU's lists in a zone holds, where they tune themselves (6.7+), their capacity
+(T_HIGH), how often the next refill doubles (T_FACTOR) and the pages freed in a row (T_FREED).
+Lists of a fixed capacity know how often what they give back next doubles (T_FACTOR).
 """
 
 from engine.enums import Cell, PcpRule
@@ -24,8 +25,7 @@ from engine.watermark import pcp_batch
 
 T_HIGH, T_FACTOR, T_FREED = FL_HEAD, FL_TAIL, FL_COUNT
 PCP_RULE, ZONE_EIGHTH = int(Cell.PCP_RULE), int(PcpRule.ZONE_EIGHTH)
-SCALE_MAX = 5
-"""CONFIG_PCP_BATCH_SCALE_MAX: how often a batch may double."""
+SCALE = int(Cell.PCP_BATCH_SCALE)
 SHIFT_MAX = 31
 """More halvings than any count has bits."""
 
@@ -53,7 +53,59 @@ def pages_on(h, z, cpu):
 @kernel
 def took(h, z, cpu, folios):
     """Folios were taken from a CPU's lists, one by one."""
-    h.fl[pcp_list(h, cpu, z, TUNING), T_FREED] >>= min(folios, SHIFT_MAX)
+    column = T_FREED if self_tuned(h) else T_FACTOR
+    h.fl[pcp_list(h, cpu, z, TUNING), column] >>= min(folios, SHIFT_MAX)
+
+
+@kernel
+def give_back_pages(h, z, cpu):
+    """Pages that a full list of a fixed capacity gives to the buddy at once."""
+    u = pcp_list(h, cpu, z, TUNING)
+    factor, scale = h.fl[u, T_FACTOR], h.g[TABLE + SCALE]
+    pages, h.fl[u, T_FACTOR] = nr_pcp_free(h.zone[z, Z_PCP_HIGH], pcp_batch(h, z), factor, scale)
+    return pages
+
+
+@kernel
+def nr_pcp_free(high, batch, factor, scale):
+    """Pages that a list of capacity ``high`` gives back, and the factor from then on (5.13)."""
+    most, pages = high - batch, batch << factor
+    if pages < most and factor < scale:
+        factor += 1
+    return max(min(pages, most), batch), factor
+
+
+@kernel
+def leaving(h, z, cpu, held, folios, pages):
+    """Folios of ``pages`` each that leave a list of a fixed capacity, as ``leave`` says."""
+    u = pcp_list(h, cpu, z, TUNING)
+    factor, scale = h.fl[u, T_FACTOR], h.g[TABLE + SCALE]
+    high, batch = h.zone[z, Z_PCP_HIGH], pcp_batch(h, z)
+    out, h.fl[u, T_FACTOR] = leave(held, folios, pages, high, batch, factor, scale)
+    return out
+
+
+@kernel
+def leave(held, folios, pages, high, batch, factor, scale):
+    """Folios of ``pages`` each that leave a list of ``held`` when more come in one by one.
+
+    ``factor``: how often what is given back doubles, ``scale``: at most. Returns the folios and
+    the factor afterwards (free_unref_page_commit).
+    """
+    full, out = (high + pages - 1) // pages, 0
+    while True:
+        need = max(full - held, 1)
+        if folios < need:
+            return out, factor
+        folios -= need
+        held += need
+        before = factor
+        k, factor = nr_pcp_free(high, batch, before, scale)
+        k = min((k + pages - 1) // pages, held)
+        held -= k
+        out += k
+        if held == full - k and factor == before:
+            return out + folios // k * k, factor
 
 
 @kernel
@@ -68,7 +120,7 @@ def refill_pages(h, z, cpu, order):
     if order:
         return max(batch >> order, 2)
     room = max(high - pages_on(h, z, cpu) - batch, batch)
-    if pages <= room and h.fl[u, T_FACTOR] < SCALE_MAX:
+    if pages <= room and h.fl[u, T_FACTOR] < h.g[TABLE + SCALE]:
         h.fl[u, T_FACTOR] += 1
     return min(pages, room)
 
@@ -112,7 +164,7 @@ def after_free(h, z, cpu, t, folios, pages):
 @kernel
 def count_freed(h, u, batch, folios, pages):
     """Count folios freed in a row, up to the most that are given back at once."""
-    most = batch << SCALE_MAX
+    most = batch << h.g[TABLE + SCALE]
     if h.fl[u, T_FREED] < most:
         freed = h.fl[u, T_FREED] + folios * pages
         h.fl[u, T_FREED] = freed if folios == 1 else min(freed, most)

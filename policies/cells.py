@@ -195,5 +195,8 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         "a 1 GiB hugetlb page, free or in use, that goes on behind the end of a memory block makes"
         " the isolation of the block fail (-EBUSY)"
     ),
+    Cell.PCP_BATCH_SCALE: CellDoc(
+        "how often the batch that a per-CPU page list gives back (6.7+: and takes) may double", 0, 6
+    ),
 }
 """Complete: one entry per ``Cell``."""

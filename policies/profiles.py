@@ -150,6 +150,11 @@ LINUX_5_10 = Profile(
             "mm/page_isolation.c start_isolate_page_range, 5.10: pageblock by pageblock, no look at"
             " what reaches over the end",
         ),
+        Cell.PCP_BATCH_SCALE: Setting(
+            0,
+            "mm/page_alloc.c free_unref_page_commit, 5.10.35: one batch (more since commit"
+            " 3b12e7e97938, 5.13)",
+        ),
     },
 )
 
@@ -281,6 +286,11 @@ LINUX_6_1 = Profile(
             0, "mm/hugetlb.c alloc_pool_huge_page, 6.1: each page is enqueued by itself"
         ),
         Cell.GIGANTIC_STRADDLE_FAILS: Setting(1, _STRADDLE),
+        Cell.PCP_BATCH_SCALE: Setting(
+            5,
+            "mm/page_alloc.c nr_pcp_free, 6.1 (since commit 3b12e7e97938, 5.13), limited by"
+            " CONFIG_PCP_BATCH_SCALE_MAX (6.1.104)",
+        ),
     },
 )
 
@@ -425,6 +435,9 @@ LINUX_6_12 = Profile(
             " the list is filled at its head and enqueued from there",
         ),
         Cell.GIGANTIC_STRADDLE_FAILS: Setting(1, _STRADDLE),
+        Cell.PCP_BATCH_SCALE: Setting(
+            5, "mm/page_alloc.c nr_pcp_alloc and free_unref_page_commit, 6.12: PCP_BATCH_SCALE_MAX"
+        ),
     },
 )
 

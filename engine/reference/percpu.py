@@ -1,9 +1,13 @@
 """Per-CPU page lists: a stack per list in front of each zone.
 
 Sources: mm/page_alloc.c of Linux 5.10 and 6.1 (``rmqueue_bulk``, ``free_unref_page_commit``,
-``zone_highsize``) and 6.12 (``nr_pcp_alloc``, ``nr_pcp_high``, ``nr_pcp_free``,
+``zone_highsize``, ``nr_pcp_free``) and 6.12 (``nr_pcp_alloc``, ``nr_pcp_high``, ``nr_pcp_free``,
 ``free_pcppages_bulk``). What time does to a list (``decay_pcp_high`` and the drain of remote lists
 from the vmstat work, once a second) is left out: its pages stay in their zone either way.
+
+A full list gives back a batch; from 5.13 on (commit 3b12e7e97938) twice as much each time as long
+as nothing is taken, up to all but a batch of its capacity. The cell PCP_BATCH_SCALE limits the
+doublings (CONFIG_PCP_BATCH_SCALE_MAX, commit 52166607ecc9, 6.7 and 6.1.104).
 """
 
 from collections import deque
@@ -11,9 +15,6 @@ from collections import deque
 from engine.enums import Cell, Migratetype, PcpRule, ZoneKind
 from engine.reference.state import PCP_TYPES, Tuning, Zone
 from engine.reference.zone import Buddy
-
-BATCH_SCALE_MAX = 5
-"""CONFIG_PCP_BATCH_SCALE_MAX: how often a batch may double."""
 
 
 class PerCpu(Buddy):
@@ -60,7 +61,7 @@ class PerCpu(Buddy):
         if order:
             return max(batch >> order, 2)
         room = max(high - zone.pages_of(cpu, self.pb_pages) - batch, batch)
-        if pages <= room and tuning.alloc_factor < BATCH_SCALE_MAX:
+        if pages <= room and tuning.alloc_factor < self.table[Cell.PCP_BATCH_SCALE]:
             tuning.alloc_factor += 1
         return min(pages, room)
 
@@ -85,6 +86,7 @@ class PerCpu(Buddy):
         self, zone: Zone, cpu: int, stack: deque[int], order: int, mt: Migratetype
     ) -> int:
         """One folio from a list, refilled when it is empty; -1 if the zone has none."""
+        zone.tuning[cpu].free_factor >>= 1
         zone.tuning[cpu].free_count >>= 1
         if not stack:
             for _ in range(self._refill_pages(zone, cpu, order)):
@@ -96,8 +98,17 @@ class PerCpu(Buddy):
 
     # -- freeing ------------------------------------------------------------------------------
 
+    def _give_back_pages(self, zone: Zone, cpu: int) -> int:
+        """nr_pcp_free up to 6.6: pages that a full list of a CPU gives to the buddy at once."""
+        tuning, batch = zone.tuning[cpu], self._pcp_batch(zone)
+        most = self._pcp_range(zone)[0] - batch
+        pages = batch << tuning.free_factor
+        if pages < most and tuning.free_factor < self.table[Cell.PCP_BATCH_SCALE]:
+            tuning.free_factor += 1
+        return max(min(pages, most), batch)
+
     def _free_base_page(self, pfn: int, cpu: int) -> None:
-        """free_unref_page: to the CPU's list, its oldest batch to the buddy when full."""
+        """free_unref_page: to the CPU's list, its oldest pages to the buddy when full."""
         zone = self._zone_at(pfn)
         mt = self.pb_mt[pfn >> self.pbo]
         isolated = self.block_isolated[pfn // self.shape.block_pages]
@@ -110,11 +121,11 @@ class PerCpu(Buddy):
         if self._self_tuned():
             self._tune_after_free(zone, cpu, which, 1)
         elif len(stack) >= self._pcp_range(zone)[0]:
-            for _ in range(min(self._pcp_batch(zone), len(stack))):
+            for _ in range(min(self._give_back_pages(zone, cpu), len(stack))):
                 self._free_chunk(stack.pop(), 0)
 
     def _free_huge(self, pfn: int, cpu: int) -> None:
-        """Free a huge folio: to the CPU's list; when that is full its oldest goes to the buddy."""
+        """Free a huge folio: to the CPU's list; when that is full its oldest go to the buddy."""
         zone = self._zone_at(pfn)
         isolated = self.block_isolated[pfn // self.shape.block_pages]
         if cpu < 0 or isolated or zone.pcp_disabled or not self.table[Cell.PCP_THP]:
@@ -125,7 +136,10 @@ class PerCpu(Buddy):
         if self._self_tuned():
             self._tune_after_free(zone, cpu, len(PCP_TYPES), self.pb_pages)
         elif len(stack) * self.pb_pages >= self._pcp_range(zone)[0]:
-            self._free_chunk(stack.pop(), self.pbo)
+            pages = self._give_back_pages(zone, cpu)
+            while pages > 0 and stack:
+                self._free_chunk(stack.pop(), self.pbo)
+                pages -= self.pb_pages
 
     def _tune_after_free(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
         """free_unref_page_commit of 6.12 after the page was put on list ``which`` of a CPU.
@@ -135,7 +149,7 @@ class PerCpu(Buddy):
         """
         tuning, batch = zone.tuning[cpu], self._pcp_batch(zone)
         tuning.alloc_factor >>= 1
-        if tuning.free_count < batch << BATCH_SCALE_MAX:
+        if tuning.free_count < batch << int(self.table[Cell.PCP_BATCH_SCALE]):
             tuning.free_count += pages
         count = zone.pages_of(cpu, self.pb_pages)
         high = self._high_after_free(zone, tuning, count, batch)

@@ -21,12 +21,14 @@ PCP_TYPES = (Migratetype.UNMOVABLE, Migratetype.MOVABLE)
 
 @dataclass(slots=True)
 class Tuning:
-    """What a CPU's lists of a zone remember to tune themselves (struct per_cpu_pages, 6.12)."""
+    """What a CPU's lists of a zone remember (struct per_cpu_pages of 6.1 and 6.12)."""
 
     high: int = 0
     """Capacity, pages; below the least one it counts as that."""
     alloc_factor: int = 0
     """How often the next refill doubles the batch."""
+    free_factor: int = 0
+    """How often what is given back next doubles the batch (5.13 to 6.6), halved by each taking."""
     free_count: int = 0
     """Pages freed in a row, halved by each allocation."""
 

@@ -54,6 +54,7 @@ CELLS: list[dict[str, int]] = [
     {"PCP_HIGH_PAGES": 4},
     {"PCP_HIGH_PAGES": 1, "PIN_FAILURE": 1},
     {"PCP_THP": 1, "PCP_HIGH_PAGES": 40},
+    {"PCP_BATCH_SCALE": 3, "PCP_THP": 1, "PCP_HIGH_PAGES": 24},
     {"RECLAIM_BY_ZONE": 1},
     {"RECLAIM_BY_ZONE": 1, "PCP_HIGH_PAGES": 3, "MOVABLE_MARK_CAPPED": 1},
     {"PCP_THP": 1, "SPLIT_TAILS_LAST": 1, "PCP_HIGH_PAGES": 9},

@@ -4,13 +4,14 @@ The fast engine sends most of such pages straight to the buddy (``engine.gather`
 moves them one by one. Small hosts never get there, so these are a few hundred MiB.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
+from engine import tuning
 from engine.enums import AreaKind, Cell, Op
-from engine.gather import leave
 from engine.reference.host import ReferenceHost
 from tests.engine.bench import Guest, make_shape, make_table
 from tests.engine.commands import Draws
@@ -77,27 +78,50 @@ def test_a_huge_page_alone_in_an_area_leaves_the_list_of_base_pages_as_it_is(
     bench.finish()
 
 
-def leave_one_by_one(held: int, pages: int, high: int, batch: int) -> int:
-    """What ``free_unref_page`` gives back to the buddy, page by page."""
+def leave_one_by_one(
+    held: int, folios: int, pages: int, high: int, batch: int, factor: int, scale: int
+) -> tuple[int, int]:
+    """Folios that ``free_unref_page`` gives back to the buddy, one by one, and the new factor."""
     out = 0
-    for _ in range(pages):
+    for _ in range(folios):
         held += 1
-        if held >= high:
-            k = min(batch, held)
-            held -= k
-            out += k
-    return out
+        if held * pages >= high:
+            count = max(min(batch << factor, high - batch), batch)
+            factor += batch << factor < high - batch and factor < scale
+            while count > 0 and held:
+                held, count, out = held - 1, count - pages, out + 1
+    return out, factor
 
 
-def test_what_leaves_a_list_is_counted_beforehand() -> None:
-    compiled: Any = leave
-    python_leave = compiled.py_func
+def test_what_leaves_a_list_is_counted_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: Any = tuning
+    monkeypatch.setattr(tuning, "nr_pcp_free", compiled.nr_pcp_free.py_func)
+    python_leave = compiled.leave.py_func
     d = Draws(5)
     for _ in range(3000):
-        high, batch = 1 + d.below(400), 1 + d.below(80)
-        held, pages = d.below(500), d.below(1500)
-        expected = leave_one_by_one(held, pages, high, batch)
-        assert python_leave(held, pages, high, batch) == expected, (held, pages, high, batch)
+        high, batch, pages = 1 + d.below(900), 1 + d.below(80), d.of((1, 1, 16))
+        scale, held, folios = d.below(7), d.below(900) // pages, d.below(3000) // pages
+        given = (held, folios, pages, high, batch, d.below(scale + 1), scale)
+        assert python_leave(*given) == leave_one_by_one(*given), given
+
+
+@pytest.mark.parametrize("scale", [0, 2, 5])
+def test_a_full_list_gives_back_twice_as_much_each_time(scale: int) -> None:
+    """nr_pcp_free of 6.1: 1, 2, 4, 8 pages of 12 and then 11, fewer after each page taken."""
+    table = make_table(profile="linux-6.1", PCP_HIGH_PAGES=12, PCP_THP=0, PCP_BATCH_SCALE=scale)
+    bench = Guest(make_shape("NNNN", order=4, chunks=2), table, full_every=1)
+    proc = bench.spawn(0)
+    area = bench.touched(proc, AreaKind.ANON, 60)
+    held = []
+    for page in range(45):
+        bench.free(area, page, 1, 0)
+        held.append(len(bench.host.pcp(0, 1)))
+    given = [before + 1 - now for before, now in pairwise(held) if now <= before]
+    assert given[:6] == {0: [1] * 6, 2: [1, 2, 4, 4, 4, 4], 5: [1, 2, 4, 8, 11, 11]}[scale]
+    bench.touch(area, 0, 2)
+    for page in range(2):
+        bench.free(area, page, 1, 0)
+    bench.finish()
 
 
 def test_the_stories_do_reach_the_straight_way() -> None:

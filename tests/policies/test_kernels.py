@@ -21,6 +21,8 @@ CHANGES: dict[str, dict[Cell, tuple[int, int]]] = {
         # per-CPU lists by the low mark, and of huge pages (5.14)
         Cell.PCP_RULE: (PcpRule.BATCH_TIMES_6, PcpRule.LOW_MARK),
         Cell.PCP_THP: (0, 1),
+        # a full list gives back twice as much each time (5.13)
+        Cell.PCP_BATCH_SCALE: (0, 5),
         # migrate_pages: pages of a THP that stays are counted, tails of a split one come at once
         Cell.THP_FAIL_PAGES: (1, 512),
         Cell.SPLIT_TAILS_LAST: (1, 0),

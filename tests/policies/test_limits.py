@@ -137,6 +137,7 @@ RANGES = {
     Cell.PCP_HIGH_PAGES: (0, (4 << 40) >> 12),  # 4 TiB on one list
     Cell.THP_FAIL_PAGES: (1, (2 << 20) >> 12),  # base pages of a THP
     Cell.COMPACT_ISOLATED_SHIFT: (0, 63),  # of an int64
+    Cell.PCP_BATCH_SCALE: (0, 6),  # CONFIG_PCP_BATCH_SCALE_MAX, mm/Kconfig
     Cell.OFFLINE_MAX_ERRORS: (0, 10**6),
     Cell.OFFLINE_BOUND_NS: (0, 365 * DAY_NS),
     Cell.OFFLINE_PAUSE_NS: (0, DAY_NS),

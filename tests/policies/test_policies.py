@@ -50,6 +50,7 @@ def test_profiles_differ_where_the_kernels_do() -> None:
         Cell.THP_FAIL_PAGES,
         Cell.HUGETLB_PIN_MIGRATES,
         Cell.PCP_THP,
+        Cell.PCP_BATCH_SCALE,
         Cell.SPLIT_TAILS_LAST,
         Cell.PIN_ISOLATION,
         Cell.HUGETLB_COUNTS_PAGES,

@@ -17,7 +17,7 @@ from fleet.scenario.load import load_scenario
 from queries.catalog import Catalog
 
 GROW = str(Path(__file__).with_name("grow.yaml"))
-WIDTH = 0.055
+WIDTH = 0.045
 
 
 def run(out: Path, *sets: str, resume: bool = False) -> Finished:
