@@ -27,6 +27,7 @@ from engine.freelist import free_loose, mt_of, unlink
 from engine.hugepool import unpinnable
 from engine.kernel import kernel
 from engine.memory import block_of, claim, count_used
+from engine.slowdown import note_work
 from engine.state import (
     AR_KIND,
     BK_ISO,
@@ -296,6 +297,7 @@ def move_run(h, r, t):
         whole_again(h, a, new)
     h.g[COUNTERS + MIGRATED] += k
     h.g[T_LATENCY] += k * h.g[COSTS + MOVE_4K]
+    note_work(h, 0, a, k, k * h.g[COSTS + MOVE_4K])
     return following
 
 

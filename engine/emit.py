@@ -90,4 +90,5 @@ def rows_needed(h):
     """Rows one command or offline step may emit at the most."""
     nz = h.g[G_NZONES]
     pins = 1 + (h.g[O_AWAY] if h.g[O_ON] else 0)
-    return pins * (len(h.blk) * NR_PATHS + nz * nz * SIZES + nz + 64 + len(h.slot) + h.g[G_MAXO])
+    of_slots = 3 * len(h.slot)  # incidents; SLOWED rows of what was worked, and of what ends
+    return pins * (len(h.blk) * NR_PATHS + nz * nz * SIZES + nz + 64 + of_slots + h.g[G_MAXO])

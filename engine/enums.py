@@ -134,6 +134,7 @@ class Row(IntEnum):
     BLOCKER = 5
     INCIDENT = 6
     SAMPLE = 7
+    SLOWED = 8
 
 
 class MigrateReason(IntEnum):
@@ -143,6 +144,16 @@ class MigrateReason(IntEnum):
     LONGTERM_PIN = 1
     SYSCALL = 2
     UNPIN = 3  # back to ZONE_MOVABLE after a long-term pin; not upstream
+
+
+class SlowReason(IntEnum):
+    """Why pages of an area could not be used for a while: those of ``MigrateReason``, and one."""
+
+    MEMORY_HOTPLUG = 0
+    LONGTERM_PIN = 1  # the compaction for its targets included
+    SYSCALL = 2
+    UNPIN = 3
+    SUSPENDED = 4  # an offline had the whole mapping taken away
 
 
 class OfflineReason(IntEnum):

@@ -39,6 +39,7 @@ from engine.gather import (
 from engine.hugepool import free_hugetlb, reserve_folios
 from engine.kernel import kernel
 from engine.percpu import free_base
+from engine.slowdown import area_ends
 from engine.stacks import whole_run
 from engine.state import (
     AR_ASKED,
@@ -344,6 +345,7 @@ def count_freed_folios(h, a, pb, folios):
 @kernel
 def forget_area(h, a):
     """Make an area slot free again."""
+    area_ends(h, a)
     set_locked(h, a, 0)
     h.slot[a, AR_BELOW] = NIL
     if h.slot[a, AR_KIND] == FILE:

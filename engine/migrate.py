@@ -61,6 +61,7 @@ from engine.memory import (
 from engine.percpu import free_base, free_huge
 from engine.pinrow import MIGRATED, note_pin
 from engine.sharing import behind
+from engine.slowdown import emit_work, note_work
 from engine.stacks import whole_run
 from engine.state import (
     AR_KIND,
@@ -235,6 +236,7 @@ def count_moved(h, a, zone_from, new, huge, pages):
     zone_to = h.blk[block_of(h, pb), BK_ZONE]
     size = 1 if huge else 0
     add_move(h, moves_table(h), zone_from, zone_to, size, folios, pages, cost)
+    note_work(h, moves_table(h), a, folios, cost)
     one = h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + COUNTS_PAGES]
     h.g[COUNTERS + SUCCESS] += 1 if one else pages
     h.g[T_MIGRATED] += pages
@@ -280,7 +282,9 @@ def count_failed(h, a, huge, folios):
 @kernel
 def again(h, a, huge, folios):
     """Folios that somebody holds: -EAGAIN, to be tried once more."""
-    h.g[M_LATENCY] += folios * (h.g[COSTS + FAIL_2M] if huge else h.g[COSTS + FAIL_4K])
+    cost = folios * (h.g[COSTS + FAIL_2M] if huge else h.g[COSTS + FAIL_4K])
+    h.g[M_LATENCY] += cost
+    note_work(h, moves_table(h), a, folios, cost)
     if not huge:
         h.g[M_AGAIN4] += folios
     elif h.slot[a, AR_KIND] == HUGETLB:
@@ -559,6 +563,7 @@ def try_gigantic(h, a, pb):
     if (pins or references) and not revoked:
         free_hugetlb(h, target, cpu_of_call(h))
         h.g[M_LATENCY] += h.g[COSTS + FAIL_2M]
+        note_work(h, moves_table(h), a, 1, h.g[COSTS + FAIL_2M])
         h.g[M_AGAING] += 1
         return
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
@@ -582,6 +587,7 @@ def count_moved_gigantic(h, a, zone_from, new, pins):
     h.g[M_HUGETLB] += pages
     zone_to = h.blk[block_of(h, new), BK_ZONE]
     add_move(h, moves_table(h), zone_from, zone_to, 2, 1, pages, cost)
+    note_work(h, moves_table(h), a, 1, cost)
     h.g[COUNTERS + SUCCESS] += pages if h.g[TABLE + COUNTS_PAGES] else 1
     h.g[T_MIGRATED] += pages
     if h.g[G_PINNING]:
@@ -692,13 +698,18 @@ def pool_offers(h):
 
 
 @kernel
-def finish_now(h):
-    """The other tries of a call at one instant: what was held is held on every try."""
+def finish_now(h, a):
+    """The other tries of a call at one instant: what was held is held on every try.
+
+    All that such a call is about belongs to one area.
+    """
     if not h.g[M_ABORT]:
         tries = h.g[TABLE + TRIES] - 1
-        h.g[M_LATENCY] += tries * h.g[M_AGAIN4] * h.g[COSTS + FAIL_4K]
         huge = h.g[M_AGAIN2] + h.g[M_AGAINT] + h.g[M_AGAING]
-        h.g[M_LATENCY] += tries * huge * h.g[COSTS + FAIL_2M]
+        cost = tries * (h.g[M_AGAIN4] * h.g[COSTS + FAIL_4K] + huge * h.g[COSTS + FAIL_2M])
+        h.g[M_LATENCY] += cost
+        if h.g[M_AGAIN4] or huge:
+            note_work(h, 0, a, tries * (h.g[M_AGAIN4] + huge), cost)
         if h.g[M_AGAIN2] and not pool_offers(h):
             h.g[COUNTERS + BUDDY_SUCCESS] += tries * h.g[M_AGAIN2]
     end_call(h)
@@ -760,7 +771,8 @@ def migrate(h, slot, first, count, node):
                 try_element(h, a, ref, False)
         index = stop
     try_deferred(h, a, first, count)
-    finish_now(h)
+    finish_now(h, a)
     emit_moves(h, 0, SYSCALL, slot)
+    emit_work(h, 0, SYSCALL, slot)
     h.g[T_PAGES] = count
     return EBUSY if left_behind(h) else OK

@@ -30,6 +30,7 @@ from engine.migrate import OFFLINE, begin_call, end_call, try_element
 from engine.percpu import disable_lists
 from engine.pin import pin
 from engine.sharing import drop_pins, forget_pin
+from engine.slowdown import SUSPENDED, emit_work, mark_work, new_slowed, repeat_work
 from engine.state import (
     AR_KIND,
     AR_SEQ,
@@ -87,6 +88,7 @@ from engine.state import (
     O_FAILED,
     O_FIRST,
     O_HUGETLB,
+    O_MARK,
     O_MIGRATED,
     O_MUT,
     O_NOROOM,
@@ -164,7 +166,7 @@ BOUNDED, TIMED, PIN_AWARE, PACED = (
 PAUSE_NS, PAUSE_MAX_NS = int(Cell.OFFLINE_PAUSE_NS), int(Cell.OFFLINE_PAUSE_MAX_NS)
 FIXED, PASS_FIXED = int(Cost.OFFLINE_FIXED), int(Cost.PASS_FIXED)
 UNMAPS, SUSPEND = int(Cell.OFFLINE_UNMAPS), int(Cost.PIN_SUSPEND)
-SUSPENDED = int(Counter.PIN_SUSPENDED)
+PIN_SUSPENDED = int(Counter.PIN_SUSPENDED)
 ONLINE_PB = int(Cost.ONLINE_PAGEBLOCK)
 PASS_SCAN = int(Cost.PASS_SCAN_PAGEBLOCK)
 PASSES, STEALS = int(Counter.OFFLINE_PASSES), int(Counter.PGSTEAL)
@@ -360,7 +362,7 @@ def suspend(h, q):
     drop_pins(h, q, True)
     h.slot[q, PN_LONG] = PIN_AWAY
     h.slot[q, PN_AWAY] = h.g[G_NOW]
-    h.g[COUNTERS + SUSPENDED] += 1
+    h.g[COUNTERS + PIN_SUSPENDED] += 1
     h.g[O_AWAY] += 1
     h.g[O_STEP] += h.g[COSTS + SUSPEND]
 
@@ -381,6 +383,16 @@ def suspended_ns(h):
             if h.slot[q, PN_AREA] >= 0 and h.slot[q, PN_LONG] == PIN_AWAY and still_mapped(h, q):
                 total += h.g[G_NOW] - h.slot[q, PN_AWAY]
     return total
+
+
+@kernel
+def emit_suspended(h):
+    """One SLOWED row per mapping that is away: how long it has been."""
+    if h.g[O_AWAY]:
+        for q in range(len(h.slot)):
+            if h.slot[q, PN_AREA] >= 0 and h.slot[q, PN_LONG] == PIN_AWAY and still_mapped(h, q):
+                away_ns = h.g[G_NOW] - h.slot[q, PN_AWAY]
+                new_slowed(h, SUSPENDED, h.g[O_ATTEMPT], h.slot[q, PN_SLOT], 1, away_ns)
 
 
 @kernel
@@ -688,11 +700,16 @@ def note_pass(h, until_ns):
     """Look for the state after this pass among the last ones; skip whole periods if found."""
     d = digest(h)
     n = h.g[O_RINGN]
+    period = 0
     for back in range(1, min(n, RING) + 1):
         k = (n - back) % RING
         if h.moves[k + 2, 0] == d and h.moves[k + 2, 1] == h.g[G_MUT]:
-            skip(h, k, until_ns)
+            period = back
             break
+    if not period or n - h.g[O_MARK] == period:  # else the mark has to be one period old first
+        if period:
+            skip(h, (n - period) % RING, until_ns)
+        mark_work(h, n)
     save_pass(h, n % RING, d)
     h.g[O_RINGN] = n + 1
 
@@ -723,6 +740,7 @@ def skip(h, k, until_ns):
         h.g[COUNTERS + c] += times * (h.g[COUNTERS + c] - h.moves[k + 2, RING_REGISTERS + c])
     for c in range(h.g[G_NZONES] * h.g[G_NZONES] * NR_MOVE):
         h.moves[1, c] += times * (h.moves[1, c] - h.moves[k + 2, RING_REGISTERS + NR_COUNTERS + c])
+    repeat_work(h, times)
     h.g[O_RINGN] = 0
 
 
@@ -811,6 +829,8 @@ def report(h, errno, reason):
     h.rows[n, 14] = h.g[O_ENDLESS]
     h.rows[n, 15] = h.g[O_UNAVAILABLE] + suspended_ns(h)
     emit_moves(h, 1, HOTPLUG, h.g[O_ATTEMPT])
+    emit_work(h, 1, HOTPLUG, h.g[O_ATTEMPT])
+    emit_suspended(h)
     if failed >= 0 and reason != BAD_STATE:
         emit_blockers(h, failed, reason)
     h.g[G_CAUSE] = cause

@@ -69,6 +69,7 @@ from engine.migrate import (
 )
 from engine.pinrow import FAILED, PINNED, note_pin
 from engine.sharing import behind, cpu_of_pin, drop_pins, forget_pin, holder, note_taken, unpin
+from engine.slowdown import emit_work
 from engine.state import (
     A_TOUCHED,
     ACC_TOUCHED,
@@ -188,6 +189,7 @@ def pin(h, q, a, first, count, pinner, cpu):
         return errno
     emit_pin(h, q, a, errno)
     emit_moves(h, 0, LONGTERM, q)
+    emit_work(h, 0, LONGTERM, q)
     return errno
 
 
@@ -334,7 +336,7 @@ def check_and_migrate(h, a, first, count, cpu):
             h.g[G_LATER] = 0
             end_waiting(h, a, first, count)
             return EINTR
-        finish_now(h)
+        finish_now(h, a)
         stayed = left_behind(h) != 0
     h.g[G_LATER] = 0
     note_stayed(h, a, first, count)
@@ -596,8 +598,9 @@ def return_pages(h, q):
                 try_element(h, a, ref, False)
         index = index - index % h.g[G_PBP] + h.g[G_PBP] if by_folio else stop
     if called:
-        finish_now(h)
+        finish_now(h, a)
         emit_moves(h, 0, UNPINNED, q)
+        emit_work(h, 0, UNPINNED, q)
 
 
 @kernel

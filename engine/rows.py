@@ -91,4 +91,5 @@ COLUMNS: dict[Row, tuple[str, ...]] = {
         "blocks_online",
         "blocks_pinned",
     ),
+    Row.SLOWED: ("reason", "slot", "area", "unmaps", "unavailable_ns"),
 }

@@ -119,14 +119,16 @@ NR_RUN = 8
     AR_SEQ, PR_CPU, PR_IMMUNE, PR_RSS, PN_AREA, PN_FIRST, PN_COUNT, PN_LONG, AR_FILES,
     IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
     AR_DIRTY, AR_LOCKS, AR_BELOW, AR_VIEWS, OB_AREA, OB_SEQ, PN_PROC, PN_SEQ, PN_THROUGH,
-    PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_FOLIO, AR_ZONE,
-) = range(44)  # fmt: skip
+    PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_FOLIO, AR_WORKS, AR_WORK_NS, LP_WORKS,
+    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_ZONE,
+) = range(50)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
 AR_LOCKS: locked areas that show a file, itself included. AR_BELOW, AR_VIEWS: area that the views
 show, pages they show. OB_*: area whose orphans an object has, command after which they left it.
 PN_THROUGH: 1 where a mapping of another area was pinned. PN_SLOT, PN_MAPPED: area that the command
 named, and its AR_SEQ. AR_UNMAPS: marked by an offline that suspends its pins.
 AR_FOLIO: pageblocks of a huge folio, more than 1 in areas of gigantic pages.
+AR_WORKS to LP_MARK_NS are ``engine.slowdown``'s, in the row of -1 for pages that are in no area.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 PIN_AWAY = 3
 """PN_LONG of a long-term pin whose mapping an offline took away; PN_AWAY: when (ns)."""
@@ -151,20 +153,21 @@ ACC_TOUCHED = 5
     PN_CALL_AREA, PN_CALL_FIRST, PN_CALL_COUNT,
     O_ON, O_ATTEMPT, O_FIRST, O_COUNT, O_START, O_BOUND, O_CAUSE, O_ZONE, O_STEP, O_BLOCK, O_PHASE,
     O_CURSOR, O_TRIES, O_CALL, O_PASSES, O_ERRORS, O_MIGRATED, O_FAILED, O_UNAVAILABLE, O_SIGNAL,
-    O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_PAUSE, O_AWAY, O_STILL,
+    O_ENDLESS, O_NOROOM, O_STOLEN, O_HUGETLB, O_MUT, O_RINGN, O_PAUSE, O_AWAY, O_MARK, O_STILL,
+    W_FIRST, W_STOP, LW_FIRST, LW_STOP,
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, SAVED,
-) = range(132)  # fmt: skip
+) = range(137)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 TABLE = ZONELIST + 25
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
-G_GIGANTIC: pageblocks of a gigantic folio. SAVED: the M_ registers of a pass
-under way while a command acts between its tries. BELOW: free buddies by order
-(``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
+G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
+M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
+order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS

@@ -29,7 +29,7 @@ from pyarrow import fs
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the event tables that the shipped queries understand."""
 
 _TYPES = {"int64": pa.int64(), "int32": pa.int32(), "bool": pa.bool_(), "string": pa.string()}

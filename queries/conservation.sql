@@ -71,6 +71,15 @@ named AS (
         unit, coalesce(cause % 1024, -1), coalesce(cause // 1024 & -32, 0),
         bit_or(1::BIGINT << (coalesce(cause // 1024, 0) & 31))
     FROM migrations_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT CASE reason WHEN 'longterm_pin' THEN 'pin' WHEN 'memory_hotplug' THEN 'attempt'
+            WHEN 'suspended' THEN 'attempt' END,
+        unit, coalesce(cause % 1024, -1), coalesce(cause // 1024 & -32, 0),
+        bit_or(1::BIGINT << (coalesce(cause // 1024, 0) & 31))
+    FROM slowdowns_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT 'workload', unit, 0, workload & -32, bit_or(1::BIGINT << (workload & 31))
+    FROM slowdowns_by_unit GROUP BY ALL
 ),
 lying AS (
     SELECT unit, shard, host & -32 AS word, bit_or(1::BIGINT << (host & 31)) AS bits,
@@ -86,6 +95,10 @@ lying AS (
     SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)),
         bool_or(bytes <> 4096 * pages OR pages <> folios * (1::BIGINT << folio_order))
     FROM migrations_by_unit GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)),
+        bool_or(unmaps < 1 OR unavailable_ns < 0)
+    FROM slowdowns_by_unit GROUP BY ALL
     UNION ALL
     SELECT unit, shard, word, bit_or(bits), bool_or(wrong) FROM sampled GROUP BY ALL
     UNION ALL
@@ -112,6 +125,12 @@ served AS (
     SELECT unit, request, host, attempts FROM requests_by_unit
     UNION ALL SELECT unit, request, host, NULL FROM attempts_by_unit
 ),
+shared AS (
+    SELECT unit, attempt, unavailable_ns AS ns FROM attempts_by_unit
+    UNION ALL
+    SELECT unit, cause, -unavailable_ns FROM slowdowns_by_unit
+    WHERE reason IN ('memory_hotplug', 'suspended')
+),
 unsound AS MATERIALIZED (
     SELECT DISTINCT unit
     FROM (
@@ -136,6 +155,8 @@ unsound AS MATERIALIZED (
         UNION ALL
         SELECT unit
         FROM blockers_by_unit ANTI JOIN attempts_by_unit USING (unit, attempt, request)
+        UNION ALL
+        SELECT unit FROM shared GROUP BY unit, attempt HAVING sum(ns) <> 0
     )
 ),
 unsound_workloads AS MATERIALIZED (
@@ -161,6 +182,10 @@ unsound_migrations AS MATERIALIZED (
     SELECT unit, shard, host, reason, cause, bytes, pages, folios, folio_order
     FROM migrations_by_unit SEMI JOIN unsound USING (unit)
 ),
+unsound_slowdowns AS MATERIALIZED (
+    SELECT unit, shard, host, reason, cause, workload, unmaps, unavailable_ns
+    FROM slowdowns_by_unit SEMI JOIN unsound USING (unit)
+),
 unsound_incidents AS MATERIALIZED (
     SELECT unit, shard, host, incident, workload
     FROM incidents_by_unit SEMI JOIN unsound USING (unit)
@@ -180,6 +205,7 @@ by_host AS (
     UNION ALL SELECT unit, shard, host FROM unsound_blockers
     UNION ALL SELECT unit, shard, host FROM unsound_pins
     UNION ALL SELECT unit, shard, host FROM unsound_migrations
+    UNION ALL SELECT unit, shard, host FROM unsound_slowdowns
     UNION ALL SELECT unit, shard, host FROM unsound_incidents
     UNION ALL SELECT unit, shard, host FROM unsound_samples
     UNION ALL SELECT unit, shard, host FROM unsound_workloads
@@ -246,6 +272,28 @@ broken AS (
     FROM unsound_migrations AS m
     ANTI JOIN unsound_attempts AS a ON a.unit = m.unit AND a.attempt = m.cause
     WHERE m.reason = 'memory_hotplug'
+    UNION ALL
+    SELECT s.unit, 'a slowdown at pin belongs to a pin', s.cause
+    FROM unsound_slowdowns AS s
+    ANTI JOIN unsound_pins AS p ON p.unit = s.unit AND p.pin = s.cause
+    WHERE s.reason = 'longterm_pin'
+    UNION ALL
+    SELECT s.unit, 'a slowdown at offline belongs to an attempt', s.cause
+    FROM unsound_slowdowns AS s
+    ANTI JOIN unsound_attempts AS a ON a.unit = s.unit AND a.attempt = s.cause
+    WHERE s.reason IN ('memory_hotplug', 'suspended')
+    UNION ALL
+    SELECT unit, 'a slowdown is of a workload of the plan', cause
+    FROM unsound_slowdowns ANTI JOIN unsound_workloads USING (unit, workload)
+    WHERE workload IS NOT NULL
+    UNION ALL
+    SELECT unit, 'a slowdown takes pages away at least once, for no negative time', cause
+    FROM unsound_slowdowns
+    WHERE unmaps < 1 OR unavailable_ns < 0
+    UNION ALL
+    SELECT unit, 'an attempt takes pages away for as long as its slowdowns say', attempt
+    FROM shared SEMI JOIN unsound USING (unit)
+    GROUP BY unit, attempt HAVING sum(ns) <> 0
     UNION ALL
     SELECT unit, 'pages moved = folios of their order, bytes = 4096 x pages', cause
     FROM unsound_migrations

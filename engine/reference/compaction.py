@@ -134,6 +134,7 @@ class Compaction(InFlight):
             del self.owner[folio.pfn]
             self.counters[Counter.PGMIGRATE_SUCCESS] += 1
             self.tally.latency_ns += self.costs[Cost.MIGRATE_4K]
+            self.moves.work(folio.area, self.costs[Cost.MIGRATE_4K])
         for pfn in (*targets[len(moved) :], *(f.pfn for f in moved)):
             self._free_chunk(pfn, 0)
         return bool(moved)

@@ -129,6 +129,7 @@ class Migration(Compaction):
         call.moved += folio.pages
         call.moved_hugetlb += folio.pages if self._is_hugetlb(folio) else 0
         self.moves.add(zone_from, zone_to, folio.order, cost)
+        self.moves.work(folio.area, cost)
         one = self._is_hugetlb(folio) and not self.table[Cell.HUGETLB_COUNTS_PAGES]
         self.counters[Counter.PGMIGRATE_SUCCESS] += 1 if one else folio.pages
         self.tally.migrated_pages += folio.pages
@@ -247,9 +248,9 @@ class Migration(Compaction):
             if errno == Errno.OK:
                 continue
             if errno == Errno.EAGAIN:
-                call.latency_ns += self.costs[
-                    Cost.MIGRATE_FAIL_2M if huge else Cost.MIGRATE_FAIL_4K
-                ]
+                cost = self.costs[Cost.MIGRATE_FAIL_2M if huge else Cost.MIGRATE_FAIL_4K]
+                call.latency_ns += cost
+                self.moves.work(folio.area, cost)
                 again.append(folio)
                 continue
             free = not folio.held and not self._flights(folio)
@@ -294,9 +295,11 @@ class Migration(Compaction):
         self.counters[Counter.MIGRATE_PAGES_CALLS] += 1
         self._migrate_try(call)
         if call.pending and not call.aborted:
+            tries = self.table[Cell.MIGRATE_TRIES] - 1
             for folio in call.pending:
-                cost = Cost.MIGRATE_FAIL_2M if folio.order else Cost.MIGRATE_FAIL_4K
-                call.latency_ns += self.costs[cost] * (self.table[Cell.MIGRATE_TRIES] - 1)
+                cost = self.costs[Cost.MIGRATE_FAIL_2M if folio.order else Cost.MIGRATE_FAIL_4K]
+                call.latency_ns += cost * tries
+                self.moves.work(folio.area, cost, tries)
             self._count_fresh_tries(call)
         self._migrate_end(call)
         self.tally.latency_ns += call.latency_ns
@@ -311,10 +314,13 @@ class Migration(Compaction):
             self.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS] += tries * held
 
     def _emit_moves(self, reason: MigrateReason, slot: int, moves: Moves) -> None:
-        """One MIGRATION row per (zone from, zone to, folio order), sorted."""
+        """MIGRATION rows by (zone from, zone to, folio order), then SLOWED rows by area, sorted."""
         for (zone_from, zone_to, order), (folios, pages, ns) in sorted(moves.cells.items()):
             self._emit(Row.MIGRATION, reason, slot, zone_from, zone_to, order, folios, pages, ns)
         moves.cells.clear()
+        for area in sorted(moves.areas):
+            self._emit(Row.SLOWED, reason, slot, area, *moves.areas[area])
+        moves.areas.clear()
 
     def _migrate(self, slot: int, first: int, count: int, node: int) -> Errno:
         """MIGRATE: move_pages of a range to a node; EBUSY when something stayed behind."""

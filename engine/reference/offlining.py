@@ -22,6 +22,7 @@ from engine.enums import (
     OfflineReason,
     OfflineRule,
     Row,
+    SlowReason,
     ZoneKind,
 )
 from engine.reference.allocator import NOBODY, PanicError
@@ -192,10 +193,18 @@ class Offlining(Pinning):
         area = self.area_of.get(taken.through)
         return area is not None and area.sequence == taken.mapped
 
-    def _suspended_ns(self) -> int:
-        """How long mappings have been away, summed over them."""
-        away = [p for p in self.pin_of.values() if p.away and self._still_mapped(p)]
-        return sum(self.now_ns - p.away_ns for p in away)
+    def _away(self) -> list[Pin]:
+        """Pins whose mappings an offline had taken away, of areas that are there yet."""
+        taken = (self.pin_of[pin] for pin in sorted(self.pin_of))
+        return [p for p in taken if p.away and self._still_mapped(p)]
+
+    def _forget_area(self, slot: int) -> None:
+        """An area ends: say what the running offline has done to it so far."""
+        if self.offline is not None and slot in self.offline.moves.areas:
+            worked = self.offline.moves.areas.pop(slot)
+            reason, attempt = SlowReason.MEMORY_HOTPLUG, self.offline.attempt
+            self._emit(Row.SLOWED, reason, attempt, slot, *worked)
+        super()._forget_area(slot)
 
     def _resume_pins(self, cause: int) -> None:
         """The offline has returned: each area is mapped again, as by a PIN of its process."""
@@ -387,7 +396,10 @@ class Offlining(Pinning):
     # -- reports ------------------------------------------------------------------------------
 
     def _report(self, off: Offline, errno: Errno, reason: OfflineReason) -> None:
-        """ATTEMPT, MIGRATION rows since the last report, BLOCKER rows unless it ended well."""
+        """ATTEMPT, MIGRATION, SLOWED rows since the last report, BLOCKER rows unless it ended well.
+
+        SLOWED rows of mappings that are away say for how long in all, not since the last report.
+        """
         running, cause = reason == OfflineReason.RUNNING, self.cause
         self.cause = off.cause
         failed = -1 if errno == Errno.OK and not running else off.block
@@ -395,9 +407,12 @@ class Offlining(Pinning):
         self._emit(
             Row.ATTEMPT, off.attempt, off.first_block, off.nr_blocks, errno, reason, off.start_ns,
             self.now_ns, off.passes, migrated, off.failed_pages, failed, off.endless,
-            off.unavailable_ns + self._suspended_ns(),
+            off.unavailable_ns + sum(self.now_ns - pin.away_ns for pin in self._away()),
         )  # fmt: skip
         self._emit_moves(MigrateReason.MEMORY_HOTPLUG, off.attempt, off.moves)
+        for pin in self._away():
+            away_ns = self.now_ns - pin.away_ns
+            self._emit(Row.SLOWED, SlowReason.SUSPENDED, off.attempt, pin.through, 1, away_ns)
         if failed >= 0 and reason != OfflineReason.BAD_STATE:
             self._emit_blockers(off, reason)
         self.cause = cause

@@ -178,11 +178,21 @@ class Tally:
     calls: int = 0
 
 
+NO_AREA = -1
+"""Stands for all pages that are in no area: several see them, or nobody does any more."""
+
+
 @dataclass(slots=True)
 class Moves:
-    """Migrations by (zone from, zone to, folio order): folios, pages, ns."""
+    """Migrations by (zone from, zone to, folio order): folios, pages, ns.
+
+    And what working them cost those whose pages they are, by area: how often a folio was unmapped,
+    moved or not, and for how long, ns. mm/migrate.c works one folio after the other: it is unmapped
+    before the reference count is looked at, and mapped again at its new place or where it was.
+    """
 
     cells: dict[tuple[int, int, int], list[int]] = field(default_factory=dict)
+    areas: dict[int, list[int]] = field(default_factory=dict)
 
     def add(self, zone_from: int, zone_to: int, order: int, latency_ns: int) -> None:
         """Count one folio."""
@@ -190,6 +200,12 @@ class Moves:
         cell[0] += 1
         cell[1] += 1 << order
         cell[2] += latency_ns
+
+    def work(self, area: int, unavailable_ns: int, times: int = 1) -> None:
+        """Count a folio of an area that was unmapped, so many times for so long each."""
+        worked = self.areas.setdefault(max(area, NO_AREA), [0, 0])
+        worked[0] += times
+        worked[1] += times * unavailable_ns
 
 
 class PinRows:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
-"""Raised whenever a column changes its name, type, unit or meaning."""
+SCHEMA_VERSION = 3
+"""Raised whenever a table comes, or a column changes its name, type, unit or meaning."""
 
 NULL = -(2**63)
 """In an integer numpy column given to the writer: this value is written as null."""
@@ -248,6 +248,22 @@ _TABLES = (
             _int("pages", "pages", "base pages moved"),
             _int("bytes", "bytes", "bytes moved"),
             _int("latency_ns", "ns", "time the moving took"),
+        ),
+    ),
+    LogTable(
+        "slowdowns",
+        "pages of one workload that could not be used for a while, for one cause",
+        (
+            _HOST,
+            _int("time_ns", "ns", "when it is told: with the end of the command or attempt"),
+            _word(
+                "reason", "as in migrations; suspended: an attempt had a mapping taken away",
+                "memory_hotplug", "longterm_pin", "syscall", "unpin", "suspended",
+            ),
+            _id("cause?", "attempt (memory_hotplug, suspended) or pin; null: a syscall"),
+            _id("workload?", "whose pages; null: the host's own, or nobody's any more"),
+            _int("unmaps", "count", "times a folio was unmapped, moved or not; mappings suspended"),
+            _int("unavailable_ns", "ns", "time in which one of its folios was unmapped, summed"),
         ),
     ),
     LogTable(

@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from engine.enums import MigrateReason, Row
+from engine.enums import MigrateReason, Row, SlowReason
 from engine.rows import FIRST
 from fleet.log.tables import NULL
 from fleet.run.columns import Batch, Matrix, in_order, matrix, width
@@ -135,6 +135,14 @@ def _migrations(raw: Matrix, lead: Matrix, ident: Matrix) -> Matrix:
     return np.concatenate((lead, np.stack(columns, axis=1)), axis=1)
 
 
+def _slowdowns(raw: Matrix, lead: Matrix, ident: Matrix) -> Matrix:
+    """``slowdowns`` rows of SLOWED rows whose area has become a workload."""
+    reason, _, workload, unmaps, ns = raw[:, FIRST : FIRST + 5].T
+    cause = np.where(reason == SlowReason.SYSCALL, NULL, ident)
+    columns = (lead[:, 1], raw[:, 0], reason, cause, workload, unmaps, ns)
+    return np.concatenate((lead, np.stack(columns, axis=1)), axis=1)
+
+
 def _samples(raw: Matrix, lead: Matrix, _: Matrix) -> Matrix:
     """``host_samples`` rows of SAMPLE rows."""
     out = np.empty((len(raw), width("host_samples")), np.int64)
@@ -147,4 +155,5 @@ _BULK = (
     (Row.PIN, "pins", _pins),
     (Row.MIGRATION, "migrations", _migrations),
     (Row.SAMPLE, "host_samples", _samples),
+    (Row.SLOWED, "slowdowns", _slowdowns),
 )

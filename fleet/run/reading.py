@@ -6,8 +6,9 @@ are read one by one.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.enums import Errno, Incident, MigrateReason, OfflineReason, Op, Row
+from engine.enums import Errno, Incident, MigrateReason, OfflineReason, Op, Row, SlowReason
 from engine.rows import FIRST
 from fleet.log.tables import NULL
 from fleet.plan.tables import Plan
@@ -24,11 +25,16 @@ from fleet.run.notes import Notes
 
 ERRNO = FIRST + 2
 """Column of a RESULT row."""
+AREA = FIRST + 2
+"""Column of a SLOWED row."""
 INCIDENTS_PER_HOST = 1 << 24
 """An incident's id is ``host * INCIDENTS_PER_HOST + number``."""
 
-MIGRATION = int(Row.MIGRATION)
-RESULT, BULK = int(Row.RESULT), frozenset(map(int, (Row.PIN, Row.MIGRATION, Row.SAMPLE)))
+MIGRATION, SLOWED = int(Row.MIGRATION), int(Row.SLOWED)
+RESULT = int(Row.RESULT)
+BULK = frozenset(map(int, (Row.PIN, Row.MIGRATION, Row.SAMPLE, Row.SLOWED)))
+BY_ATTEMPT = (int(SlowReason.MEMORY_HOTPLUG), int(SlowReason.SUSPENDED))
+"""Reasons of SLOWED rows that are logged with the attempt, not at once."""
 
 _KINDS = {
     Incident.OOM_KILL: ("oom_kill", "oom_killer"),
@@ -36,6 +42,42 @@ _KINDS = {
     Incident.PIN_FAILED: ("pin_failed", "pin_user_pages"),
     Incident.PIN_STUCK: ("pin_stuck", "too_many_isolated"),
 }
+
+
+class Slowed:
+    """What an attempt has cost those whose pages it worked, as far as it was reported.
+
+    Attributes
+    ----------
+    cause : int
+        Command that is the cause of the attempt's reports.
+    told, away : list of rows
+        Up to the last report: reason, workload, unmaps, ns. Those of mappings that are away are
+        told anew by each report.
+    since : list of rows
+        Of areas that have ended since.
+    """
+
+    def __init__(self) -> None:
+        self.cause = NOBODY
+        self.told: list[list[int]] = []
+        self.away: list[list[int]] = []
+        self.since: list[list[int]] = []
+
+    def report(self, cause: int) -> None:
+        """A report begins, with rows of the same cause."""
+        self.cause = cause
+        self.told += self.since
+        self.since, self.away = [], []
+
+    def add(self, cause: int, row: list[int]) -> None:
+        """Add a row."""
+        if cause != self.cause:
+            self.since.append(row)
+        elif row[0] == SlowReason.SUSPENDED:
+            self.away.append(row)
+        else:
+            self.told.append(row)
 
 
 class Reading:
@@ -54,6 +96,7 @@ class Reading:
         self._told = self._incidents = self._sequence = 0
         self._begun: list[int] | None = None
         self._last_status: tuple[list[int], list[list[int]]] | None = None
+        self._slowed = Slowed()
 
     def booted(self, guests: Guests) -> None:
         """Read rows as those of a host that has just booted."""
@@ -116,7 +159,8 @@ class Reading:
         kinds = rows[:, 1]
         results = kinds == RESULT
         present = set(kinds[~results].tolist())
-        if present <= BULK and not rows[results, ERRNO].any():
+        plain = present <= BULK and not (SLOWED in present and _by_attempt(rows, kinds).any())
+        if plain and not rows[results, ERRNO].any():
             self._keep(rows, kinds, present)
             return None
         panic = self._panic(rows[kinds == Row.INCIDENT])
@@ -136,7 +180,7 @@ class Reading:
         """Sort rows by what they are."""
         kinds = rows[:, 1]
         failed = (kinds == Row.RESULT) & (rows[:, ERRNO] != 0)
-        special = (kinds >= Row.ATTEMPT) & (kinds <= Row.INCIDENT)
+        special = (kinds >= Row.ATTEMPT) & (kinds <= Row.INCIDENT) | _by_attempt(rows, kinds)
         self._keep(rows, kinds, set(kinds.tolist()))
         if not (failed.any() or special.any()):
             return
@@ -153,7 +197,9 @@ class Reading:
                     cause = self._guests.pin_id(values[2]) if self._guests else cause
                 self._read_incident(row[0], values, cause)
             elif kind == Row.ATTEMPT:
-                self._attempt(row[0], values)
+                self._attempt(row[0], row[2], values)
+            elif kind == Row.SLOWED:
+                self._slow(row[2], values)
             else:
                 self._blocker(row[0], values)
         self._end_attempt()
@@ -186,10 +232,24 @@ class Reading:
         causes = self._guests.causes
         for kind in BULK & present:
             own = rows[kinds == kind]
+            if kind == SLOWED:
+                own = self._workloads_of(own)
             idents = [causes[index] for index in own[:, 2].tolist()]
             if self._guests.last_offline in own[:, 2]:
                 self._name_mapped_again(kind, own, idents)
             self._notes.keep(kind, own, self._host, self._sequence, idents)
+
+    def _workloads_of(self, slowed: Matrix) -> Matrix:
+        """SLOWED rows of commands, each with the workload instead of the area."""
+        own = slowed[~np.isin(slowed[:, FIRST], BY_ATTEMPT)]
+        own[:, AREA] = [self._known(area) for area in own[:, AREA].tolist()]
+        return own
+
+    def _known(self, area: int) -> int:
+        """The workload behind an area, null for the host's own and for nobody's."""
+        assert self._guests is not None
+        workload = self._guests.owner(area)[0]
+        return workload if workload != NOBODY else NULL
 
     def _name_mapped_again(self, kind: int, own: Matrix, idents: list[int]) -> None:
         """Rows of pins that an offline had unmapped and mapped again belong to those pins."""
@@ -199,7 +259,7 @@ class Reading:
                 continue
             if kind == Row.PIN:
                 idents[at] = self._guests.pin_id(row[FIRST])
-            elif kind == MIGRATION and row[FIRST] == MigrateReason.LONGTERM_PIN:
+            elif kind in (MIGRATION, SLOWED) and row[FIRST] == MigrateReason.LONGTERM_PIN:
                 idents[at] = self._guests.pin_id(row[FIRST + 1])
 
     def _failure(self, row: list[int], has_rows: bool) -> None:
@@ -239,8 +299,9 @@ class Reading:
         """An OFFLINE is sent: from here on the attempt has a row, whatever becomes of it."""
         self._begun = [attempt, first, count, now_ns]
 
-    def _attempt(self, time_ns: int, values: list[int]) -> None:
+    def _attempt(self, time_ns: int, cause: int, values: list[int]) -> None:
         """An ATTEMPT row: the end of an attempt, or how far it is."""
+        self._slowed.report(cause)
         attempt, first, count, errno, reason, start_ns, end_ns = values[:7]
         passes, migrated, failed, block, endless, unavailable_ns = values[7:13]
         if self._last_status is not None and self._last_status[0][LEAD_ATTEMPT] == attempt:
@@ -266,6 +327,11 @@ class Reading:
         ]  # fmt: skip
         self._last_status[1].append([time_ns, self._host, self._sequence, *row])
 
+    def _slow(self, cause: int, values: list[int]) -> None:
+        """A SLOWED row of the attempt under way."""
+        reason, _, area, unmaps, ns = values[:5]
+        self._slowed.add(cause, [reason, self._known(area), unmaps, ns])
+
     def _end_attempt(self) -> None:
         """Log the attempt and tell the coordinator, if the last row about it was its end."""
         if self._last_status is None:
@@ -274,7 +340,7 @@ class Reading:
         if row[LEAD_REASON] == OfflineReason.RUNNING:
             return
         time_ns = row[0]
-        self._log_attempt()
+        self._log_attempt(time_ns)
         errno, reason, endless = row[LEAD_ERRNO], row[LEAD_REASON], row[LEAD_ENDLESS]
         start_ns = row[LEAD_START]
         self.report(time_ns, Told.RETURNED, row[LEAD_ATTEMPT], errno, reason, endless, start_ns)
@@ -294,13 +360,16 @@ class Reading:
         row = [attempt, attempt // ATTEMPTS_PER_REQUEST, self._host, first, count, start_ns, end_ns]
         return [time_ns, self._host, self._sequence, *row, errno, reason, 0, 0, 0, NULL, 0, 0]
 
-    def _log_attempt(self) -> None:
-        """Log the last row about the attempt and its blockers; the attempt is over."""
+    def _log_attempt(self, now_ns: int) -> None:
+        """Log the last row about the attempt, its blockers and whom it slowed; it is over."""
         assert self._last_status is not None
         row, blockers = self._last_status
         self._notes.log("attempts", row)
         for blocker in blockers:
             self._notes.log("blockers", blocker)
+        for reason, *slowed in self._slowed.told + self._slowed.away:
+            self._log("slowdowns", now_ns, [self._host, now_ns, reason, row[LEAD_ATTEMPT], *slowed])
+        self._slowed = Slowed()
         self._begun = self._last_status = None
         self.attempt_over = True
 
@@ -311,35 +380,42 @@ class Reading:
         if self._last_status is None:
             self._last_status = (self._bare_row(now_ns, 0, OfflineReason.RUNNING), [])
         endless = bool(self._last_status[0][LEAD_ENDLESS])
-        self._log_attempt()
+        self._log_attempt(now_ns)
         return endless
 
     # -- probes ---------------------------------------------------------------------------------
 
     def probe(self, rows: Matrix, request: int, attempt: int) -> None:
-        """Read the rows of a probe's clone: attempt, blockers and migrations, nothing else."""
+        """Read the rows of a probe's clone: attempt, blockers, migrations and whom they slowed."""
         self._sequence += 1
-        saved = self._begun, self._last_status, self.attempt_over
-        self._begun = self._last_status = None
+        saved = self._begun, self._last_status, self._slowed, self.attempt_over
+        self._begun, self._last_status, self._slowed = None, None, Slowed()
         kinds = rows[:, 1]
-        moves = rows[kinds == Row.MIGRATION]
-        if len(moves):
-            assert self._guests is not None
-            causes = [
-                self._guests.pin_id(slot) if reason == MigrateReason.LONGTERM_PIN else attempt
-                for reason, slot in moves[:, FIRST : FIRST + 2].tolist()
-            ]
-            self._notes.keep(MIGRATION, moves, self._host, self._sequence, causes)
+        by_attempt = _by_attempt(rows, kinds)
+        self._keep_probe(MIGRATION, rows[kinds == MIGRATION], attempt)
+        self._keep_probe(SLOWED, self._workloads_of(rows[kinds == SLOWED]), attempt)
         refusal = None
-        for row in rows[kinds != Row.MIGRATION].tolist():
+        for row in rows[by_attempt | (kinds != MIGRATION) & (kinds != SLOWED)].tolist():
             if row[1] == Row.ATTEMPT:
-                self._attempt(row[0], row[FIRST:])
+                self._attempt(row[0], row[2], row[FIRST:])
+            elif row[1] == Row.SLOWED:
+                self._slow(row[2], row[FIRST:])
             elif row[1] == Row.BLOCKER:
                 self._blocker(row[0], row[FIRST:])
             elif row[1] == Row.RESULT and row[FIRST] == Op.OFFLINE and row[FIRST + 2]:
                 refusal = row[0], row[FIRST + 2]
         self._tell_probe(request, attempt, refusal)
-        self._begun, self._last_status, self.attempt_over = saved
+        self._begun, self._last_status, self._slowed, self.attempt_over = saved
+
+    def _keep_probe(self, kind: int, rows: Matrix, attempt: int) -> None:
+        """Keep bulk rows of a probe with their causes."""
+        if len(rows):
+            assert self._guests is not None
+            causes = [
+                self._guests.pin_id(slot) if reason == MigrateReason.LONGTERM_PIN else attempt
+                for reason, slot in rows[:, FIRST : FIRST + 2].tolist()
+            ]
+            self._notes.keep(kind, rows, self._host, self._sequence, causes)
 
     def _tell_probe(self, request: int, attempt: int, refusal: tuple[int, int] | None) -> None:
         """Log the probe's one attempt and report how it ended."""
@@ -352,10 +428,16 @@ class Reading:
         assert self._last_status is not None, "a probe without an ATTEMPT row"
         row = self._last_status[0]
         returned = row[LEAD_REASON] != OfflineReason.RUNNING
-        self._log_attempt()
+        self._log_attempt(row[0])
         end_ns = row[LEAD_END] if returned else -1
         facts = row[LEAD_ERRNO], row[LEAD_REASON], row[LEAD_ENDLESS]
         self.report(row[0], Told.PROBED, request, *facts, end_ns)
+
+
+def _by_attempt(rows: Matrix, kinds: Matrix) -> NDArray[np.bool_]:
+    """Which rows say whom an attempt slowed."""
+    mine: NDArray[np.bool_] = (kinds == SLOWED) & np.isin(rows[:, FIRST], BY_ATTEMPT)
+    return mine
 
 
 LEAD_ATTEMPT, LEAD_START, LEAD_END = 3, 8, 9

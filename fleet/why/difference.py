@@ -30,6 +30,7 @@ STAMPS: dict[str, tuple[str, ...]] = {
     "commands": ("decided_ns", "time_ns"),
     "pins": ("time_ns",),
     "migrations": ("time_ns",),
+    "slowdowns": ("time_ns",),
     "incidents": ("time_ns",),
     "attempts": ("start_ns", "end_ns"),
     "blockers": (),
@@ -49,6 +50,8 @@ UNION ALL SELECT 'attempts', 'attempts', count(*) FROM attempts WHERE arm = $arm
 UNION ALL SELECT 'offline passes', 'passes', coalesce(sum(passes), 0)::BIGINT FROM attempts
 WHERE arm = $arm AND rep = $rep
 UNION ALL SELECT 'migrated, ' || reason, 'pages', sum(pages)::BIGINT FROM migrations
+WHERE arm = $arm AND rep = $rep GROUP BY ALL
+UNION ALL SELECT 'pages away, ' || reason, 'ns', sum(unavailable_ns)::BIGINT FROM slowdowns
 WHERE arm = $arm AND rep = $rep GROUP BY ALL
 UNION ALL SELECT 'pins', 'pins', count(DISTINCT pin) FROM pins WHERE arm = $arm AND rep = $rep
 UNION ALL SELECT 'pinned', 'pages', coalesce(sum(pinned_pages), 0)::BIGINT FROM pins

@@ -117,6 +117,7 @@ class Explainer:
         facts |= self.host_facts(ident, host)
         facts["blockers"] = self._blockers(ident, host)
         facts["moves"] = self._moves(ident, host, [a["attempt"] for a in attempts])
+        facts["slowed"] = self._slowed(ident, host, attempts)
         facts["incidents"] = self._incidents(ident, row)
         facts["commands"] = source.rows(
             "commands", ident.arm, ident.rep, host=host, request=ident.request
@@ -208,6 +209,33 @@ class Explainer:
             key = row["zone_from"], row["zone_to"]
             found[key] = found.get(key, 0) + row["pages"]
         return [{"zone_from": a, "zone_to": b, "pages": n} for (a, b), n in sorted(found.items())]
+
+    def _slowed(self, ident: RequestId, host: int, attempts: list[Facts]) -> list[Facts]:
+        """Whose pages the attempts took away, and for how long: the longest of each attempt first.
+
+        ``worked_ns`` is how long the attempt had run by then; workload None: the host itself.
+        """
+        began = {attempt["attempt"]: attempt["start_ns"] for attempt in attempts}
+        rows = self.source.rows(
+            "slowdowns", ident.arm, ident.rep, host=host, cause=list(began),
+            reason=["memory_hotplug", "suspended"],
+        ).to_pylist()  # fmt: skip
+        found: dict[tuple[int, int | None], Facts] = {}
+        for row in rows:
+            key = row["cause"], row["workload"]
+            empty = {
+                "attempt": key[0], "workload": key[1], "time_ns": row["time_ns"],
+                "worked_ns": row["time_ns"] - began[key[0]],
+                "unmaps": 0, "unavailable_ns": 0, "suspended_ns": 0,
+            }  # fmt: skip
+            item = found.setdefault(key, empty)
+            away = row["reason"] == "suspended"
+            item["suspended_ns" if away else "unavailable_ns"] += row["unavailable_ns"]
+            item["unmaps"] += 0 if away else row["unmaps"]
+        return sorted(
+            found.values(),
+            key=lambda s: (s["attempt"], -s["unavailable_ns"] - s["suspended_ns"]),
+        )
 
     def _incidents(self, ident: RequestId, row: Facts) -> list[Facts]:
         """Resets that the request led to, and panics of its host while it was open."""

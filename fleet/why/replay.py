@@ -25,7 +25,9 @@ from fleet.why.orders import Order, orders_of, read_log
 from fleet.why.source import Source
 from fleet.why.watched import NOW, Int64, Moment, WatchedMachine
 
-HOST_TABLES = ("attempts", "blockers", "pins", "migrations", "incidents", "host_samples")
+HOST_TABLES = (
+    "attempts", "blockers", "pins", "migrations", "slowdowns", "incidents", "host_samples",
+)  # fmt: skip
 """Tables whose rows the hosts make; the others are the coordinator's."""
 
 _STAMP = {"attempts": "end_ns", "blockers": None}

@@ -11,6 +11,7 @@ Row = dict[str, Any]
 EVENTS = {
     "commands": "decided_ns", "pins": "time_ns", "migrations": "time_ns", "incidents": "time_ns",
     "attempts": "start_ns", "requests": "issued_ns", "host_samples": "time_ns",
+    "slowdowns": "time_ns",
 }  # fmt: skip
 """Tables of events and the time at which a row is told."""
 
@@ -20,7 +21,7 @@ def describe(table: str, row: Row) -> str:
     told = {
         "hosts": _host, "workloads": _workload, "requests": _request, "commands": _command,
         "pins": _pin, "migrations": _migration, "incidents": _incident, "attempts": _attempt,
-        "blockers": _blocker, "host_samples": _sample,
+        "blockers": _blocker, "host_samples": _sample, "slowdowns": _slowdown,
     }[table](row)  # fmt: skip
     return f"{table}: {told}"
 
@@ -83,6 +84,12 @@ def _pin(row: Row) -> str:
 def _migration(row: Row) -> str:
     zones = f"{zone_name(row['zone_from'])} to {zone_name(row['zone_to'])}"
     return f"{units.pages(row['pages'])} from {zones} for {row['reason']}"
+
+
+def _slowdown(row: Row) -> str:
+    whose = "the host" if row["workload"] is None else f"workload {row['workload']}"
+    times, away = f"{row['unmaps']:,} unmappings", units.time(row["unavailable_ns"])
+    return f"pages of {whose} were away for {away} in {times} for {row['reason']}"
 
 
 def _incident(row: Row) -> str:

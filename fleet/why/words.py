@@ -101,7 +101,7 @@ def _withdrawn(found: Facts) -> str:
 
 def timeline(facts: Facts) -> list[Moment]:
     """Return what happened, by time."""
-    found = [*_causes_told(facts), *_asked(facts), *_attempts(facts), *_end(facts)]
+    found = [*_causes_told(facts), *_asked(facts), *_attempts(facts), *_slowed(facts), *_end(facts)]
     return sorted(found, key=lambda item: item[0])
 
 
@@ -185,6 +185,41 @@ def _work(row: Facts) -> str:
     failed = f"failed {row['failed_pages']:,} page migrations" if row["failed_pages"] else ""
     did = " and ".join(part for part in (moved, failed) if part)
     return f"{passes} that {did}" if did else passes
+
+
+def _slowed(facts: Facts) -> Iterator[Moment]:
+    """Whose pages each attempt took away while it worked, and for how long."""
+    for attempt in facts["attempts_made"]:
+        rows = [s for s in facts["slowed"] if s["attempt"] == attempt["attempt"]]
+        whose = [s for s in rows if s["workload"] is not None]
+        if not whose:
+            continue
+        first, rest = whose[0], [*whose[1:], *(s for s in rows if s["workload"] is None)]
+        text = f"while it worked, {_away(first)} of {units.time(first['worked_ns'])}"
+        if first["unmaps"]:
+            text += f", in {first['unmaps']:,} unmappings"
+        if rest:
+            away = sum(s["unavailable_ns"] + s["suspended_ns"] for s in rest)
+            text += f"; those of {_others(whose[1:], rest)} for {units.time(away)}"
+        yield first["time_ns"], text
+
+
+def _away(slowed: Facts) -> str:
+    """For how long pages of a workload, or all its mapping, could not be used."""
+    name = f"workload {slowed['workload']}"
+    if slowed["suspended_ns"]:
+        both = slowed["suspended_ns"] + slowed["unavailable_ns"]
+        return f"what {name} had pinned was taken away for {units.time(both)}"
+    away = units.time(slowed["unavailable_ns"])
+    return f"pages of {name} were unavailable, one at a time, for {away}"
+
+
+def _others(workloads: list[Facts], rest: list[Facts]) -> str:
+    """Who else: other workloads, the host itself."""
+    many = len(workloads)
+    named = f"{many} other workload{'s' if many > 1 else ''}" if many else ""
+    host = "the host itself" if len(rest) > many else ""
+    return " and ".join(part for part in (named, host) if part)
 
 
 def _end(facts: Facts) -> Iterator[Moment]:

@@ -192,6 +192,8 @@ def _pin(
         })  # fmt: skip
         if moved:
             unit["migrations"].append(_move(host, at_ns, "longterm_pin", pin, moved, latency // 2))
+            slow = _slow(host, at_ns, "longterm_pin", pin, workload, moved + 3, latency // 2 + 99)
+            unit["slowdowns"].append(slow)
 
 
 def _requests(unit: Unit, plan: Random, luck: Random, arm: int) -> None:
@@ -244,6 +246,7 @@ def _attempt(unit: Unit, luck: Random, request: Row, attempt: int, *, last: bool
     if moved:
         move = _move(request["host"], start, "memory_hotplug", attempt, moved, moved * 1200)
         unit["migrations"].append(move)
+    _slowed(unit, unit["attempts"][-1])
     if last and request["outcome"] in ("refused", "gave_up", "stuck"):
         for _ in range(luck.randrange(1, 4)):
             kind = luck.choice(["longterm_pin", "no_room", "unmovable"])
@@ -256,6 +259,30 @@ def _attempt(unit: Unit, luck: Random, request: Row, attempt: int, *, last: bool
                 "pin": 1000 if kind == "longterm_pin" else None, "pins": int(mine), "refs": 0,
                 "path": "thp" if mine else None,
             })  # fmt: skip
+
+
+def _slowed(unit: Unit, attempt: Row) -> None:
+    """Divide the time that an attempt took pages away among workloads, and the host."""
+    luck, left = Random(f"slowed {attempt['attempt']}"), attempt["unavailable_ns"]
+    at_ns = attempt["end_ns"] or attempt["start_ns"] + DEADLINE
+    while left:
+        ns = left if luck.random() < 0.3 else luck.randrange(0, left + 1)
+        workload, reason = luck.randrange(20), luck.choice(["memory_hotplug", "suspended"])
+        unit["slowdowns"].append(_slow(
+            attempt["host"], at_ns, reason, attempt["attempt"],
+            None if workload == 13 and reason != "suspended" else workload,
+            luck.randrange(1, 5000), ns,
+        ))  # fmt: skip
+        left -= ns
+
+
+def _slow(
+    host: int, at_ns: int, reason: str, cause: int, workload: int | None, unmaps: int, ns: int
+) -> Row:
+    return {
+        "host": host, "time_ns": at_ns, "reason": reason, "cause": cause, "workload": workload,
+        "unmaps": unmaps, "unavailable_ns": ns,
+    }  # fmt: skip
 
 
 def _move(host: int, at_ns: int, reason: str, cause: int, pages: int, latency_ns: int) -> Row:

@@ -6,7 +6,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.enums import BlockerClass, FaultPath, Incident, MigrateReason, OfflineReason
+from engine.enums import (
+    BlockerClass,
+    FaultPath,
+    Incident,
+    MigrateReason,
+    OfflineReason,
+    SlowReason,
+)
 from fleet.log.reference import events_markdown
 from fleet.log.tables import SCHEMA_VERSION, TABLES
 from queries import catalog
@@ -38,6 +45,7 @@ def test_a_time_or_size_carries_its_unit_in_its_name() -> None:
         ("blockers", "path", FaultPath),
         ("pins", "path", FaultPath),
         ("migrations", "reason", MigrateReason),
+        ("slowdowns", "reason", SlowReason),
     ],
 )
 def test_words_are_those_of_the_engine(table: str, column: str, enum: type[IntEnum]) -> None:

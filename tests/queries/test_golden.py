@@ -619,12 +619,108 @@ def slow_row(arm: str, rep: int, row: Row, unit: dict[str, list[Row]]) -> dict[s
     }  # fmt: skip
 
 
+BY_OFFLINE = ("memory_hotplug", "suspended")
+
+
+def slowdowns(arm: str, kind: str) -> Iterator[tuple[int, Row]]:
+    """Slowdowns of an arm, those of attempts if their request is of the kind."""
+    for (name, rep), unit in UNITS.items():
+        kinds = {row["request"]: row["kind"] for row in unit["requests"]}
+        of = {row["attempt"]: kinds[row["request"]] for row in unit["attempts"]}
+        for row in unit["slowdowns"] if name == arm else []:
+            if row["reason"] not in BY_OFFLINE or kind in ("all", of[row["cause"]]):
+                yield rep, row
+
+
+def lifetimes(arm: str) -> dict[tuple[int, int], int]:
+    """How long each placed workload ran, until the last event of its replication at most."""
+    out = {}
+    for (name, rep), unit in UNITS.items():
+        if name != arm:
+            continue
+        times = [w["ended_ns"] for w in unit["workloads"]]
+        times += [t for r in unit["requests"] for t in (r["issued_ns"], r["ended_ns"])]
+        times += [r["time_ns"] for t in ("slowdowns", "host_samples") for r in unit[t]]
+        until = max(t for t in times if t is not None)
+        for w in unit["workloads"]:
+            if w["placed_ns"] is not None:
+                ended = until if w["ended_ns"] is None else w["ended_ns"]
+                out[rep, w["workload"]] = ended - w["placed_ns"]
+    return out
+
+
+def workload_slowdown(kind: str) -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        lived, found = lifetimes(arm), list(slowdowns(arm, kind))
+        lines = []
+        for reason in [*{row["reason"]: 0 for _, row in found}, "any"]:
+            sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
+            others = 0
+            for rep, row in found:
+                if reason in ("any", row["reason"]) and row["workload"] is None:
+                    others += row["unavailable_ns"]
+                elif reason in ("any", row["reason"]):
+                    sums[rep, row["workload"]][0] += row["unmaps"]
+                    sums[rep, row["workload"]][1] += row["unavailable_ns"]
+            share = {k: ns / lived[k] if lived.get(k) else -1 for k, (_, ns) in sums.items()}
+            worst = min(sums, key=lambda k: (-share[k], k))
+            away = sum(ns for _, ns in sums.values())
+            lines.append({
+                "arm": arm, "reason": reason, "workloads": len(sums),
+                "slowed_share": len(sums) / len(lived),
+                "unmaps": sum(n for n, _ in sums.values()), "unavailable_ns": away,
+                "lifetime_share": away / sum(lived.values()), "worst_rep": worst[0],
+                "worst_workload": worst[1], "worst_ns": sums[worst][1],
+                "worst_share": share[worst], "others_ns": others,
+            })  # fmt: skip
+        out += sorted(lines, key=lambda r: (r["reason"] == "any", -r["unavailable_ns"]))
+    return out
+
+
+def slowed_workloads(kind: str) -> Answer:
+    out: Answer = []
+    for arm in ARMS:
+        lived, found = lifetimes(arm), list(slowdowns(arm, kind))
+        lines = []
+        for key in {(rep, row["workload"]) for rep, row in found if row["workload"] is not None}:
+            mine = [row for rep, row in found if (rep, row["workload"]) == key]
+            away = {
+                reason: sum(r["unavailable_ns"] for r in mine if r["reason"] == reason)
+                for reason in (*BY_OFFLINE, "longterm_pin")
+            }
+            total = sum(row["unavailable_ns"] for row in mine)
+            (work,) = (w for w in UNITS[arm, key[0]]["workloads"] if w["workload"] == key[1])
+            lines.append({
+                "arm": arm, "rep": key[0], "workload": key[1],
+                **{name: work[name] for name in ("kind", "host", "memory_pages", "flows")},
+                "attempts": len({r["cause"] for r in mine if r["reason"] in BY_OFFLINE}),
+                "unmaps": sum(row["unmaps"] for row in mine), "unavailable_ns": total,
+                "offline_ns": away["memory_hotplug"], "suspended_ns": away["suspended"],
+                "pin_ns": away["longterm_pin"],
+                "share": total / lived[key] if lived.get(key) else None,
+            })  # fmt: skip
+        lines.sort(key=lambda r: (-r["unavailable_ns"], r["rep"], r["workload"]))
+        out += lines[:20]
+    return out
+
+
+@pytest.mark.parametrize("kind", ["all", "probe", "removal"])
+def test_slowdowns_come_to_what_attempts_say(kind: str) -> None:
+    """The example is consistent, and so two queries agree on it."""
+    for arm, work in zip(ARMS, offline_work(kind), strict=True):
+        rows = [row for row in workload_slowdown(kind) if row["arm"] == arm]
+        by_offline = [row for row in rows if row["reason"] in BY_OFFLINE]
+        total = sum(row["unavailable_ns"] + row["others_ns"] for row in by_offline)
+        assert total == work["unavailable_ns"] > 0
+
+
 BY_KIND: dict[str, Callable[[str], Answer]] = {
     f.__name__: f
     for f in (
         hang_rate, hang_rate_by_class, hang_rate_by_replication, outcomes, request_reasons,
         offline_time, offline_work, migration_cost, blocked_by, slowest_requests, node_crossings,
-        paired_outcomes,
+        paired_outcomes, workload_slowdown, slowed_workloads,
     )
 }  # fmt: skip
 PLAIN: dict[str, Callable[[], Answer]] = {

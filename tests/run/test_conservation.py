@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,11 @@ def test_pages_of_the_log_add_up(tmp_path: Path) -> None:
             moved[row["cause"]] += row["pages"]
     assert sum(moved.values()) > 0
     assert {a: r["migrated_pages"] for a, r in attempts.items() if r["migrated_pages"]} == moved
+    slowed = read_rows(tmp_path, files, "slowdowns")
+    assert away_by_attempt(slowed) == {
+        a: r["unavailable_ns"] for a, r in attempts.items() if r["unavailable_ns"]
+    }
+    assert all(row["workload"] is not None for row in slowed if row["reason"] == "longterm_pin")
     pinned: Counter[int] = Counter()
     for row in read_rows(tmp_path, files, "pins"):
         pinned[row["workload"]] += row["pinned_pages"]
@@ -81,6 +87,38 @@ def test_pages_of_the_log_add_up(tmp_path: Path) -> None:
     for row in read_rows(tmp_path, files, "host_samples"):
         assert 0 <= row["free_pages"] <= row["managed_pages"] <= per_host
         assert row["pinned_pages"] <= row["anon_pages"]
+
+
+def away_by_attempt(slowed: list[dict[str, Any]]) -> Counter[int]:
+    """What slowdowns of attempts come to."""
+    away: Counter[int] = Counter()
+    for row in slowed:
+        if row["reason"] in ("memory_hotplug", "suspended"):
+            away[row["cause"]] += row["unavailable_ns"]
+    return away
+
+
+@pytest.mark.parametrize(
+    ("arm", "changes"),
+    [
+        ("pin-in-place+unbounded", REBOOT),
+        ("pin-in-place+unmap-first", REBOOT),
+        ("linux-5.13+timeout", {}),
+        ("pin-in-place+unbounded", {}),
+    ],
+)
+def test_slowdowns_of_attempts_come_to_what_the_attempts_say(
+    arm: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    """Also of attempts that never returned because their host was reset."""
+    plan, scenario = small.busy_plan(), small.scenario(**changes)
+    files = run_files(tmp_path, small.world(plan, scenario, arm), scenario)
+    attempts = read_rows(tmp_path, files, "attempts")
+    away = away_by_attempt(read_rows(tmp_path, files, "slowdowns"))
+    assert away == {r["attempt"]: r["unavailable_ns"] for r in attempts if r["unavailable_ns"]}
+    assert away
+    if changes and "unmap" not in arm:
+        assert any(r["end_ns"] is None and away[r["attempt"]] for r in attempts)
 
 
 def test_request_counts_agree_with_attempts(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_resets_and_reboots_never_change_a_byte(tmp_path: Path) -> None:
 
 TIMES = {
     "pins": "time_ns", "migrations": "time_ns", "incidents": "time_ns", "host_samples": "time_ns",
-    "attempts": "end_ns", "requests": "ended_ns", "workloads": "ended_ns", "commands": "time_ns",
+    "slowdowns": "time_ns", "attempts": "end_ns", "requests": "ended_ns",
+    "workloads": "ended_ns", "commands": "time_ns",
 }  # fmt: skip
 
 

@@ -104,6 +104,11 @@ def test_every_request_can_be_explained(aged: Source, arm: int, step: int) -> No
         times = [time_ns for time_ns, _ in words.timeline(facts)]
         assert times == sorted(times)
         assert len(facts["arms"]) == 4
+        for attempt in facts["attempts_made"]:
+            mine = [s for s in facts["slowed"] if s["attempt"] == attempt["attempt"]]
+            away = sum(s["unavailable_ns"] + s["suspended_ns"] for s in mine)
+            assert away == attempt["unavailable_ns"]
+            assert all(s["unavailable_ns"] <= s["worked_ns"] for s in mine)
         start = facts["at_start"]
         if start is not None:
             assert sum(c["pinned_pages"] for c in facts["causes"]) == start["pinned_pages"]
