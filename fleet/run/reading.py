@@ -233,17 +233,16 @@ class Reading:
         for kind in BULK & present:
             own = rows[kinds == kind]
             if kind == SLOWED:
-                own = self._workloads_of(own)
+                own = self._with_workloads(own[~np.isin(own[:, FIRST], BY_ATTEMPT)])
             idents = [causes[index] for index in own[:, 2].tolist()]
             if self._guests.last_offline in own[:, 2]:
                 self._name_mapped_again(kind, own, idents)
             self._notes.keep(kind, own, self._host, self._sequence, idents)
 
-    def _workloads_of(self, slowed: Matrix) -> Matrix:
-        """SLOWED rows of commands, each with the workload instead of the area."""
-        own = slowed[~np.isin(slowed[:, FIRST], BY_ATTEMPT)]
-        own[:, AREA] = [self._known(area) for area in own[:, AREA].tolist()]
-        return own
+    def _with_workloads(self, slowed: Matrix) -> Matrix:
+        """SLOWED rows, each with the workload instead of the area."""
+        slowed[:, AREA] = [self._known(area) for area in slowed[:, AREA].tolist()]
+        return slowed
 
     def _known(self, area: int) -> int:
         """The workload behind an area, null for the host's own and for nobody's."""
@@ -391,15 +390,12 @@ class Reading:
         saved = self._begun, self._last_status, self._slowed, self.attempt_over
         self._begun, self._last_status, self._slowed = None, None, Slowed()
         kinds = rows[:, 1]
-        by_attempt = _by_attempt(rows, kinds)
         self._keep_probe(MIGRATION, rows[kinds == MIGRATION], attempt)
-        self._keep_probe(SLOWED, self._workloads_of(rows[kinds == SLOWED]), attempt)
+        self._keep_probe(SLOWED, self._with_workloads(rows[kinds == SLOWED]), attempt)
         refusal = None
-        for row in rows[by_attempt | (kinds != MIGRATION) & (kinds != SLOWED)].tolist():
+        for row in rows[(kinds != MIGRATION) & (kinds != SLOWED)].tolist():
             if row[1] == Row.ATTEMPT:
                 self._attempt(row[0], row[2], row[FIRST:])
-            elif row[1] == Row.SLOWED:
-                self._slow(row[2], row[FIRST:])
             elif row[1] == Row.BLOCKER:
                 self._blocker(row[0], row[FIRST:])
             elif row[1] == Row.RESULT and row[FIRST] == Op.OFFLINE and row[FIRST + 2]:
@@ -408,7 +404,7 @@ class Reading:
         self._begun, self._last_status, self._slowed, self.attempt_over = saved
 
     def _keep_probe(self, kind: int, rows: Matrix, attempt: int) -> None:
-        """Keep bulk rows of a probe with their causes."""
+        """Keep bulk rows of a probe with their causes; its attempt makes one report only."""
         if len(rows):
             assert self._guests is not None
             causes = [

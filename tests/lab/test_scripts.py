@@ -155,6 +155,15 @@ def test_own_policies_are_compared_with_shipped_ones(lab: Any, tmp_path: Path) -
     assert results == ["ok", "EINTR_after_bound", "EBUSY", "EBUSY"]
 
 
+def test_json_says_whose_pages_were_away_while_the_loop_worked(lab: Any) -> None:
+    _, out, _ = lab(script(steps=PINNED, arms=["linux-5.10"]), "--format", "json")
+    step = json.loads(out)["arms"][0]["steps"][-1]
+    (slowed,) = [row for row in step["slowdowns"] if row["buffer"] == "vm"]
+    assert slowed["reason"] == "memory_hotplug"
+    assert slowed["unmaps"] >= 10 * 1024 * (step["seen"]["passes"] - 1)  # each try, each page
+    assert 0.9 * step["attempts"][0]["time_ns"] < slowed["unavailable_ns"] < 10**9 * 1.1
+
+
 def test_a_script_names_its_policies_from_its_own_folder(lab: Any, tmp_path: Path) -> None:
     (tmp_path / "stays.yaml").write_text(STAYS)
     arm = "stays+unbounded"

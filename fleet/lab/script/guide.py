@@ -94,11 +94,11 @@ def guide_markdown() -> str:
         _table("field of `end`", "meaning", END_FIELDS),
         "### JSON",
         '`{"script", "title", "arms": [{"arm", "before", "steps": [{"step", "op", "as", "seen", '
-        '"pins", "migrations", "attempts", "blockers", "incidents", "map"}], "after", "end", '
-        '"unmet"}], "differ": [numbers of steps]}`. `before`, `after` and `map` hold one object '
-        "per memory block: block, node, zone, isolated (0 or 1), and pages free, used, pinned, "
-        "file, kernel. `map` is there where a map was drawn, and for an offline that did not "
-        "succeed, while it ran. Lists that are empty are left out.",
+        '"pins", "migrations", "slowdowns", "attempts", "blockers", "incidents", "map"}], "after", '
+        '"end", "unmet"}], "differ": [numbers of steps]}`. `before`, `after` and `map` hold one '
+        "object per memory block: block, node, zone, isolated (0 or 1), and pages free, used, "
+        "pinned, file, kernel. `map` is there where a map was drawn, and for an offline that "
+        "did not succeed, while it ran. Lists that are empty are left out.",
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 

@@ -20,6 +20,7 @@ from engine.enums import (
     OfflineReason,
     Op,
     Row,
+    SlowReason,
     ZoneKind,
 )
 from engine.rows import COLUMNS, FIRST
@@ -134,6 +135,7 @@ class Sight:
         found = {
             "pins": [self._pin(row) for row in table(self._rows, Row.PIN)],
             "migrations": [_migration(row) for row in table(self._rows, Row.MIGRATION)],
+            "slowdowns": [self._slowdown(row) for row in table(self._rows, Row.SLOWED)],
             "attempts": [_attempt(row) for row in self._attempts()],
             "blockers": [self._blocker(row) for row in table(self._rows, Row.BLOCKER)],
             "incidents": [_incident(row) for row in table(self._rows, Row.INCIDENT)],
@@ -205,6 +207,13 @@ class Sight:
                 "pinned_pages", "faulted_pages", "migrated_pages", "failed_pages", "latency_ns",
             )},
         }  # fmt: skip
+
+    def _slowdown(self, row: dict[str, int]) -> dict[str, Any]:
+        return {
+            "reason": SlowReason(row["reason"]).name.lower(),
+            "buffer": self._owners.get(row["area"], ""),
+            **{k: row[k] for k in ("unmaps", "unavailable_ns")},
+        }
 
     def _blocker(self, row: dict[str, int]) -> dict[str, Any]:
         return {
