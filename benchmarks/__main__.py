@@ -20,6 +20,7 @@ SUBJECTS = {
     "units": "units",
     "idle": "idle",
     "real-fleet": "real_fleet",
+    "day": "day",
     "large-report": "large_report",
 }
 """Name on the command line to module."""

@@ -121,7 +121,7 @@ def run(options: Options) -> list[Section]:
     hours = sorted(options.hours or ((1, 2) if options.quick else HOURS))
     arms = options.arms or (ARMS[:2] if options.quick else ARMS)
     with tempfile.TemporaryDirectory() as folder:
-        inputs, said = _inputs(options, Path(folder), hosts[-1])
+        inputs, said = inputs_of(options, Path(folder), hosts[-1])
         hosts = sorted({min(n, len(read_inventory(str(inputs.inventory)).name)) for n in hosts})
         day = DAY if DAY in hours else hours[-1]
         inputs = inputs.centred(Run(arms[0], hosts[-1], day, 0))
@@ -135,8 +135,8 @@ def run(options: Options) -> list[Section]:
     return [section]
 
 
-def _inputs(options: Options, folder: Path, hosts: int) -> tuple[Inputs, str]:
-    """The files given, or generated ones."""
+def inputs_of(options: Options, folder: Path, hosts: int) -> tuple[Inputs, str]:
+    """Return the files given, or generated ones, and what they are called."""
     if options.inventory and options.trace:
         return Inputs(options.inventory, options.trace, options.sets), "real inventory and trace"
     quick = ("removals.count=8", "probes.count=16", "removals.start=10m", "probes.start=10m")
