@@ -26,6 +26,8 @@ from fleet.scenario.scenario import Scenario
 from policies.arms import parse_arm
 
 SMALL = Path(__file__).with_name("small.yaml")
+SEED = 1
+"""Seed of the populations of docs/statistics.md; another one makes fresh populations."""
 REPLICATIONS = 2_000
 CHUNK = 250
 """Replications per file: what an interrupted run does not have to make again."""
@@ -62,9 +64,9 @@ class Setting:
     rate: str
     sets: tuple[str, ...]
 
-    def scenario(self) -> Scenario:
+    def scenario(self, seed: int = SEED) -> Scenario:
         """Return the small scenario with the settings laid over it."""
-        return load_scenario(str(SMALL), self.sets)
+        return load_scenario(str(SMALL), (*self.sets, f"seed={seed}"))
 
 
 SETTINGS = (
@@ -103,13 +105,15 @@ class Population:
     seconds: float
 
 
-def load(folder: Path, setting: Setting, replications: int, tell: Callable[[str], None]) -> Any:
+def load(
+    folder: Path, setting: Setting, replications: int, seed: int, tell: Callable[[str], None]
+) -> Any:
     """Return a population from its files in ``folder``; what is missing is made first."""
     parts = []
     for first in range(0, replications, CHUNK):
-        path = folder / f"{setting.name}-{first:05}.npz"
+        path = folder / f"{setting.name}-{seed}-{first:05}.npz"
         if not path.exists():
-            made = make(setting, range(first, first + CHUNK))
+            made = make(setting, range(first, first + CHUNK), seed)
             partly = path.with_suffix(".part.npz")
             np.savez_compressed(partly, **{n: getattr(made, n) for n in Population.__slots__})
             os.replace(partly, path)
@@ -123,9 +127,9 @@ def load(folder: Path, setting: Setting, replications: int, tell: Callable[[str]
     return Population(**joined, seconds=float(sum(part["seconds"] for part in parts)))
 
 
-def make(setting: Setting, reps: Sequence[int]) -> Population:
+def make(setting: Setting, reps: Sequence[int], seed: int = SEED) -> Population:
     """Run all replications of a setting under both arms."""
-    scenario, start = setting.scenario(), time.process_time()
+    scenario, start = setting.scenario(seed), time.process_time()
     found = []
     for rep in reps:
         plan = build_plan(scenario, rep)

@@ -2,6 +2,7 @@
 
 A trial is a run of n replications drawn from the population with replacement. Everything is
 computed for all trials at once; ``check`` compares some of them with what the report computes.
+Trials of few units are cheap, and theirs are the cells nearest to the limits: there are more.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,15 @@ import numpy as np
 
 from benchmarks.statistics.population import Population
 from engine.draws import below
-from fleet.report.intervals import HALVINGS, Units, score, sign_flip, student, t_quantile
+from fleet.report.intervals import HALVINGS, Events, Units, score, sign_flip, student, t_quantile
 from fleet.report.stopping import FIRST_LOOK
 
 TRIALS = 4_000
+"""Trials of a cell at least, and all that the exact test is tried on."""
+UNITS = 400_000
+"""Units of all trials of a cell, where that are more trials."""
+LOOKS = 30
+"""Halvings of the bounds of a growing run: down to a billionth."""
 KEPT_MILLIONTHS = 125_000
 """Part of the hangs that thinning leaves: the known factor."""
 
@@ -33,12 +39,18 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two arms of a population, and discordant requests per (replication, unit)."""
+    """Two arms of a population.
+
+    ``down`` and ``up`` are, per (replication, unit), sums of what the second arm has less and
+    more, request by request; ``squares`` the sums of their squares. Of yes or no they are the
+    numbers of requests hit under the first arm alone, the second alone, and both of these.
+    """
 
     a: Arm
     b: Arm
-    only_a: Array
-    only_b: Array
+    down: Array
+    up: Array
+    squares: Array
 
     @property
     def difference(self) -> float:
@@ -56,8 +68,9 @@ class Pair:
         return Pair(
             Arm(pick(flip, b.x, a.x), pick(flip, b.n, a.n)),
             Arm(pick(flip, a.x, b.x), pick(flip, a.n, b.n)),
-            pick(flip, self.only_b, self.only_a),
-            pick(flip, self.only_a, self.only_b),
+            pick(flip, self.up, self.down),
+            pick(flip, self.down, self.up),
+            self.squares,
         )
 
     def first(self, count: int) -> "Pair":
@@ -74,7 +87,7 @@ class Pair:
 
     def _map(self, change: Callable[[Array], Array]) -> "Pair":
         a, b = (Arm(change(arm.x), change(arm.n)) for arm in (self.a, self.b))
-        return Pair(a, b, change(self.only_a), change(self.only_b))
+        return Pair(a, b, change(self.down), change(self.up), change(self.squares))
 
 
 def units(found: Population, values: Array, hosts: int) -> tuple[Array, Array]:
@@ -84,22 +97,26 @@ def units(found: Population, values: Array, hosts: int) -> tuple[Array, Array]:
     size = len(values) * hosts
     sums = np.bincount(place, weights=values.ravel(), minlength=size).reshape(-1, hosts)
     counts = np.bincount(place, minlength=size).reshape(-1, hosts)
-    return np.rint(sums).astype(np.int64), counts
+    return (sums if values.dtype.kind == "f" else np.rint(sums).astype(np.int64)), counts
 
 
 def paired(found: Population, a: Array, b: Array, by_host: bool) -> Pair:
     """Return two arms whose requests are paired (values of yes or no, or times)."""
-    whole = a.shape[1]
 
     def sums(values: Array) -> Array:
         if by_host:
             return units(found, values, int(found.host.max()) + 1)[0]
-        return values.sum(axis=1, keepdims=True).astype(np.int64)
+        return values.sum(axis=1, keepdims=True)
 
-    n = sums(np.ones_like(a)) if by_host else np.full((len(a), 1), whole)
-    yes = a.dtype == np.bool_
-    only = (sums(a & ~b), sums(b & ~a)) if yes else (np.zeros_like(n), np.zeros_like(n))
-    return Pair(Arm(sums(a), n), Arm(sums(b), n), *only)
+    change = b.astype(np.int64) - a.astype(np.int64)
+    n = sums(np.ones_like(change))
+    return Pair(
+        Arm(sums(a.astype(np.int64)), n),
+        Arm(sums(b.astype(np.int64)), n),
+        sums(np.maximum(-change, 0)),
+        sums(np.maximum(change, 0)),
+        sums(change.astype(float) ** 2),
+    )
 
 
 def thinned(hung: Array) -> Array:
@@ -141,43 +158,84 @@ def freedom(pair: Pair) -> Array:
     return np.minimum(np.maximum(few, 1.0), count - 1)
 
 
+def freedom_of_events(count: Array, number: Array) -> Array:
+    """Return ``intervals.freedom_of_events`` of every trial."""
+    many = number > 1
+    return np.where(many, (count - 1) * number / np.where(many, number - 1, 1), np.inf)
+
+
 def _quantiles(freedom: Array) -> Array:
     known, place = np.unique(freedom, return_inverse=True)
     return np.array([t_quantile(float(value)) for value in known])[place]
 
 
-def score_bounds(pair: Pair) -> tuple[Array, Array]:
-    """Return ``intervals.score`` of every trial."""
-    pairs = pair.a.n.sum(axis=1).astype(float)
-    only_a, only_b = pair.only_a.sum(axis=1), pair.only_b.sum(axis=1)
-    plain = ((only_a + only_b) / pairs - ((only_b - only_a) / pairs) ** 2) / pairs
-    robust = errors(pair)
-    known = (plain > 0) & (robust > 0)
-    effect = np.where(known, robust / np.where(known, plain, 1.0), 1.0)
-    a, b, n, quantile = (
-        only_a / effect,
-        only_b / effect,
-        pairs / effect,
-        _quantiles(there(pair) - 1),
-    )
+def sizes(pair: Pair) -> Array:
+    """Return the size of an event (``intervals.Events``) of every trial; 0 without any."""
+    total = (pair.down.sum(axis=1) + pair.up.sum(axis=1)).astype(float)
+    return np.where(total > 0, pair.squares.sum(axis=1) / np.where(total > 0, total, 1.0), 0.0)
 
-    def distance(delta: Array) -> Array:
+
+def events(pair: Pair) -> Array:
+    """Return how many events there are in every trial: discordant requests of yes or no."""
+    size, total = sizes(pair), pair.down.sum(axis=1) + pair.up.sum(axis=1)
+    return np.where(size > 0, total / np.where(size > 0, size, 1.0), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """``intervals.score`` of every trial, ready to be asked."""
+
+    down: Array
+    up: Array
+    pairs: Array
+    size: Array
+    quantile: Array
+
+    @classmethod
+    def of(cls, pair: Pair) -> "Scores":
+        """Divide events and pairs by the design effect (``intervals._scored``)."""
+        size = sizes(pair)
+        size = np.where(size > 0, size, 1.0)
+        pairs = pair.a.n.sum(axis=1).astype(float)
+        down, up = pair.down.sum(axis=1) / size, pair.up.sum(axis=1) / size
+        plain = ((down + up) / pairs - ((up - down) / pairs) ** 2) / pairs
+        robust = errors(pair) / size**2
+        known = (plain > 0) & (robust > 0)
+        effect = np.where(known, robust / np.where(known, plain, 1.0), 1.0)
+        quantile = _quantiles(freedom_of_events(there(pair), events(pair)))
+        return cls(down / effect, up / effect, pairs / effect, size, quantile)
+
+    def holds(self, delta: Array) -> Array:
+        """Tell which intervals hold ``delta``, in events per pair."""
+        a, b, n = self.down, self.up, self.pairs
         linear = -a - b + (2 * n - b + a) * delta
         root = np.sqrt(np.maximum(linear**2 + 8 * n * a * delta * (1 - delta), 0.0))
         variance = n * ((root - linear) / (2 * n) + delta * (1 - delta))
         far = np.abs(b - a - n * delta)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(variance > 0, far / np.sqrt(variance), np.where(far == 0, 0, np.inf))
+            score = np.where(variance > 0, far / np.sqrt(variance), np.where(far == 0, 0, np.inf))
+        return score <= self.quantile
 
-    def bound(end: float) -> Array:
-        near, far = (b - a) / n, np.full(len(n), end)
-        for _ in range(HALVINGS):
+    def bound(self, end: float, halvings: int) -> Array:
+        """Return the interval's end towards ``end`` (-1 or 1)."""
+        near, far = (self.up - self.down) / self.pairs, np.full(len(self.pairs), end)
+        for _ in range(halvings):
             middle = (near + far) / 2
-            inside = distance(middle) <= quantile
+            inside = self.holds(middle)
             near, far = np.where(inside, middle, near), np.where(inside, far, middle)
-        return near
+        return near * self.size
 
-    return bound(-1.0), bound(1.0)
+
+def score_bounds(pair: Pair, halvings: int = HALVINGS) -> tuple[Array, Array]:
+    """Return ``intervals.score`` of every trial."""
+    scores = Scores.of(pair)
+    return scores.bound(-1.0, halvings), scores.bound(1.0, halvings)
+
+
+def score_misses(pair: Pair, value: float) -> float:
+    """Return the share of trials whose score interval misses ``value``, without its bounds."""
+    scores = Scores.of(pair)
+    return float(np.mean(~scores.holds(value / scores.size)))
 
 
 def t_bounds(pair: Pair) -> tuple[Array, Array]:
@@ -206,14 +264,9 @@ def wrong(pair: Pair, value: float, bounds: Bounds) -> float:
 
 
 def exact(pair: Pair) -> float:
-    """Return the share of trials that the exact test calls different at 5 %."""
-    rows = pair.b.x - pair.a.x
+    """Return the share of the first ``TRIALS`` that the exact test calls different at 5 %."""
+    rows = (pair.b.x - pair.a.x)[:TRIALS]
     return float(np.mean([sign_flip(row.tolist()) <= 0.05 for row in rows]))
-
-
-def discordant(pair: Pair) -> Array:
-    """Return the number of things hit in one arm alone, of every trial."""
-    return pair.only_a.sum(axis=1) + pair.only_b.sum(axis=1)
 
 
 def check(pair: Pair, bounds: Bounds, times: int = 20) -> None:
@@ -224,7 +277,9 @@ def check(pair: Pair, bounds: Bounds, times: int = 20) -> None:
         a, b = (Units(arm.x[i][there].tolist(), arm.n[i][there].tolist())
                 for arm in (pair.a, pair.b))  # fmt: skip
         if bounds is score_bounds:
-            found = score(a, b, int(pair.only_a[i].sum()), int(pair.only_b[i].sum()))
+            down, up, squares = (int(v[i].sum()) for v in (pair.down, pair.up, pair.squares))
+            size = squares // (down + up) if down + up else 1
+            found = score(a, b, Events(down, up, size))
         else:
             found = student(a, b)
         if found.low is not None and found.high is not None:
@@ -239,9 +294,20 @@ def drawn(rng: Any, population: int, n: int, trials: int = TRIALS) -> Array:
     return rng.integers(0, population, (trials, n))
 
 
-def label_swaps(pair: Pair, rng: Any, n: int, trials: int = TRIALS) -> Pair:
+def trials_of(pair: Pair, n: int) -> int:
+    """Return how many trials of n replications a cell has."""
+    per: int = pair.a.x.shape[1]
+    return max(TRIALS, UNITS // (n * per))
+
+
+def samples(pair: Pair, rng: Any, n: int) -> Pair:
+    """Draw the trials of a cell."""
+    return pair.take(drawn(rng, len(pair.a.x), n, trials_of(pair, n)))
+
+
+def label_swaps(pair: Pair, rng: Any, n: int, trials: int | None = None) -> Pair:
     """Both arms, each unit's labels swapped by a coin: no difference by construction."""
-    taken = pair.take(drawn(rng, len(pair.a.x), n, trials))
+    taken = pair.take(drawn(rng, len(pair.a.x), n, trials or trials_of(pair, n)))
     return taken.swapped(rng.integers(0, 2, taken.a.x.shape).astype(bool))
 
 
@@ -249,13 +315,14 @@ def independent(found: Population, by_host: bool, rng: Any, n: int) -> Pair:
     """One arm against itself on other seeds: no difference, and nothing that pairs."""
     hung = found.hung[0]
     alone = paired(found, hung, hung, by_host)
-    left, right = (drawn(rng, len(hung), n) for _ in range(2))
+    trials = trials_of(alone, n)
+    left, right = (drawn(rng, len(hung), n, trials) for _ in range(2))
     a, b = alone.take(left), alone.take(right)
     common = np.array([int((hung[i] & hung[j]).sum()) for i, j in zip(left, right, strict=True)])
-    only_a, only_b = np.zeros_like(a.a.x), np.zeros_like(a.a.x)
-    only_a[:, 0] = a.a.x.sum(axis=1) - common
-    only_b[:, 0] = b.a.x.sum(axis=1) - common
-    return Pair(a.a, b.a, only_a, only_b)
+    down, up = np.zeros_like(a.a.x), np.zeros_like(a.a.x)
+    down[:, 0] = a.a.x.sum(axis=1) - common
+    up[:, 0] = b.a.x.sum(axis=1) - common
+    return Pair(a.a, b.a, down, up, down + up)
 
 
 def until(taken: Pair, per: int, width: float) -> Array:
@@ -279,7 +346,7 @@ def until(taken: Pair, per: int, width: float) -> Array:
     counts = np.full(len(taken.a.x), most)
     for count in range(-(-FIRST_LOOK // per), most):
         rows = np.flatnonzero(counts == most)
-        low, high = score_bounds(taken.only(rows).first(count * per))
+        low, high = score_bounds(taken.only(rows).first(count * per), LOOKS)
         counts[rows[(high - low) / 2 <= width]] = count
     return counts
 

@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fleet.report.intervals import Interval, Units, holm, score, sign_flip, student, student_p
+from fleet.report.intervals import (
+    Events,
+    Interval,
+    Units,
+    holm,
+    score,
+    score_p,
+    sign_flip,
+    student,
+    student_p,
+)
 from fleet.report.metrics import METRICS, RELATIVE, Metric
 
 Row = dict[str, Any]
@@ -13,12 +23,6 @@ ONE_REPLICATION = (
     "(--replications N)"
 )
 NOT_AFTER_HOLM = "not after Holm's correction over the primary comparisons"
-FEW_HANGS = 6
-"""Requests that hung under one arm alone below which a mean time rests on chance: with five, even
-all under the same arm, the exact test cannot tell either (2 / 2^5 > 5 %)."""
-FEW_HANG = (
-    f"fewer than {FEW_HANGS} hung under one arm alone, and they carry it; the interval is rough"
-)
 ONE_HOST = "all probes are on one host, so there is no interval"
 
 
@@ -26,6 +30,7 @@ def compare(
     pairs: Sequence[tuple[str, str]],
     units: dict[str, list[Row]],
     discordant: dict[str, list[Row]],
+    times: dict[str, list[Row]],
     margins: dict[str, float],
 ) -> list[Row]:
     """Compare arms.
@@ -38,6 +43,8 @@ def compare(
         Rows of ``probe_clusters`` and ``replication_totals``, by the name of the query.
     discordant : dict
         Rows of ``paired_outcomes`` and ``paired_mishaps`` by kind.
+    times : dict
+        Rows of ``paired_times`` by kind.
     margins : dict
         Shares by name of the margin (``fleet.scenario.verdicts.Margins``).
 
@@ -50,7 +57,8 @@ def compare(
         row
         for metric in METRICS
         for pair in pairs
-        if (row := _compare(metric, pair, units[metric.query], discordant, margins)) is not None
+        if (row := _compare(metric, pair, units[metric.query], discordant, times, margins))
+        is not None
     ]
     _correct(rows)
     for row in rows:
@@ -63,6 +71,7 @@ def _compare(
     pair: tuple[str, str],
     rows: list[Row],
     discordant: dict[str, list[Row]],
+    times: dict[str, list[Row]],
     margins: dict[str, float],
 ) -> Row | None:
     """Return the comparison without its verdict; None without data in both arms."""
@@ -72,10 +81,12 @@ def _compare(
     value_a, value_b = a.ratio / metric.scale, b.ratio / metric.scale
     margin = margins[metric.margin] * (abs(value_a) if metric.margin in RELATIVE else 1.0)
     counts = _discordant(metric, pair, discordant)
-    found, p_value = _interval(metric, a, b, counts)
+    if metric.test == "times":
+        events = _changes(metric, pair, times)
+        found, p_value = score(a, b, events), score_p(a, b, events)
+    else:
+        found, p_value = _interval(metric, a, b, counts)
     note = found.note
-    if found.low is not None and _few_hangs(metric, pair, rows, discordant):
-        note = FEW_HANG
     if len(a.x) < 2:
         note = ONE_HOST if metric.estimand == "probe" else ONE_REPLICATION
     return {
@@ -141,20 +152,14 @@ def _discordant(
     return 0, 0
 
 
-def _few_hangs(
-    metric: Metric, pair: tuple[str, str], rows: list[Row], discordant: dict[str, list[Row]]
-) -> bool:
-    """Tell whether a mean time to offline rests on a handful of hangs.
-
-    A hang lasts until its deadline, thousands of times as long as any other removal. Units that
-    happen to have none agree well, and no scatter says how many a longer run would have.
-    """
-    if metric.name != "removal_time":
-        return False
-    hangs = next(m for m in METRICS if m.name == "hang_rate" and m.kind == metric.kind)
-    counts = _discordant(hangs, pair, discordant)
-    hung = any(any(_units(hangs, rows, arm, pair).x) for arm in pair)
-    return hung and counts is not None and sum(counts) < FEW_HANGS
+def _changes(metric: Metric, pair: tuple[str, str], rows: dict[str, list[Row]]) -> Events:
+    """Return what the times of the pair's requests differ by."""
+    for row in rows.get(metric.kind or "", ()):
+        if (row["arm_a"], row["arm_b"]) == pair:
+            return Events(row["sooner_ns"], row["later_ns"], row["jump_ns"])
+        if (row["arm_b"], row["arm_a"]) == pair:
+            return Events(row["later_ns"], row["sooner_ns"], row["jump_ns"])
+    return Events(0, 0, 0)
 
 
 def _interval(
@@ -165,7 +170,7 @@ def _interval(
     if counts is not None and len(a.x) > 1:
         exact = sign_flip([y - x for x, y in zip(a.x, b.x, strict=True)])
     if counts is not None and metric.test == "paired":
-        return score(a, b, *counts), exact
+        return score(a, b, Events(*counts)), exact
     if metric.unit == "share" and not any(a.x) and not any(b.x) and len(a.x) > 1:
         bound = min(3 / sum(a.n), 1.0)
         return Interval(-bound, bound, "3/n", f"none in {sum(a.n):,}"), 1.0

@@ -65,15 +65,16 @@ def _comparisons(catalog: Catalog) -> list[dict[str, Any]]:
     discordant = {
         kind: _ask(catalog, name, kind) for name, kinds in PAIRED.items() for kind in kinds
     }
+    times = {kind: _ask(catalog, "paired_times", kind) for kind in KINDS}
     folders = [run.path for run in catalog.runs]
     margins = margins_of(folders[0] if folders else None)
     arms = list(catalog.arms)
     if not are_twins(folders):
         pairs = [(arms[0], arm) for arm in arms[1:]]
-        return compare(pairs, units, discordant, margins)
+        return compare(pairs, units, discordant, times, margins)
     size = len(arms) // 2
     pairs = [(side[0], arm) for side in (arms[:size], arms[size:]) for arm in side[1:]]
-    rows = compare(pairs, units, discordant, margins)
+    rows = compare(pairs, units, discordant, times, margins)
     histories = {arm: history_of(folders[i // size]) for i, arm in enumerate(arms)}
     tell_twins(rows, histories, size)
     return rows

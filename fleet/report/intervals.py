@@ -9,7 +9,7 @@ the engine does.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, sqrt
+from math import fsum, inf, sqrt
 
 CONFIDENCE = 0.95
 HALVINGS = 60
@@ -17,6 +17,7 @@ HALVINGS = 60
 
 ENOUGH = 4
 """Degrees of freedom below which an interval rests on a few units."""
+SCORE = "score (Tango), design effect of units"
 FEW = "a few units carry most of the difference; the interval is rough"
 
 Integers = Sequence[int]
@@ -105,31 +106,103 @@ def student(a: Units, b: Units) -> Interval:
     return Interval(difference - half, difference + half, method, note)
 
 
-def score(a: Units, b: Units, only_a: int, only_b: int) -> Interval:
-    """Return the score interval of a difference of paired shares, for what units share.
+def freedom_of_events(units: int, events: float) -> float:
+    """Return the degrees of freedom of a variance that ``events`` in ``units`` are scattered by.
 
-    Tango's score interval (Statistics in Medicine 17 (1998), pp. 891-908) with the number of pairs
-    divided by the design effect, the ratio of the unit-robust variance to that of independent
-    pairs (Rao and Scott, Biometrics 48 (1992), pp. 577-585), and Student's quantile for the number
-    of units. Without a discordant pair it is the bound that the number of pairs gives.
+    Satterthwaite's two moments (Biometrics Bulletin 2 (1946)) under independence, as Bell and
+    McCaffrey take them (Survey Methodology 28 (2002)): D events fall on G units at random, each
+    against either arm by a coin. The variance of units is then
+    sum(d_i^2) - sum(d_i)^2 / G = D (1 - 1/G) + 2 sum(s_k s_l ([same unit] - 1/G)) over pairs of
+    events; all these terms are uncorrelated, so its relative variance is
+    2 (D - 1) / (D (G - 1)) and 2 over it is (G - 1) D / (D - 1): G - 1 of many events, more of
+    a few, which mostly fall alone and leave no scatter to misjudge; infinite of one or none.
+    """
+    return (units - 1) * events / (events - 1) if events > 1 else inf
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What the requests of a pair of arms differ by, as a number of equal events.
+
+    A request that hung under one arm alone is an event of size 1. Sums are matched in their first
+    two moments, as Fay and Feuer do for weighted sums of rare events (Statistics in Medicine 16
+    (1997), pp. 791-801): changes w_k sum and vary as sum(|w|) / size events of one size,
+    size = sum(w^2) / sum(|w|).
+
+    Attributes
+    ----------
+    down, up : int
+        Sums of what the second arm has less, and more, request by request (not netted).
+    size : int
+        Of one event, in the same unit; 0 when no request differs.
+    """
+
+    down: int
+    up: int
+    size: int = 1
+
+    @property
+    def count(self) -> float:
+        """How many events of the size there are."""
+        return (self.down + self.up) / self.size if self.size else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Effective counts that Tango's score is taken of, and the degrees of freedom."""
+
+    down: float
+    up: float
+    pairs: float
+    freedom: float
+
+
+def score(a: Units, b: Units, events: Events) -> Interval:
+    """Return the score interval of a difference of paired requests, for what units share.
+
+    Tango's score interval (Statistics in Medicine 17 (1998), pp. 891-908) of the number of events,
+    with all numbers divided by the design effect, the ratio of the unit-robust variance to that of
+    independent pairs (Rao and Scott, Biometrics 48 (1992), pp. 577-585), and Student's quantile
+    for what the events tell about that variance (``freedom_of_events``). Without any event of a
+    known size (a hang) it is the bound that the number of pairs gives.
 
     Parameters
     ----------
     a, b : Units
-        Per unit the things counted (hung) ``x`` of the same ``n`` things in both arms.
-    only_a, only_b : int
-        Discordant pairs.
+        Per unit the sums ``x`` over the same ``n`` requests in both arms.
+    events : Events
+        What the requests differ by; for hangs the numbers that hung under one arm alone.
     """
-    method = "score (Tango), design effect of units"
+    method = SCORE
     if len(a.x) < 2:
         return Interval(None, None, method, "a single unit says nothing about scatter")
-    pairs = sum(a.n)
-    difference = (only_b - only_a) / pairs
-    plain = ((only_a + only_b) / pairs - difference**2) / pairs
-    robust = standard_error(residuals(a, b)) ** 2
+    if not events.size:
+        return Interval(0.0, 0.0, "identical in every unit", "the same in both arms, unit by unit")
+    found = _scored(a, b, events)
+    low, high = tango(found.down, found.up, found.pairs, t_quantile(found.freedom))
+    return Interval(low * events.size, high * events.size, method)
+
+
+def score_p(a: Units, b: Units, events: Events) -> float | None:
+    """Return the two-sided p-value of no difference by ``score``; None of a single unit."""
+    from scipy.stats import t
+
+    if len(a.x) < 2:
+        return None
+    if not events.size:
+        return 1.0
+    found = _scored(a, b, events)
+    return float(2 * t.sf(_score(found.down, found.up, found.pairs, 0.0), found.freedom))
+
+
+def _scored(a: Units, b: Units, events: Events) -> _Scored:
+    """Divide events and pairs by the design effect."""
+    pairs, down, up = sum(a.n), events.down / events.size, events.up / events.size
+    plain = ((down + up) / pairs - ((up - down) / pairs) ** 2) / pairs
+    robust = (standard_error(residuals(a, b)) / events.size) ** 2
     effect = robust / plain if plain > 0 and robust > 0 else 1.0
-    low, high = tango(only_a / effect, only_b / effect, pairs / effect, t_quantile(len(a.x) - 1))
-    return Interval(low, high, method)
+    freedom = freedom_of_events(len(a.x), events.count)
+    return _Scored(down / effect, up / effect, pairs / effect, freedom)
 
 
 def tango(only_a: float, only_b: float, pairs: float, quantile: float) -> tuple[float, float]:

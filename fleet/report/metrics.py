@@ -29,7 +29,8 @@ class Metric:
         Field of the scenario's ``margins``; those in ``RELATIVE`` are shares of the baseline's
         value, the others shares as they are.
     test : str
-        ``paired``: yes or no per request, score interval and exact test; ``mean``: Student's t.
+        ``paired``: yes or no per request, score interval and exact test; ``times``: a time per
+        request, score interval of what the requests differ by; ``mean``: Student's t.
     up : bool
         More is better.
     scale : int
@@ -46,7 +47,7 @@ class Metric:
     over: str
     per: str
     margin: str
-    test: Literal["paired", "mean"] = "mean"
+    test: Literal["paired", "times", "mean"] = "mean"
     up: bool = False
     scale: int = 1
     mishap: str = ""
@@ -94,7 +95,7 @@ def _guards_of_requests(estimand: Estimand, many: str) -> tuple[Metric, ...]:
         Metric("removal_tail", f"slow tail, {many}", "guardrail", "share", estimand, "slow",
                "timed", "removal_tail"),
         Metric("removal_time", f"time to offline, {many}", "guardrail", "ns", estimand,
-               "time_ns", "timed", "removal_time"),
+               "time_ns", "timed", "removal_time", test="times"),
     )  # fmt: skip
 
 

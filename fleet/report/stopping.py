@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from fleet.report.intervals import Units, score
+from fleet.report.intervals import Events, Units, score
 from fleet.scenario.scenario import Scenario
 
 FIRST_LOOK = 10
@@ -68,5 +68,5 @@ def _half_width(looks: Sequence[Mapping[str, Look]], base: str, arm: str) -> flo
     if len(sums) < FIRST_LOOK:
         return 2.0
     xa, xb, na, nb = (list(column) for column in zip(*sums, strict=True))
-    found = score(Units(xa, na), Units(xb, nb), only_a, only_b)
+    found = score(Units(xa, na), Units(xb, nb), Events(only_a, only_b))
     return 2.0 if found.low is None or found.high is None else (found.high - found.low) / 2

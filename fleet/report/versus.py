@@ -80,8 +80,8 @@ def _notes(rows: list[Row]) -> Iterator[str]:
     if sizes:
         told = " and ".join(f"{n:,} {unit}" for n, unit in sorted(sizes))
         yield (
-            f"intervals over {told}: Tango's score interval for hang rates, Student's t for the "
-            "rest; none at all in n: 3/n."
+            f"intervals over {told}: Tango's score interval for hang rates and times to offline, "
+            "Student's t for the rest; none at all in n: 3/n."
         )
         yield (
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "

@@ -34,7 +34,23 @@ def test_all_trials_at_once_are_the_reports_intervals(
     times = trials.paired(some, some.time_ns[0], some.time_ns[1], by_host)
     for pair in (arms.take(trials.drawn(rng, 60, n, 30)), trials.label_swaps(arms, rng, n)):
         trials.check(pair, trials.score_bounds, times=30)
-    trials.check(times.take(trials.drawn(rng, 60, n, 30)), trials.t_bounds, times=30)
+    for bounds in (trials.t_bounds, trials.score_bounds):
+        trials.check(times.take(trials.drawn(rng, 60, n, 30)), bounds, times=30)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.02, -0.05, 0.01])
+def test_an_interval_misses_what_lies_outside_its_bounds(some: Population, value: float) -> None:
+    arms = trials.paired(some, some.hung[0], some.hung[1], True)
+    pair = arms.take(trials.drawn(np.random.default_rng(2), 60, 12, 200))
+    assert trials.score_misses(pair, value) == trials.wrong(pair, value, trials.score_bounds)
+
+
+def test_cells_of_few_units_have_more_trials(some: Population) -> None:
+    arms = trials.paired(some, some.hung[0], some.hung[1], False)
+    hosts = trials.paired(some, some.hung[0], some.hung[1], True)
+    assert trials.trials_of(arms, 10) == 40_000
+    assert trials.trials_of(hosts, 10) == 8_000
+    assert trials.trials_of(hosts, 100) == trials.TRIALS
 
 
 def test_a_wrong_bound_is_noticed(some: Population) -> None:

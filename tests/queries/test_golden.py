@@ -515,6 +515,23 @@ def paired_mishaps(kind: str) -> Answer:
     return out
 
 
+def paired_times(kind: str) -> Answer:
+    out: Answer = []
+    counts = [row for _, _, row in rows_of(UNITS, "requests") if row["kind"] == kind]
+    cut = min((r["deadline_ns"] for r in counts if r["outcome"] == "censored"), default=2**63)
+    for i, a in enumerate(ARMS):
+        for b in ARMS[i + 1 :]:
+            both = [p for rep in (0, 1) for p in requests_of(rep, kind).values()]
+            both = [p for p in both if p[a]["deadline_ns"] < cut]
+            changes = [waited(p[b]) - waited(p[a]) for p in both]
+            total, squares = sum(map(abs, changes)), sum(c * c for c in changes)
+            out.append({"arm_a": a, "arm_b": b, "pairs": len(both),
+                        "sooner_ns": -sum(c for c in changes if c < 0),
+                        "later_ns": sum(c for c in changes if c > 0),
+                        "jump_ns": squares // total if total else 0})  # fmt: skip
+    return out
+
+
 def requests_of(rep: int, kind: str) -> dict[int, dict[str, Row]]:
     """Return the requests of a replication, each under every arm."""
     found: dict[int, dict[str, Row]] = defaultdict(dict)
@@ -764,6 +781,13 @@ def test_paired_mishaps(catalog: Catalog, kind: str) -> None:
     close(got, paired_mishaps(kind))
 
 
+@pytest.mark.parametrize("kind", ["probe", "removal"])
+def test_paired_times(catalog: Catalog, kind: str) -> None:
+    got = shipped()["paired_times"].run(catalog, {"kind": kind}).to_pylist()
+    assert sum(row["sooner_ns"] + row["later_ns"] for row in got), got
+    close(got, paired_times(kind))
+
+
 @pytest.mark.parametrize("kind", ["all", "probe", "removal"])
 def test_node_crossings_on_two_nodes(kind: str) -> None:
     units = on_two_nodes()
@@ -775,7 +799,7 @@ def test_node_crossings_on_two_nodes(kind: str) -> None:
 def test_every_query_has_a_golden_answer() -> None:
     from tests.queries.test_golden_charts import CHARTS
 
-    rest = {"pairing", "demands", "conservation", "paired_mishaps"}
+    rest = {"pairing", "demands", "conservation", "paired_mishaps", "paired_times"}
     assert set(shipped()) == set(BY_KIND) | set(PLAIN) | CHARTS | rest
 
 

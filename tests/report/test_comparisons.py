@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from fleet.errors import RunError
-from fleet.report.comparisons import FEW_HANG, ONE_REPLICATION, compare
+from fleet.report.comparisons import ONE_REPLICATION, compare
 from fleet.report.figures import collect
 from fleet.report.histories import are_twins
+from fleet.report.intervals import Events, Units, score
 from fleet.report.margins import margins_of
 from fleet.report.metrics import METRICS, RELATIVE
 from fleet.report.terminal import print_report
@@ -63,6 +64,16 @@ def test_figures_are_recomputed_from_the_shipped_queries(figures: Row) -> None:
             pairs = find(name).run(catalog, {"kind": metric.pairing or ""}).to_pylist()
             (pair,) = [p for p in pairs if (p["arm_a"], p["arm_b"]) == (ARMS[0], row["arm_b"])]
             assert row["discordant"] == {"only_a": pair["only_a"], "only_b": pair["only_b"]}
+        if metric.name == "removal_time":
+            pairs = find("paired_times").run(catalog, {"kind": metric.kind or ""}).to_pylist()
+            (pair,) = [p for p in pairs if (p["arm_a"], p["arm_b"]) == (ARMS[0], row["arm_b"])]
+            a, b = (Units([r["time_ns"] for r in rows if r["arm"] == row[arm] and r["timed"]],
+                          [r["timed"] for r in rows if r["arm"] == row[arm] and r["timed"]])
+                    for arm in ("arm_a", "arm_b"))  # fmt: skip
+            found = score(a, b, Events(pair["sooner_ns"], pair["later_ns"], pair["jump_ns"]))
+            assert (row["low"], row["high"], row["n"]) == (found.low, found.high, len(a.x))
+            netted = (pair["later_ns"] - pair["sooner_ns"]) / pair["pairs"]
+            assert row["difference"] == pytest.approx(netted, rel=1e-9), "the same requests"
 
 
 def test_what_is_yes_or_no_has_discordant_counts_and_an_exact_test(figures: Row) -> None:
@@ -106,7 +117,7 @@ def judged(a: list[int], b: list[int], column: str, metric: str, **margins: floa
     rows = totals("a", a, column) + totals("b", b, column)
     units = {"probe_clusters": [], "replication_totals": rows}
     none: dict[str, list[Row]] = {"probe": [], "removal": []}
-    found = compare([("a", "b")], units, none, {**margins_of(None), **margins})
+    found = compare([("a", "b")], units, none, none, {**margins_of(None), **margins})
     (row,) = [r for r in found if r["metric"] == metric]
     return row
 
@@ -136,25 +147,40 @@ def test_nothing_at_all_shows_the_bound() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("hung", "only", "rough"),
-    [(0, (0, 0), False), (3, (0, 0), True), (5, (5, 0), True), (9, (2, 3), True),
-     (6, (6, 0), False), (9, (4, 2), False)],
-)  # fmt: skip
-def test_a_mean_time_that_rests_on_a_handful_of_hangs_says_so(
-    hung: int, only: tuple[int, int], rough: bool
-) -> None:
-    """Removals of 100 requests in four replications, ``hung`` of them in the first arm's first."""
-    rows = totals("a", [1000, 1010, 990, 1020], "time_ns")
-    rows += totals("b", [1005, 1002, 1015, 1010], "time_ns")
+DEADLINE = 5 * 10**9
+
+
+def timed(b: list[int], changes: dict[str, int], arms: tuple[str, str] = ("a", "b")) -> Row:
+    """Compare times of 100 removals in four replications of 25, which were instant under ``a``."""
+    rows = totals("a", [0] * 4, "time_ns") + totals("b", b, "time_ns")
     rows = [row | {"requests": 25, "timed": 25} for row in rows]
-    rows[0]["hung"] = hung
-    removals = [{"arm_a": "a", "arm_b": "b", "only_a": only[0], "only_b": only[1]}]
     units = {"probe_clusters": [], "replication_totals": rows}
-    found = compare([("a", "b")], units, {"probe": [], "removal": removals}, margins_of(None))
-    notes = {row["metric"]: row["note"] for row in found if row["kind"] == "removal"}
-    assert (notes["removal_time"] == FEW_HANG) == rough
-    assert notes["unavailable"] != FEW_HANG
+    none: dict[str, list[Row]] = {"probe": [], "removal": []}
+    pair = {"arm_a": arms[0], "arm_b": arms[1], "pairs": 100, **changes}
+    found = compare([("a", "b")], units, none, {"removal": [pair]}, margins_of(None))
+    (row,) = [r for r in found if r["metric"] == "removal_time"]
+    return row
+
+
+def test_a_time_that_rests_on_hangs_is_as_sure_as_their_number() -> None:
+    """Four removals that waited to their deadline: the interval of four hangs, times it."""
+    times = [DEADLINE, DEADLINE, 0, 2 * DEADLINE]
+    row = timed(times, {"sooner_ns": 0, "later_ns": 4 * DEADLINE, "jump_ns": DEADLINE})
+    found = score(Units([0] * 4, [25] * 4), Units([1, 1, 0, 2], [25] * 4), Events(0, 4))
+    assert found.low is not None
+    assert found.high is not None
+    expected = (found.low * DEADLINE, found.high * DEADLINE)
+    assert (row["low"], row["high"]) == pytest.approx(expected, rel=1e-9)
+    assert row["method"] == found.method
+    turned = timed(times, {"sooner_ns": 4 * DEADLINE, "later_ns": 0, "jump_ns": DEADLINE},
+                   ("b", "a"))  # fmt: skip
+    assert (turned["low"], turned["high"]) == (row["low"], row["high"])
+
+
+def test_times_that_never_differ_are_the_same() -> None:
+    row = timed([0] * 4, {"sooner_ns": 0, "later_ns": 0, "jump_ns": 0})
+    assert (row["low"], row["high"], row["p_value"]) == (0.0, 0.0, 1.0)
+    assert "same in both arms" in row["note"]
 
 
 def test_a_primary_verdict_has_to_survive_holm() -> None:
@@ -164,8 +190,8 @@ def test_a_primary_verdict_has_to_survive_holm() -> None:
         rows += totals(arm, values)
     units = {"probe_clusters": [], "replication_totals": rows}
     none: dict[str, list[Row]] = {"probe": [], "removal": []}
-    alone = compare([("a", "b")], units, none, margins_of(None))
-    many = compare([("a", "b"), ("a", "c"), ("a", "d")], units, none, margins_of(None))
+    alone = compare([("a", "b")], units, none, none, margins_of(None))
+    many = compare([("a", "b"), ("a", "c"), ("a", "d")], units, none, none, margins_of(None))
     first = [next(r for r in found if r["metric"] == "pin_bytes") for found in (alone, many)]
     assert [r["low"] > 0 for r in first] == [True, True]
     assert [r["verdict"] for r in first] == ["worse", "undecided"]

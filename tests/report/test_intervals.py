@@ -1,19 +1,23 @@
 """Intervals and exact tests against published examples and other ways of computing them."""
 
 from itertools import product
-from math import comb, sqrt
+from math import comb, inf, sqrt
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, norm, t, ttest_rel, wilcoxon
 
 from fleet.report.intervals import (
+    Events,
     Units,
     freedom,
+    freedom_of_events,
     holm,
     residuals,
     score,
+    score_p,
     sign_flip,
     standard_error,
     student,
@@ -117,7 +121,7 @@ def test_freedom_is_that_of_all_units_unless_a_few_carry_it() -> None:
 
 def test_one_unit_or_no_scatter_is_no_interval() -> None:
     one, same = Units([3], [10]), Units([3, 3], [10, 10])
-    for found in (student(one, one), score(one, one, 1, 0)):
+    for found in (student(one, one), score(one, one, Events(1, 0))):
         assert (found.low, found.high) == (None, None)
         assert "single unit" in str(found.note)
     assert student(same, Units([5, 5], [10, 10])).low is None
@@ -130,15 +134,69 @@ def test_independent_pairs_have_design_effect_one() -> None:
     a, b = Units(x, [1] * 100), Units(y, [1] * 100)
     d = (5 - 9) / 100
     assert standard_error(residuals(a, b)) ** 2 == pytest.approx((14 / 100 - d * d) / 99, rel=1e-12)
-    found = score(a, b, 9, 5)
-    expected = tango(9 * 0.99, 5 * 0.99, 99, 1.9842169515)
+    found = score(a, b, Events(9, 5))
+    quantile = t.ppf(0.975, 99 * 14 / 13)
+    expected = tango(9 * 0.99, 5 * 0.99, 99, quantile)
     assert (found.low, found.high) == pytest.approx(expected, rel=1e-6)
 
 
 def test_pairs_that_go_together_widen_the_interval() -> None:
-    spread = score(Units([1] * 20, [5] * 20), Units([0] * 10 + [1] * 10, [5] * 20), 10, 0)
-    lumped = score(Units([5] * 4 + [0] * 16, [5] * 20), Units([5] * 2 + [0] * 18, [5] * 20), 10, 0)
+    spread = score(Units([1] * 20, [5] * 20), Units([0] * 10 + [1] * 10, [5] * 20), Events(10, 0))
+    lumped = score(
+        Units([5] * 4 + [0] * 16, [5] * 20), Units([5] * 2 + [0] * 18, [5] * 20), Events(10, 0)
+    )
     assert lumped.high - lumped.low > 1.5 * (spread.high - spread.low)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("units", "events"), [(10, 1), (10, 2), (10, 5), (4, 12), (30, 300)])
+def test_freedom_of_events_is_that_of_their_scatter(units: int, events: int) -> None:
+    """Satterthwaite's 2 mean^2 / variance, of events thrown on units with a sign each."""
+    rng = np.random.default_rng(1)
+    place = rng.integers(0, units, (40_000, events))
+    sign = rng.choice([-1, 1], place.shape)
+    sums = np.zeros((len(place), units))
+    for k in range(events):
+        sums[np.arange(len(place)), place[:, k]] += sign[:, k]
+    scatter = sums.var(axis=1, ddof=1)
+    expected = 2 * scatter.mean() ** 2 / scatter.var() if scatter.var() > 1e-20 else inf
+    assert freedom_of_events(units, events) == pytest.approx(expected, rel=0.05)
+
+
+def test_freedom_of_no_event_is_that_of_a_known_variance() -> None:
+    """A unit without hangs has no scatter to misjudge: the bound is the normal one."""
+    assert freedom_of_events(10, 0) == inf
+    none = Units([0] * 10, [50] * 10)
+    assert score(none, none, Events(0, 0)).high == pytest.approx(Z * Z / (500 + Z * Z), rel=1e-9)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=9), st.integers(1, 10**12))
+def test_events_of_another_size_scale_the_interval(changes: list[int], size: int) -> None:
+    """Hangs in numbers, or in nanoseconds of their deadline: the same interval."""
+    n, none = [5] * len(changes), [3] * len(changes)
+    down, up = -sum(c for c in changes if c < 0), sum(c for c in changes if c > 0)
+    plain = score(Units(none, n), Units([3 + c for c in changes], n), Events(down, up))
+    times = score(Units([3 * size] * len(changes), n),
+                  Units([(3 + c) * size for c in changes], n),
+                  Events(down * size, up * size, size))  # fmt: skip
+    assert plain.low is not None
+    assert plain.high is not None
+    assert times.low == pytest.approx(plain.low * size, rel=1e-6, abs=1e-9 * size)
+    assert times.high == pytest.approx(plain.high * size, rel=1e-6, abs=1e-9 * size)
+
+
+def test_the_p_value_is_five_per_cent_where_the_interval_ends_at_zero() -> None:
+    below, above = 0, 0
+    for up in range(1, 40):
+        a = Units([0] * 40, [10] * 40)
+        b = Units([1] * up + [0] * (40 - up), [10] * 40)
+        found, p = score(a, b, Events(0, up)), score_p(a, b, Events(0, up))
+        assert found.low is not None
+        assert p is not None
+        assert (p < 0.05) == (found.low > 0), up
+        below, above = below + (p < 0.05), above + (p >= 0.05)
+    assert below
+    assert above
+    assert score_p(Units([1], [1]), Units([0], [1]), Events(1, 0)) is None
 
 
 def test_ratios_with_unequal_units() -> None:
