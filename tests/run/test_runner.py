@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from fleet.cli.app import main
-from fleet.errors import InputError
+from fleet.errors import InputError, PromiseError
 from fleet.log.verify import verify_run
 from fleet.plan.build import Inputs, build_plan, read_inputs
 from fleet.run.progress import Talk, clock
 from fleet.run.runner import Finished, Settings, _compile, identity_of, simulate
+from fleet.run.unit import run_unit
 from fleet.scenario.load import load_scenario
 from fleet.scenario.scenario import Scenario
 
@@ -297,3 +298,24 @@ def test_kernels_are_loaded_where_hosts_run(
         assert loads == ["here"]
         _compile(Settings(inline=True), talk)
     assert loads == ["here", "here"]
+
+
+def test_a_broken_promise_repeats_the_unit(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the first attempt wrote is written again."""
+    tries: list[str] = []
+
+    def twice(*arguments: Any) -> Any:
+        found = run_unit(*arguments)
+        tries.append("whole")
+        if len(tries) == 1:
+            raise PromiseError("host 3 has news from commands that could wait")
+        return found
+
+    monkeypatch.setattr("fleet.run.runner.run_unit", twice)
+    run = run_tiny(tmp_path / "run").path
+    assert digest(run) == digest(whole)
+    assert verify_run(run).problems == ()
+    said = "host 3 has news from commands that could wait; repeating"
+    assert capsys.readouterr().err.count(said) == 1
