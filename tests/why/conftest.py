@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,6 @@ from fleet.run.runner import Settings, simulate
 from fleet.scenario.load import load_scenario
 from fleet.why.source import Source, open_source
 
-AGED = str(Path(__file__).parent / "aged.yaml")
 REBOOTS = (
     "watchdog.mechanism=reboot", "watchdog.timeout=10s", "watchdog.boot=[5s,20s]",
     "removals.before_reboot=true", "removals.blocks=2",
@@ -26,11 +26,18 @@ def no_fsync() -> Iterator[None]:
         yield
 
 
-def run(out: Path, *sets: str) -> Path:
-    """Run the scenario of this folder."""
+def run(out: Path, *sets: str, scenario: str = "aged") -> Path:
+    """Run a scenario of this folder."""
+    file = str(Path(__file__).parent / f"{scenario}.yaml")
     with Talk(quiet=True) as talk:
-        simulate(load_scenario(AGED, sets), Settings(out=out, inline=True), talk)
+        simulate(load_scenario(file, sets), Settings(out=out, inline=True), talk)
     return out
+
+
+def incidents(source: Source, arm: str, kind: str) -> list[dict[str, Any]]:
+    """The incidents of a kind, by time."""
+    rows: list[dict[str, Any]] = source.rows("incidents", arm, 0, kind=kind).to_pylist()
+    return rows
 
 
 @pytest.fixture(scope="session")

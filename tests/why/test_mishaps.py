@@ -2,18 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fleet.cli.app import main
-from fleet.run.progress import Talk
-from fleet.run.runner import Settings, simulate
-from fleet.scenario.load import load_scenario
 from fleet.why.explain import Explainer
 from fleet.why.ids import IncidentId
 from fleet.why.incident import explain_incident
 from fleet.why.source import Source, open_source
+from tests.why.conftest import incidents
+from tests.why.conftest import run as simulated
 from tests.why.test_incident import trigger_of
 
 STUCK, BOOTS = "kernel+unbounded", "kernel+unbounded@movable-90"
@@ -22,21 +20,12 @@ STUCK, BOOTS = "kernel+unbounded", "kernel+unbounded@movable-90"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Kernel 6.12 pins THPs into a kernel zone in pieces; under the other arm no host can boot."""
-    out = tmp_path_factory.mktemp("why") / "mishaps"
-    scenario = load_scenario(str(Path(__file__).parent / "mishaps.yaml"), ())
-    with Talk(quiet=True) as talk:
-        simulate(scenario, Settings(out=out, inline=True), talk)
-    return out
+    return simulated(tmp_path_factory.mktemp("why") / "mishaps", scenario="mishaps")
 
 
 @pytest.fixture
 def source(run: Path) -> Source:
     return open_source(run)
-
-
-def incidents(source: Source, arm: str, kind: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = source.rows("incidents", arm, 0, kind=kind).to_pylist()
-    return rows
 
 
 def test_a_pin_that_never_returns(source: Source) -> None:

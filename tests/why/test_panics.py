@@ -2,20 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine.enums import Op
 from fleet.cli.app import main
 from fleet.hosts.ageing import PRESSURE
-from fleet.run.progress import Talk
-from fleet.run.runner import Settings, simulate
-from fleet.scenario.load import load_scenario
 from fleet.why.explain import Explainer
 from fleet.why.ids import IncidentId, RequestId
 from fleet.why.incident import explain_incident
 from fleet.why.source import Source, open_source
+from tests.why.conftest import incidents
+from tests.why.conftest import run as simulated
 from tests.why.test_incident import trigger_of
 
 ARM = "pin-in-place+unbounded"
@@ -24,21 +22,12 @@ ARM = "pin-in-place+unbounded"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nothing on these hosts can be killed but a process that has no memory yet."""
-    out = tmp_path_factory.mktemp("why") / "sudden"
-    scenario = load_scenario(str(Path(__file__).parent / "sudden.yaml"), ())
-    with Talk(quiet=True) as talk:
-        simulate(scenario, Settings(out=out, inline=True), talk)
-    return out
+    return simulated(tmp_path_factory.mktemp("why") / "sudden", scenario="sudden")
 
 
 @pytest.fixture
 def source(run: Path) -> Source:
     return open_source(run)
-
-
-def incidents(source: Source, kind: str, arm: str = ARM) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = source.rows("incidents", arm, 0, kind=kind).to_pylist()
-    return rows
 
 
 def placed_at(source: Source, time_ns: int, host: int) -> set[int]:
@@ -49,7 +38,7 @@ def placed_at(source: Source, time_ns: int, host: int) -> set[int]:
 
 def test_a_panic_in_the_midst_of_a_run_names_who_asked(source: Source) -> None:
     """It is a process that came at that instant, whatever had its number before."""
-    explainer, rows = Explainer(source), incidents(source, "panic")
+    explainer, rows = Explainer(source), incidents(source, ARM, "panic")
     assert len({row["host"] for row in rows}) < len(rows), "hosts that panic after a boot, too"
     for row in rows:
         facts = explain_incident(explainer, IncidentId(ARM, 0, row["incident"]))
@@ -72,7 +61,7 @@ def test_a_panic_in_the_midst_of_a_run_names_who_asked(source: Source) -> None:
 
 
 def test_without_the_episode_of_pressure_there_is_no_panic(source: Source) -> None:
-    for row in incidents(source, "panic"):
+    for row in incidents(source, ARM, "panic"):
         trigger = trigger_of(source, ARM, row)
         assert not trigger.passes()
         assert trigger.passes(before=(int(Op.UNMAP), PRESSURE))
@@ -84,7 +73,7 @@ def test_without_the_episode_of_pressure_there_is_no_panic(source: Source) -> No
 
 
 def test_an_oom_kill_in_the_midst_of_a_run(source: Source) -> None:
-    rows = incidents(source, "oom_kill")
+    rows = incidents(source, ARM, "oom_kill")
     assert rows
     for row in rows:
         facts = explain_incident(Explainer(source), IncidentId(ARM, 0, row["incident"]))
@@ -98,7 +87,7 @@ def test_an_oom_kill_in_the_midst_of_a_run(source: Source) -> None:
 def test_a_pin_of_hugetlb_memory_lacks_what_other_hugetlb_guests_have(source: Source) -> None:
     """Another guest's folios would have done; nobody else's memory is of use to it."""
     explainer, work = Explainer(source), source.plan(0).workloads
-    for row in incidents(source, "pin_failed")[::8]:
+    for row in incidents(source, ARM, "pin_failed")[::8]:
         facts = explain_incident(explainer, IncidentId(ARM, 0, row["incident"]))
         assert facts["asked"]["backing"] == "hugetlb"
         best = facts["counterfactual"]["smallest"]
@@ -109,7 +98,7 @@ def test_a_pin_of_hugetlb_memory_lacks_what_other_hugetlb_guests_have(source: So
 
 def test_a_request_that_a_panic_ended_says_so(source: Source) -> None:
     rows = source.rows("requests", ARM, 0, outcome="host_down").to_pylist()
-    panics = {(row["host"], row["time_ns"]) for row in incidents(source, "panic")}
+    panics = {(row["host"], row["time_ns"]) for row in incidents(source, ARM, "panic")}
     ended = [row for row in rows if (row["host"], row["ended_ns"]) in panics]
     assert ended
     for row in ended:
@@ -125,14 +114,14 @@ def test_a_request_that_a_panic_ended_says_so(source: Source) -> None:
 def test_report_and_page_count_the_panics(
     run: Path, source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = [len(incidents(source, "panic", arm)) for arm, _ in source.units]
+    counts = [len(incidents(source, arm, "panic")) for arm, _ in source.units]
     page = tmp_path / "page.html"
     assert main(["report", str(run), "--html", str(page)]) == 0
     lines = capsys.readouterr().out.splitlines()
     (told,) = [line.split() for line in lines if line.strip().startswith("panics ")]
     assert told == ["panics", *map(str, counts)]
     assert 'data-from="guardrails#0.panics"' in page.read_text()
-    ident = incidents(source, "panic")[0]["incident"]
+    ident = incidents(source, ARM, "panic")[0]["incident"]
     assert main(["explain", str(run), f"incident:{ARM}/0/{ident}"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "smallest no episode of memory pressure on the host itself" in out
