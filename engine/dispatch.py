@@ -15,7 +15,8 @@ from engine.kernel import entry, kernel
 from engine.landmarks import mark
 from engine.memory import map_area, proc_ok, spawn
 from engine.migrate import migrate
-from engine.offline import add_block, offline, online, signal, status, step
+from engine.offline import offline, signal, status, step
+from engine.online import add_block, online
 from engine.pin import hold, pin, unpin_and_return
 from engine.pointer import host_at
 from engine.sharing import exit_process, free_range, map_file, set_dirty, tidy, unmap

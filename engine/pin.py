@@ -57,16 +57,8 @@ from engine.memory import (
     cpu_of,
     range_ok,
 )
-from engine.migrate import (
-    NEVER_RETURNS,
-    PIN,
-    RETURN,
-    begin_call,
-    finish_now,
-    left_behind,
-    try_deferred,
-    try_element,
-)
+from engine.migrate import finish_now, left_behind, try_deferred, try_element
+from engine.move import NEVER_RETURNS
 from engine.pinrow import FAILED, PINNED, note_pin
 from engine.sharing import behind, cpu_of_pin, drop_pins, forget_pin, holder, note_taken, unpin
 from engine.slowdown import emit_work
@@ -113,6 +105,7 @@ from engine.state import (
     T_PAGES,
     TABLE,
 )
+from engine.target import PIN, RETURN, begin_call
 from engine.watermark import pool_short
 
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
