@@ -23,12 +23,12 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("freelist.py", "fallback", "h.g[G_MAXO] + 1", "h.g[G_MAXO]"):
     "the search for a small chunk starts where one exists below half a pageblock, far from the"
     " largest order",
-    ("migrate.py", "free_source",
+    ("move.py", "free_source",
      "cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]",
      "cpu < 0 and h.blk[b, BK_ISO] and h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]"):
     "free_base asks the same and frees the run past the lists, whose pieces merge into the same"
     " pageblock",
-    ("offline.py", "note_pass", "min(n, RING) + 1", "min(n, RING)"):
+    ("skipping.py", "note_pass", "min(n, RING) + 1", "min(n, RING)"):
     "the oldest of the passes that are kept is not looked at: a period is found one pass later, or"
     " (one as long as the ring) never, and what is skipped adds exactly what passes one by one do",
     ("sharing.py", "orphanage", "last > newest", "last >= newest"):
@@ -36,7 +36,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     " area go. PIN and HOLD take one area, that of their own process, and let its pages go only by"
     " killing the process, after which nothing is taken; what runs between commands, an offline,"
     " lets no held page go. Both are never -1: who asks has found a pin or hold of the area",
-    ("migrate.py", "move_base", "eats_itself and h.g[RQ_WAKES]", "eats_itself or h.g[RQ_WAKES]"):
+    ("move.py", "move_base", "eats_itself and h.g[RQ_WAKES]", "eats_itself or h.g[RQ_WAKES]"):
     "asks for one page in more cases than before, and pieces of one page are what the reference"
     " takes; larger ones are a shortcut to the same",
 }  # fmt: skip
