@@ -8,7 +8,7 @@ the list is written once.
 
 from engine.elements import set_nxt
 from engine.enums import Cell, Cost
-from engine.freelist import fl, note_range, set_max_chunk, take_huge
+from engine.freelist import fl, goes, note_range, recent, set_max_chunk, take_huge
 from engine.kernel import kernel
 from engine.memory import count_used
 from engine.pinrow import FAULTED, note_pin_path
@@ -141,11 +141,14 @@ def take_chunks(h, a, z, most, before, hole):
     mt, taken, block, since = h.g[RQ_MT], 0, -1, 0
     i = fl(h, z, mt, h.g[G_MAXO])
     pb = h.fl[i, FL_HEAD]
+    last, count = recent(h, z, mt, h.g[G_MAXO]), h.fl[i, FL_COUNT]
     while taken < most:
         row, following = h.pb[pb, PB_AUX], h.pb[pb, PB_NEXT]
         k = min(row - (1 if following == NIL else 0), most - taken)
         if k == 0:
             break
+        if k == row:
+            count = goes(h, last, count, pb)
         if row > 1:
             note_range(h, pb, pb + 2 * k if row - k > 1 else NIL)
         for j in range(k):
@@ -164,6 +167,7 @@ def take_chunks(h, a, z, most, before, hole):
         pb = following
     account(h, a, block, 2 * (taken - since))
     h.fl[i, FL_HEAD] = pb
+    h.fl[i, FL_COUNT] = count
     h.pb[pb, PB_PREV] = NIL
     h.g[G_MUT] += taken
     h.zone[z, Z_FREE] -= taken * 2 * h.g[G_PBP]

@@ -43,6 +43,7 @@ from engine.state import (
     G_LPOS,
     G_NBLOCKS,
     G_PBP,
+    G_SCANNED,
     IO_PAGES,
     ISOLATED,
     NIL,
@@ -155,6 +156,7 @@ def compact_zone(h, z, order):
     if h.zone[z, Z_COMPACT_TO] == 0:
         h.zone[z, Z_COMPACT_FROM] = 0
         h.zone[z, Z_COMPACT_TO] = h.g[G_NBLOCKS] * h.g[G_BLOCK_PBS]
+    h.g[G_SCANNED] = h.zone[z, Z_COMPACT_TO]
     while h.zone[z, Z_COMPACT_FROM] < h.zone[z, Z_COMPACT_TO]:
         pb = h.zone[z, Z_COMPACT_FROM]
         h.zone[z, Z_COMPACT_FROM] += 1
@@ -233,16 +235,22 @@ def empty_pageblock(h, z, pb):
 
 @kernel
 def next_free(h, z, source):
-    """Next pageblock from the zone's end, above ``source``, that has free pages, or NIL."""
-    pb = h.zone[z, Z_COMPACT_TO] - 1
+    """Next pageblock from the zone's end, above ``source``, that has free pages, or NIL.
+
+    Those between what was found last and the zone's end had none, and while a zone is compacted
+    nothing above a target is freed (G_SCANNED).
+    """
+    pb = min(h.zone[z, Z_COMPACT_TO], h.g[G_SCANNED]) - 1
     while pb > source:
         if h.pbs[pb, PS_STATE] == SPLIT and scannable(h, z, pb) and mt_of(h, pb) == MOVABLE:
             r = h.pb[pb, PB_AUX]
             while r != NIL:
                 if h.runb[r, RS_STATE] == FREE:
+                    h.g[G_SCANNED] = pb + 1
                     return pb
                 r = h.run[r, RN_BNEXT]
         pb -= 1
+    h.g[G_SCANNED] = pb + 1
     return NIL
 
 

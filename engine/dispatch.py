@@ -6,6 +6,7 @@ from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import Errno, Op, Row
 from engine.fault import mlock, read, touch
+from engine.foresight import foresee
 from engine.fork import fork
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
 from engine.history import age, follow, stir
@@ -401,6 +402,8 @@ def run(at, commands, i, until_ns):
             step(h, limit)
         elif i < n:
             h.g[G_NOW] = commands[i, 0]
+            if len(h.marks):
+                foresee(h, commands, i)
             if not command(h, commands, i):
                 return i
             i += 1

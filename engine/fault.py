@@ -59,6 +59,7 @@ from engine.state import (
     AR_KIND,
     AR_PAGES,
     AR_PROC,
+    AR_SHIFT,
     AR_VIEWS,
     COSTS,
     COUNTERS,
@@ -92,6 +93,7 @@ from engine.state import (
     VIEW,
     ZERO,
 )
+from engine.ways import note_way
 
 OK, EINVAL = 0, int(Errno.EINVAL)
 EFAULT, ENOMEM = int(Errno.EFAULT), int(Errno.ENOMEM)
@@ -173,10 +175,12 @@ def populate_huge(h, a, first, stop, cpu, node, flagged, path):
     order, z, least = h.g[G_PBO], -1, 0
     while index < stop:
         if z >= 0 and stop - index > pbp:
-            most = min(folios_at_hand(h, z, least), (stop - index) // (2 * pbp) * 2)
+            stretch = max(2 * pbp, 1 << h.slot[a, AR_SHIFT])  # a way into each
+            most = min(folios_at_hand(h, z, least), min(stop - index, stretch) // (2 * pbp) * 2)
             before, taken = take_folios(h, a, z, most, before, hole)
             index += taken * pbp
             if taken > 0:
+                note_way(h, a, index - pbp, before)
                 continue
         dropped = h.g[T_RECLAIMED]
         pb = alloc_huge_again(h, order, z, least)

@@ -17,12 +17,15 @@ from engine.elements import (
 )
 from engine.enums import Counter
 from engine.kernel import kernel
+from engine.prefetch import prefetch
 from engine.state import (
+    AHEAD,
     AR_KIND,
     BELOW,
     BK_ISO,
     BK_ZONE,
     COUNTERS,
+    FL_COUNT,
     FL_HEAD,
     FL_TAIL,
     FREE,
@@ -33,10 +36,12 @@ from engine.state import (
     G_NRANGES,
     G_PBO,
     G_PBP,
+    G_RECENT,
     MAXORDER,
     NIL,
     PB_AUX,
     PB_NEXT,
+    PB_OWN,
     PB_PREV,
     PS_FLAG,
     PS_LIST,
@@ -131,10 +136,40 @@ def unlink(h, z, order, ref):
 
 
 @kernel
+def recent(h, z, mt, order):
+    """Where in ``small`` the chunks are that came last to a list of pageblocks."""
+    return h.g[G_RECENT] + ((z * 4 + mt) * 2 + order - h.g[G_PBO]) * AHEAD
+
+
+@kernel
+def came(h, last, count, pb):
+    """Note that a chunk came to the head of a list of ``count`` chunks; returns how many it has.
+
+    The owner of a free pageblock says which chunk came AHEAD before it: when it is taken, that one
+    is asked for. Lists may lose chunks in the middle without notice: then it is another one.
+    """
+    slot = last + (count & (AHEAD - 1))
+    h.pb[pb, PB_OWN] = h.small[slot]
+    h.small[slot] = pb
+    return count + 1
+
+
+@kernel
+def goes(h, last, count, pb):
+    """Note that the chunk at a list's head is taken, and ask for one further down."""
+    ahead = h.pb[pb, PB_OWN]
+    prefetch(h.pb, ahead)
+    prefetch(h.pb, ahead + 1)
+    h.small[last + (count - 1 & (AHEAD - 1))] = ahead
+    return count - 1
+
+
+@kernel
 def link_pb(h, z, mt, order, pb):
     """Put a chunk of pageblocks at the head of a list that holds only such chunks."""
     i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
+    h.fl[i, FL_COUNT] = came(h, recent(h, z, mt, order), h.fl[i, FL_COUNT], pb)
     h.pbs[pb, PS_LIST] = mt
     first = h.fl[i, FL_HEAD]
     h.pb[pb, PB_PREV] = NIL
@@ -149,10 +184,12 @@ def link_pb(h, z, mt, order, pb):
 @kernel
 def unlink_pb(h, z, order, pb):
     """Take a chunk of pageblocks off its list."""
-    i = fl(h, z, h.pbs[pb, PS_LIST], order)
+    mt = h.pbs[pb, PS_LIST]
+    i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
     p, n = h.pb[pb, PB_PREV], h.pb[pb, PB_NEXT]
     if p == NIL:
+        h.fl[i, FL_COUNT] = goes(h, recent(h, z, mt, order), h.fl[i, FL_COUNT], pb)
         h.fl[i, FL_HEAD] = n
     else:
         h.pb[p, PB_NEXT] = n

@@ -15,7 +15,16 @@ from engine.elements import (
     nxt,
 )
 from engine.enums import AreaKind, Cell
-from engine.freelist import fl, free_loose, free_pb, mt_of, set_max_chunk, zone_of_pb
+from engine.freelist import (
+    came,
+    fl,
+    free_loose,
+    free_pb,
+    mt_of,
+    recent,
+    set_max_chunk,
+    zone_of_pb,
+)
 from engine.kernel import kernel
 from engine.percpu import free_base, free_huge
 from engine.stacks import (
@@ -204,10 +213,11 @@ def give_back_pairs(h, z, pb, through):
     """
     block, mt, folios = pb >> h.g[G_BLOCK_SHIFT], mt_of(h, pb ^ 1), 0
     i = fl(h, z, mt, h.g[G_MAXO])
-    head = h.fl[i, FL_HEAD]
+    head, last, count = h.fl[i, FL_HEAD], recent(h, z, mt, h.g[G_MAXO]), h.fl[i, FL_COUNT]
     while True:
         then = h.pb[pb ^ 1, PB_NEXT]
         low = pb & ~1
+        count = came(h, last, count, low)
         set_max_chunk(h, low, 1)
         h.pbs[low + 1, PS_FLAG] = 0
         h.pbs[low, PS_LIST] = mt
@@ -227,6 +237,7 @@ def give_back_pairs(h, z, pb, through):
         if h.pbs[pb, PS_STATE] != FOLIO or h.pbs[pb ^ 1, PS_STATE] != FOLIO:
             break
     h.fl[i, FL_HEAD] = head
+    h.fl[i, FL_COUNT] = count
     h.g[G_MUT] += folios
     h.zone[z, Z_FREE] += folios * h.g[G_PBP]
     h.zone[z, Z_HUGE_THROUGH] = through - folios

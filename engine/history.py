@@ -33,10 +33,20 @@ from engine.elements import (
     whole_again,
 )
 from engine.enums import AreaKind, Cell, Counter, Errno
-from engine.freelist import fl, free_loose, free_pb, note_range, set_max_chunk, single_out
+from engine.freelist import (
+    came,
+    fl,
+    free_loose,
+    free_pb,
+    note_range,
+    recent,
+    set_max_chunk,
+    single_out,
+)
 from engine.kernel import kernel
 from engine.memory import area_ok, claim, count_used
 from engine.percpu import take_huge_by_cpu
+from engine.prefetch import prefetch
 from engine.state import (
     AR_BELOW,
     AR_HINT,
@@ -52,10 +62,11 @@ from engine.state import (
     COUNTERS,
     CPUS,
     DESC,
+    FL_COUNT,
     FL_HEAD,
     FL_TAIL,
     G_BLOCK_PAGES,
-    G_BLOCK_PBS,
+    G_BLOCK_SHIFT,
     G_ERROR,
     G_MAXO,
     G_MUT,
@@ -109,6 +120,10 @@ from engine.watermark import reserve
 
 NR_SIZES, WEIGHT_BITS, MAX_PAGES = 6, 8, 1 << 30
 TRIES, REACH = 8, 32
+FAR, NEAR = 6, 3
+"""How many draws ahead pageblocks and runs are asked for."""
+PER_LINE = 3
+"""Pageblocks of a cache line."""
 MIX_BITS = NR_SIZES * WEIGHT_BITS
 MILLION = 1_000_000
 MOVABLE_KIND, ALL_NODES = 2, (1 << 62) - 1
@@ -341,22 +356,62 @@ def shrink(h, a, key, mix):
     if h.slot[a, AR_PRESENT] == 0 or nr_pages == 0:
         return False
     order = 0
+    reach = min(nr_pages * 2 // h.slot[a, AR_PRESENT], REACH)
     for _ in range(TRIES):
+        scout(h, a, key, reach)
         bits = next_word(h, key)
         order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
-        pfn = first + scaled_word(bits, nr_pages)
-        for _ in range(REACH):
-            if in_bag(h, a, pfn):
-                free_chunk(h, a, pfn, order)
-                return True
-            pfn += h.g[G_PBP]
-            if pfn >= first + nr_pages:
-                pfn -= nr_pages
+        pfn = first_in_bag(h, a, first + scaled_word(bits, nr_pages))
+        if pfn >= 0:
+            free_chunk(h, a, pfn, order)
+            return True
     pfn = newest(h, a)
-    if not in_bag(h, a, pfn):
+    if not in_bag(h, a, pfn >> h.g[G_PBO], pfn & (h.g[G_PBP] - 1)):
         return False
     free_chunk(h, a, pfn, order)
     return True
+
+
+@kernel
+def first_in_bag(h, a, pfn):
+    """The first page that may be freed of those in the same place of a few pageblocks, or NIL."""
+    place, pb = pfn & (h.g[G_PBP] - 1), pfn >> h.g[G_PBO]
+    pbs = h.g[HI_PAGES] >> h.g[G_PBO]
+    end = (h.g[HI_FIRST] >> h.g[G_PBO]) + pbs
+    for _ in range(REACH):
+        state = h.pbs[pb, PS_STATE]
+        if (state == UNIFORM or state == SPLIT) and in_bag(h, a, pb, place):
+            return (pb << h.g[G_PBO]) + place
+        pb += 1
+        if pb == end:
+            pb -= pbs
+    return NIL
+
+
+@kernel
+def scout(h, a, key, reach):
+    """Ask for what later draws will look at: pageblocks early, then the runs of split ones.
+
+    Draws are a function of their number alone, so those to come are known. Some will be a grown
+    chunk's: what they ask for is not used. ``reach``: pageblocks that a draw looks at, about.
+    """
+    pb = drawn(h, key, FAR)
+    for i in range(0, reach, PER_LINE):
+        prefetch(h.pb, pb + i)
+    pb = drawn(h, key, NEAR)
+    for i in range(pb, min(pb + reach, len(h.pb))):
+        state = h.pbs[i, PS_STATE]
+        if state == SPLIT:
+            prefetch(h.run, h.pb[i, PB_AUX])
+        elif state == UNIFORM and h.pb[i, PB_OWN] == a:
+            return
+
+
+@kernel
+def drawn(h, key, ahead):
+    """Pageblock that a draw some numbers ahead looks at first."""
+    bits = word(key, h.g[HI_DRAWS] + ahead)
+    return h.g[HI_FIRST] + scaled_word(bits, h.g[HI_PAGES]) >> h.g[G_PBO]
 
 
 @kernel
@@ -373,16 +428,13 @@ def set_span(h, zone):
 
 
 @kernel
-def in_bag(h, a, pfn):
+def in_bag(h, a, pb, place):
     """Whether a page may be freed: the bag's, and not in a block that is being removed."""
-    pb = pfn >> h.g[G_PBO]
     if h.pbs[pb, PS_STATE] == UNIFORM:
-        return h.pb[pb, PB_OWN] == a and not h.blk[pb // h.g[G_BLOCK_PBS], BK_ISO]
-    if h.pbs[pb, PS_STATE] != SPLIT or h.blk[pb // h.g[G_BLOCK_PBS], BK_ISO]:
+        return h.pb[pb, PB_OWN] == a and not h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]
+    if h.pbs[pb, PS_STATE] != SPLIT or h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]:
         return False
-    place = pfn & (h.g[G_PBP] - 1)
-    r = first_of(h, a, pb, place, place + 1)
-    return r != NIL
+    return first_of(h, a, pb, place, place + 1) != NIL
 
 
 @kernel
@@ -501,7 +553,10 @@ def stir_list(h, z, mt, key, millionths):
     if used == 0:
         return
     permute(h, z, mt, key, used)
-    last = NIL
+    last, begin, count = NIL, recent(h, z, mt, order), h.fl[i, FL_COUNT]
+    for k in range(used - 1, -1, -1):
+        count = came(h, begin, count, h.small[h.g[G_PERM] + k])
+    h.fl[i, FL_COUNT] = count
     for k in range(used):
         pb = h.small[h.g[G_PERM] + k]
         set_max_chunk(h, pb, 1)

@@ -112,6 +112,7 @@ from engine.state import (
     Z_PINNED,
 )
 from engine.watermark import keep_reserves
+from engine.ways import bring_near, clear_ways, note_way
 
 ANON, THP, FILE, KERNEL, HUGETLB, SHMEM = range(6)
 OK, EINVAL, EBUSY, EFAULT = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.EFAULT)
@@ -234,6 +235,7 @@ def attach(h, a, index, ref):
     """Map a loose element at a virtual index that is a hole."""
     claim(h, a, ref)
     put_in_hole(h, a, index, ref)
+    note_way(h, a, index, ref)
     if ref < NIL:
         ref = join_around(h, a, ref)
         if ref < NIL:
@@ -315,6 +317,7 @@ def release_range(h, a, first, count, cpu):
 def release_area(h, a, cpu):
     """Free everything of an area's own and forget it."""
     h.g[T_PAGES] += h.slot[a, AR_PAGES]
+    bring_near(h, a)
     begin_gather(h)
     look_ahead(h, a, 0, h.slot[a, AR_PAGES], cpu)
     ref = h.slot[a, AR_HEAD]
@@ -431,6 +434,7 @@ def new_area(h, a, p, kind, pages, hinted, flag):
     h.slot[a, AR_VIEWS] = 0
     h.slot[a, AR_FOLIO] = 1
     h.slot[a, OB_AREA] = NIL
+    clear_ways(h, a, pages)
     left = pages
     while left > 0:  # a hole's length is an int32
         k = min(left, 1 << 30)

@@ -107,6 +107,7 @@ from engine.state import (
 )
 from engine.target import PIN, RETURN, begin_call
 from engine.watermark import pool_short
+from engine.ways import note_way
 
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
 EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
@@ -496,6 +497,7 @@ def take_pins(h, a, first, count, unit):
                 if ref < NIL:
                     whole_again(h, a, ref)
         h.g[T_LATENCY] += cost
+        note_way(h, a, index, ref)
         note_pin(h, a, pb, huge, PINNED, pages, cost)
         index = stop
     if unit == 1:

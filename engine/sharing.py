@@ -105,6 +105,7 @@ from engine.state import (
     VIEW,
     ZERO,
 )
+from engine.ways import bring_near
 
 OK, EINVAL, EBUSY = 0, int(Errno.EINVAL), int(Errno.EBUSY)
 RELEASED, PGFAULT = int(Counter.NR_FOLL_PIN_RELEASED), int(Counter.PGFAULT)
@@ -611,6 +612,8 @@ def unpin(h, q):
 def drop_pins(h, q, orphans):
     """Take a pin or hold off the pages its area still has, or off the orphans, and free these."""
     a, longterm = h.slot[q, PN_AREA], h.slot[q, PN_LONG]
+    if not orphans and h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2:
+        bring_near(h, a)
     cpu = cpu_of_pin(h, q)
     index, released = h.slot[q, PN_FIRST], 0
     end = index + h.slot[q, PN_COUNT]

@@ -120,8 +120,8 @@ NR_RUN = 8
     IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
     AR_DIRTY, AR_LOCKS, AR_BELOW, AR_VIEWS, OB_AREA, OB_SEQ, PN_PROC, PN_SEQ, PN_THROUGH,
     PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_FOLIO, AR_WORKS, AR_WORK_NS, LP_WORKS,
-    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_ZONE,
-) = range(50)  # fmt: skip
+    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_SHIFT, AR_WAY,
+) = range(51)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
 AR_LOCKS: locked areas that show a file, itself included. AR_BELOW, AR_VIEWS: area that the views
 show, pages they show. OB_*: area whose orphans an object has, command after which they left it.
@@ -129,9 +129,12 @@ PN_THROUGH: 1 where a mapping of another area was pinned. PN_SLOT, PN_MAPPED: ar
 named, and its AR_SEQ. AR_UNMAPS: marked by an offline that suspends its pins.
 AR_FOLIO: pageblocks of a huge folio, more than 1 in areas of gigantic pages.
 AR_WORKS to LP_MARK_NS are ``engine.slowdown``'s, in the row of -1 for pages that are in no area.
+AR_SHIFT, AR_WAY: ``engine.ways``'s.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 PIN_AWAY = 3
 """PN_LONG of a long-term pin whose mapping an offline took away; PN_AWAY: when (ns)."""
+NR_WAYS = 15
+AR_ZONE = AR_WAY + NR_WAYS
 NR_SLOT = AR_ZONE + 24
 """From AR_ZONE on: pages that a FILE area has in each zone (of eight nodes at most)."""
 EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, AR_MARKS, PR_CPU, PN_AREA, AR_BELOW, OB_AREA)
@@ -158,16 +161,20 @@ ACC_TOUCHED = 5
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
-    G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, SAVED,
-) = range(137)  # fmt: skip
+    G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED,
+    SAVED,
+) = range(139)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
-TABLE = ZONELIST + 25
+WALK = ZONELIST + 25
+FORESEEN = WALK + 2 * (NR_WAYS + 1)
+TABLE = FORESEEN + 32
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
-order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL."""
+order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL. WALK: where the walks
+of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
@@ -176,7 +183,10 @@ FIRST_OBJECT, OBJECT_ROWS = -2, 4
 """Objects (``engine.sharing``) have numbers from -2 downwards and stand in the last rows of the
 slot table, where Numba's negative indices find them; the row of -1 (NIL) belongs to nobody."""
 CPUS = RANGES
-"""In small: first the heads of rows of maximal chunks, then the node of each CPU."""
+"""In small: first the heads of rows of maximal chunks, then the node of each CPU, then the chunks
+that came last to each list of ``engine.freelist.came``."""
+AHEAD = 32
+"""How many chunks of a list ahead of their use memory is asked for; a power of two."""
 
 
 class H(NamedTuple):
@@ -239,15 +249,16 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
     g[G_DMA], g[G_GIGANTIC] = shape.dma, shape.gigantic_pageblocks
     g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
-    g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_PERM] = NIL, NIL, nr_lists, RANGES + nr_cpus
+    g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_RECENT] = NIL, NIL, nr_lists, RANGES + nr_cpus
+    g[G_PERM] = g[G_RECENT] + nz * 4 * 2 * AHEAD
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
     fl = np.zeros((nr_lists + nr_cpus * nz * PCP_ROWS, 3), np.int32)
     fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL
     fl[nr_lists + PCP_ROWS - 1 :: PCP_ROWS] = 0
     zone = np.zeros((nz, NR_ZONE_COLUMNS), np.int64)
     zone[:, Z_POOL] = NIL
-    small = np.zeros(RANGES + nr_cpus, np.int32)
-    small[CPUS:] = shape.cpu_node
+    small = np.zeros(int(g[G_PERM]), np.int32)
+    small[CPUS : CPUS + nr_cpus] = shape.cpu_node
     blk = np.zeros((nb, NR_BK), np.int32)
     blk[:, BK_ZONE] = np.minimum(np.array(shape.block_zone), -1)
     blk[:, BK_NODE], blk[:, BK_RESERVED] = shape.block_node, shape.block_reserved
