@@ -128,6 +128,7 @@ def _load(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
     if found is None:
         return False
     dispatcher.targetctx.insert_user_function(found.entry_point, found.fndesc, [found.library])
+    found.library._shared_module = None  # for those that would link it; of no use to an entry
     dispatcher.add_overload(found)
     dispatcher.disable_compile()
     return True

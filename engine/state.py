@@ -319,11 +319,12 @@ def reserve_runs(used: Int32, size: int) -> Int32:
 def pack_runs(run: Int32, used: int) -> None:
     """Move the ``used`` first records of ``reserve_runs``'s into huge pages, but for a rest.
 
-    As for pageblocks (``engine.arena``), what is visited in no order is cheaper there. Linux before
+    As for pageblocks (``engine.arena``), what is visited in no order is cheaper there. A last huge
+    page that would be a quarter empty is left out: many hosts have one each. Linux before
     6.1 cannot, and leaves them where they are.
     """
     address = run.ctypes.data
-    pages = (2 * used * NR_RUN * run.itemsize + HUGE_BYTES) // (2 * HUGE_BYTES)
+    pages = (used * NR_RUN * run.itemsize + HUGE_BYTES // 4) // HUGE_BYTES
     if pages and pages * HUGE_BYTES <= run.nbytes and address % HUGE_BYTES == 0:
         for advice in (mmap.MADV_HUGEPAGE, MADV_COLLAPSE):
             _MADVISE(ctypes.c_void_p(address), ctypes.c_size_t(pages * HUGE_BYTES), advice)

@@ -4,7 +4,8 @@ Times are ns from the start of the run, sizes 4 KiB pages, shares millionths. Ro
 are part of the contract: ids are the row numbers.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,3 +235,25 @@ class Plan:
     holds: Holds
     requests: Requests
     steady: Steady | None = None
+
+
+def without_workloads(plan: Plan) -> Plan:
+    """Return the plan with a table of workloads that is empty."""
+    work = plan.workloads
+    columns = {spec.name: getattr(work, spec.name) for spec in fields(work)}
+    none: dict[str, Any] = {
+        name: held[:0] for name, held in columns.items() if isinstance(held, np.ndarray)
+    }
+    return replace(plan, workloads=replace(work, **none))
+
+
+def narrow(column: NDArray[Any]) -> NDArray[Any]:
+    """Return the same integers in the narrowest signed dtype that holds them all.
+
+    For columns that are looked up one by one: sums of narrow columns overflow.
+    """
+    least, most = (int(column.min()), int(column.max())) if len(column) else (0, 0)
+    for dtype in (np.int8, np.int16, np.int32):
+        if np.iinfo(dtype).min <= least and most <= np.iinfo(dtype).max:
+            return column.astype(dtype)
+    return column

@@ -201,8 +201,7 @@ class Guests:
         density = wants.io_density[workload]
         if density:
             pages, hold_ns = wants.io_pages[workload], wants.io_hold_ns[workload]
-            entity = int(plan.workloads.key[workload])
-            key = draw(plan.seed, plan.replication, entity, Purpose.IN_FLIGHT) >> 1
+            key = draw(plan.seed, plan.replication, wants.key[workload], Purpose.IN_FLIGHT) >> 1
             self.send(now_ns, Op.IO, slot, density, pages, hold_ns, key)
 
     def leave(self, now_ns: int, workload: int, placement: int) -> None:

@@ -81,7 +81,7 @@ class Tenants:
         self.placement, self.lost_ns, self.oom_kills, self.pin_errno = zeros
         self.placed = 0
         """Workloads placed so far."""
-        self._pages: list[int] = plan.workloads.pages.tolist()
+        self._pages = memoryview(plan.workloads.pages)  # type: ignore[arg-type]
         self._hosts, self._fates = memoryview(self.host), memoryview(self.fate)  # type: ignore[arg-type]
         self._turn = self._next_planned = 0
         self._ready: deque[Orders] = deque()

@@ -15,7 +15,7 @@ from engine.rows import FIRST
 from engine.shape import HostShape
 from fleet.hosts.ageing import Age, Own, history
 from fleet.plan.draws import Purpose, draw
-from fleet.plan.tables import Plan
+from fleet.plan.tables import Plan, narrow, without_workloads
 from fleet.run.spool import load, save
 
 Int64 = NDArray[np.int64]
@@ -80,6 +80,7 @@ class Wants(NamedTuple):
     io_pages: "memoryview[int]"
     io_hold_ns: "memoryview[int]"
     io_before_pin: "memoryview[int]"
+    key: "memoryview[int]"
     cpu: "memoryview[int]"
     """64-bit draw of a CPU, as ``engine.draws.below`` uses it."""
 
@@ -135,8 +136,19 @@ class World:
         return Wants(*(memoryview(column) for column in columns))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what every process works out for itself."""
-        return {spec.name: getattr(self, spec.name) for spec in fields(self)}
+        """Leave out what every process works out for itself.
+
+        Of the workloads, the most by far of a plan, ``wants`` alone goes on the way, in narrow
+        integers: every process of a machine has its own.
+        """
+        state = {spec.name: getattr(self, spec.name) for spec in fields(self)}
+        columns = [narrow(np.asarray(column)) for column in self.wants]
+        return {**state, "plan": without_workloads(self.plan), "wants": columns}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up what was sent."""
+        wants = Wants(*(memoryview(column) for column in state["wants"]))
+        self.__dict__.update({**state, "wants": wants})
 
     def new_engine(self, host: int) -> Engine:
         """Build a host as it is before anything has run on it."""
