@@ -40,10 +40,14 @@ def summary(facts: Facts) -> str:
 
 
 def _when(facts: Facts) -> str:
-    """What a kernel did when it panicked."""
+    """What a kernel did when it panicked.
+
+    Not in a removal: a target it does not get ends its pass (GFP_USER | __GFP_RETRY_MAYFAIL,
+    mm/memory_hotplug.c ``do_migrate_range``), so no OOM killer is called.
+    """
     asked = facts["asked"]
     if asked is None:
-        return " while it booted" if facts["booting"] else " in the midst of a removal"
+        return " while it booted"
     if asked["workload"] is None:
         return " when the host's own memory asked for more"
     return f" when workload {asked['workload']} ({asked['kind']}) asked for memory"
