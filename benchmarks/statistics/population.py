@@ -1,4 +1,4 @@
-"""Populations to draw samples from: thousands of replications of a small scenario, both arms.
+"""Populations to draw samples from: thousands of replications of a small scenario, all arms.
 
 Everything runs in this process and nothing is written but one array file per population.
 """
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.enums import MigrateReason
-from fleet.log.tables import NULL, SCHEMAS
+from benchmarks.statistics.sums import totals_of, work_of_requests
+from fleet.log.tables import NULL
 from fleet.plan.build import build_plan
 from fleet.run.campaign import Outcome
-from fleet.run.columns import LEAD, Batch
+from fleet.run.columns import Batch
 from fleet.run.coordinator import Coordinator
 from fleet.run.crews import InlineCrew
 from fleet.run.unit import build_world
@@ -31,15 +31,22 @@ SEED = 1
 REPLICATIONS = 2_000
 CHUNK = 250
 """Replications per file: what an interrupted run does not have to make again."""
-TOTALS = ("pin_bytes", "pin_ns", "offline_bytes", "offline_ns")
-"""Sums of one replication that are kept besides the requests."""
+TOTALS = (
+    "offline_bytes", "pin_bytes", "pins", "pin_p99_ns", "pin_failures", "oom_kills", "workloads",
+    "flow_us_lost", "headroom_pages",
+)  # fmt: skip
+"""What is kept of one replication besides its requests: columns of ``replication_totals``."""
 
 _RARE = ("hosts.classes[0].memory=512MiB", "workloads.commitment=0.5%")
 _FULL = (
     "workloads.generators[0].arrivals=20/m", "workloads.generators[0].lifetime=[30s, 90s]",
     "workloads.generators[0].sizes[0].memory=4MiB",
 )  # fmt: skip
-_CAMPAIGN = ("horizon=1m", "reaction_latency=1s")
+_CAMPAIGN = (
+    "arms=[pin-in-place+unbounded, fault-aware+unbounded, linux-5.13+unbounded]", "horizon=1m",
+    "reaction_latency=1s",
+)  # fmt: skip
+"""The third arm is there for what pins cost: the first two never migrate at pin."""
 
 
 def _mix(pinning: int) -> str:
@@ -85,24 +92,39 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What both arms of all replications came to.
+    """What all arms of all replications came to.
 
     Attributes
     ----------
     hung : bool[arm, replication, request]
     time_ns : int64[arm, replication, request]
         From issue to offline; the time to the deadline where it did not go offline.
+    moved_bytes, unavailable_ns : int64[arm, replication, request]
+        Moved by the attempts of a request, and page-time that they kept from being used.
     host : int64[replication, request]
     totals : int64[arm, replication, len(TOTALS)]
+        ``NULL`` where there is nothing to tell (a quantile of no pins).
     seconds : float
         CPU time all replications took; not part of any figure that must repeat.
     """
 
     hung: NDArray[np.bool_]
     time_ns: NDArray[np.int64]
+    moved_bytes: NDArray[np.int64]
+    unavailable_ns: NDArray[np.int64]
     host: NDArray[np.int64]
     totals: NDArray[np.int64]
     seconds: float
+
+
+AXES = {"hung": 1, "time_ns": 1, "moved_bytes": 1, "unavailable_ns": 1, "host": 0, "totals": 1}
+"""Axis of the replications, by array of a population."""
+
+
+def files(folder: Path, setting: Setting, replications: int, seed: int) -> list[Path]:
+    """Return where the parts of a population are kept, in order."""
+    return [folder / f"{setting.name}-{seed}-{first:05}.npz"
+            for first in range(0, replications, CHUNK)]  # fmt: skip
 
 
 def load(
@@ -110,8 +132,9 @@ def load(
 ) -> Any:
     """Return a population from its files in ``folder``; what is missing is made first."""
     parts = []
-    for first in range(0, replications, CHUNK):
-        path = folder / f"{setting.name}-{seed}-{first:05}.npz"
+    for first, path in zip(
+        range(0, replications, CHUNK), files(folder, setting, replications, seed), strict=True
+    ):
         if not path.exists():
             made = make(setting, range(first, first + CHUNK), seed)
             partly = path.with_suffix(".part.npz")
@@ -122,7 +145,7 @@ def load(
             parts.append({name: kept[name] for name in Population.__slots__})
     joined: dict[str, Any] = {
         name: np.concatenate([part[name] for part in parts], axis=axis)
-        for name, axis in {"hung": 1, "time_ns": 1, "totals": 1, "host": 0}.items()
+        for name, axis in AXES.items()
     }
     return Population(**joined, seconds=float(sum(part["seconds"] for part in parts)))
 
@@ -136,15 +159,16 @@ def make(setting: Setting, reps: Sequence[int], seed: int = SEED) -> Population:
         hosts = plan.requests.host.copy()
         found.append((hosts, [_unit(scenario, plan, arm) for arm in scenario.arms]))
     arms = range(len(scenario.arms))
-    hung, times, totals = (
-        np.array([[units[arm][part] for _, units in found] for arm in arms]) for part in range(3)
-    )
+    by_arm: list[Any] = [np.array([[units[arm][part] for _, units in found] for arm in arms])
+              for part in range(5)]  # fmt: skip
     seconds = time.process_time() - start
-    return Population(hung, times, np.array([host for host, _ in found]), totals, seconds)
+    hosts = np.array([host for host, _ in found])
+    hung, times, moved, away, totals = by_arm
+    return Population(hung, times, moved, away, hosts, totals, seconds)
 
 
-def _unit(scenario: Scenario, plan: Any, text: str) -> tuple[Any, Any, Any]:
-    """Run one unit; return hung and time of each request, and the totals."""
+def _unit(scenario: Scenario, plan: Any, text: str) -> tuple[Any, ...]:
+    """Run one unit; return hung, time, bytes, page-time of each request, and the totals."""
     arm = parse_arm(text, scenario.profile, scenario.sizing)
     batches: list[Batch] = []
     coordinator = Coordinator(
@@ -158,17 +182,5 @@ def _unit(scenario: Scenario, plan: Any, text: str) -> tuple[Any, Any, Any]:
         hung[index] = removal.reset or removal.outcome == Outcome.STUCK
         if removal.outcome == Outcome.OFFLINED and removal.ended_ns != NULL:
             times[index] = removal.ended_ns - requests.time_ns[index]
-    return hung, times, _totals(batches)
-
-
-def _totals(batches: Sequence[Batch]) -> NDArray[np.int64]:
-    """Sum bytes and time of migrations at pin and at offline."""
-    names = SCHEMAS["migrations"].names
-    reason, size, time_ns = (LEAD + names.index(n) for n in ("reason", "bytes", "latency_ns"))
-    out = np.zeros(len(TOTALS), np.int64)
-    for batch in batches:
-        if batch.table == "migrations":
-            for place, kind in ((0, MigrateReason.LONGTERM_PIN), (2, MigrateReason.MEMORY_HOTPLUG)):
-                rows = batch.rows[batch.rows[:, reason] == kind]
-                out[place : place + 2] += rows[:, [size, time_ns]].sum(axis=0)
-    return out
+    moved, away = work_of_requests(batches, len(requests))
+    return hung, times, moved, away, totals_of(batches, coordinator)

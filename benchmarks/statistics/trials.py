@@ -6,15 +6,18 @@ Trials of few units are cheap, and theirs are the cells nearest to the limits: t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from benchmarks.statistics.population import Population
 from engine.draws import below
-from fleet.report.intervals import HALVINGS, Events, Units, score, sign_flip, student, t_quantile
+from fleet.report.evidence import SIX
+from fleet.report.intervals import CONFIDENCE, HALVINGS, Events, Units, score, sign_flip
 from fleet.report.stopping import FIRST_LOOK
+from fleet.report.totals import total
 
 TRIALS = 4_000
 """Trials of a cell at least, and all that the exact test is tried on."""
@@ -22,6 +25,8 @@ UNITS = 400_000
 """Units of all trials of a cell, where that are more trials."""
 LOOKS = 30
 """Halvings of the bounds of a growing run: down to a billionth."""
+SURE = 100
+"""Trials below which a share of them is not told."""
 KEPT_MILLIONTHS = 125_000
 """Part of the hangs that thinning leaves: the known factor."""
 
@@ -44,6 +49,7 @@ class Pair:
     ``down`` and ``up`` are, per (replication, unit), sums of what the second arm has less and
     more, request by request; ``squares`` the sums of their squares. Of yes or no they are the
     numbers of requests hit under the first arm alone, the second alone, and both of these.
+    ``wholes`` are the sums of the squares of what requests have in both arms.
     """
 
     a: Arm
@@ -51,6 +57,7 @@ class Pair:
     down: Array
     up: Array
     squares: Array
+    wholes: Array
 
     @property
     def difference(self) -> float:
@@ -71,7 +78,17 @@ class Pair:
             pick(flip, self.up, self.down),
             pick(flip, self.down, self.up),
             self.squares,
+            self.wholes,
         )
+
+    def alone(self) -> "Pair":
+        """Return the first arm against itself."""
+        none = np.zeros_like(self.squares)
+        return Pair(self.a, self.a, none, none, none, self.wholes)
+
+    def without_wholes(self) -> "Pair":
+        """Return it with nothing known of its requests' own sizes."""
+        return replace(self, wholes=np.zeros_like(self.wholes))
 
     def first(self, count: int) -> "Pair":
         """Return the first ``count`` units of every trial."""
@@ -87,7 +104,8 @@ class Pair:
 
     def _map(self, change: Callable[[Array], Array]) -> "Pair":
         a, b = (Arm(change(arm.x), change(arm.n)) for arm in (self.a, self.b))
-        return Pair(a, b, change(self.down), change(self.up), change(self.squares))
+        sums = (self.down, self.up, self.squares, self.wholes)
+        return Pair(a, b, *(change(values) for values in sums))
 
 
 def units(found: Population, values: Array, hosts: int) -> tuple[Array, Array]:
@@ -116,7 +134,17 @@ def paired(found: Population, a: Array, b: Array, by_host: bool) -> Pair:
         sums(np.maximum(-change, 0)),
         sums(np.maximum(change, 0)),
         sums(change.astype(float) ** 2),
+        sums(a.astype(float) ** 2 + b.astype(float) ** 2),
     )
+
+
+def of_totals(a: Array, b: Array) -> Pair:
+    """Return two arms of which only a total per replication is known: values [replication]."""
+    a, b = a[:, None], b[:, None]
+    one, change = np.ones_like(a), b - a
+    squares = change.astype(float) ** 2
+    down, up = np.maximum(-change, 0), np.maximum(change, 0)
+    return Pair(Arm(a, one), Arm(b, one), down, up, squares, np.zeros_like(squares))
 
 
 def thinned(hung: Array) -> Array:
@@ -150,7 +178,7 @@ def errors(pair: Pair) -> Array:
 
 
 def freedom(pair: Pair) -> Array:
-    """Return ``intervals.freedom`` of every trial."""
+    """Return Satterthwaite's degrees of freedom by the units' kurtosis, of every trial."""
     count, rest = there(pair), residuals(pair)
     squares = (rest**2).sum(axis=1) / count
     kurtosis = (rest**4).sum(axis=1) / count / np.where(squares > 0, squares, 1.0) ** 2
@@ -165,8 +193,7 @@ def freedom_of_events(count: Array, number: Array) -> Array:
 
 
 def _quantiles(freedom: Array) -> Array:
-    known, place = np.unique(freedom, return_inverse=True)
-    return np.array([t_quantile(float(value)) for value in known])[place]
+    return student.ppf((1 + CONFIDENCE) / 2, freedom)
 
 
 def sizes(pair: Pair) -> Array:
@@ -192,7 +219,7 @@ class Scores:
     quantile: Array
 
     @classmethod
-    def of(cls, pair: Pair) -> "Scores":
+    def of(cls, pair: Pair, quantile: float | None = None) -> "Scores":
         """Divide events and pairs by the design effect (``intervals._scored``)."""
         size = sizes(pair)
         size = np.where(size > 0, size, 1.0)
@@ -202,8 +229,11 @@ class Scores:
         robust = errors(pair) / size**2
         known = (plain > 0) & (robust > 0)
         effect = np.where(known, robust / np.where(known, plain, 1.0), 1.0)
-        quantile = _quantiles(freedom_of_events(there(pair), events(pair)))
-        return cls(down / effect, up / effect, pairs / effect, size, quantile)
+        if quantile is None:
+            quantiles = _quantiles(freedom_of_events(there(pair), events(pair)))
+        else:
+            quantiles = np.full(len(pairs), quantile)
+        return cls(down / effect, up / effect, pairs / effect, size, quantiles)
 
     def holds(self, delta: Array) -> Array:
         """Tell which intervals hold ``delta``, in events per pair."""
@@ -232,14 +262,95 @@ def score_bounds(pair: Pair, halvings: int = HALVINGS) -> tuple[Array, Array]:
     return scores.bound(-1.0, halvings), scores.bound(1.0, halvings)
 
 
-def score_misses(pair: Pair, value: float) -> float:
+def score_misses(pair: Pair, value: float, quantile: float | None = None) -> float:
     """Return the share of trials whose score interval misses ``value``, without its bounds."""
-    scores = Scores.of(pair)
+    scores = Scores.of(pair, quantile)
     return float(np.mean(~scores.holds(value / scores.size)))
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """``totals.total`` of every trial, ready to be asked."""
+
+    down: Array
+    up: Array
+    variance: Array
+    unseen: Array
+    quantile: Array
+
+    @classmethod
+    def of(cls, pair: Pair) -> "Totals":
+        """Return what units differ by (``totals._seen``)."""
+        size_a, size_b = (arm.n.sum(axis=1, keepdims=True) for arm in (pair.a, pair.b))
+        changes = pair.b.x / size_b - pair.a.x / size_a
+        down, up = np.maximum(-changes, 0).sum(axis=1), np.maximum(changes, 0).sum(axis=1)
+        variance = errors(pair)
+        quantile = _quantiles(there(pair) - 1.0)
+        unseen = whole_moves(pair)[0] / np.maximum(size_a, size_b)[:, 0]
+        return cls(down, up, variance, unseen, quantile)
+
+    def holds(self, delta: Array) -> Array:
+        """Tell which intervals hold ``delta``."""
+        mass = self.down + self.up
+        size = self.variance / np.where(mass > 0, mass, 1.0)
+        root = (2 * delta - mass) ** 2 + 8 * self.down * delta
+        more = (np.sqrt(np.maximum(root, 0.0)) - mass) / 2
+        each = np.where(more > 0, np.maximum(size, self.unseen), size)
+        far = (self.up - self.down - delta) ** 2
+        return far <= self.quantile**2 * (self.variance + each * more)
+
+    def bound(self, side: float, halvings: int) -> Array:
+        """Return the interval's end to one side (-1 or 1)."""
+        mass, square = self.down + self.up, self.quantile**2
+        size = np.maximum(self.variance / np.where(mass > 0, mass, 1.0), self.unseen)
+        reach = square * size / 2 + np.sqrt((square * size) ** 2 / 4 + square * self.variance)
+        near = self.up - self.down
+        far = near + side * reach
+        beyond = (near * far < 0) & ~self.holds(np.zeros_like(near))
+        far = np.where(beyond, 0.0, far)
+        for _ in range(halvings):
+            middle = (near + far) / 2
+            inside = self.holds(middle)
+            near, far = np.where(inside, middle, near), np.where(inside, far, middle)
+        return near
+
+
+def total_bounds(pair: Pair, halvings: int = HALVINGS) -> tuple[Array, Array]:
+    """Return ``totals.total`` of every trial."""
+    totals = Totals.of(pair)
+    return totals.bound(-1.0, halvings), totals.bound(1.0, halvings)
+
+
+def total_misses(pair: Pair, value: float) -> Array:
+    """Tell of every trial whether the interval of totals misses ``value``.
+
+    Where all units differ by the same amount there is none.
+    """
+    totals = Totals.of(pair)
+    none = (totals.variance == 0) & (totals.up + totals.down > 0)
+    beyond = (totals.up - totals.down) * value < 0
+    outside = ~totals.holds(np.full(len(totals.up), value))
+    outside |= beyond & ~totals.holds(np.zeros(len(totals.up)))
+    return outside & ~none
+
+
+def whole_moves(pair: Pair) -> tuple[Array, Array]:
+    """Return the size of a whole move, and how many of it the arms differ by; 0 of unit totals."""
+    sums = (pair.a.x.sum(axis=1) + pair.b.x.sum(axis=1)).astype(float)
+    size = np.floor(pair.wholes.sum(axis=1) / np.where(sums > 0, sums, 1.0))
+    changes = pair.down.sum(axis=1) + pair.up.sum(axis=1)
+    return size, np.where(size > 0, changes / np.where(size > 0, size, 1.0), 0.0)
+
+
+def cautious(pair: Pair) -> Array:
+    """Tell of every trial whether the report says that it rests on too few events."""
+    size, moves = whole_moves(pair)
+    units = ((pair.a.x != pair.b.x) | (pair.a.n != pair.b.n)).sum(axis=1)
+    return np.where(size > 0, moves < SIX, (units > 0) & (units < np.minimum(SIX, there(pair))))
+
+
 def t_bounds(pair: Pair) -> tuple[Array, Array]:
-    """Return ``intervals.student`` of every trial."""
+    """Return Student's t with degrees of freedom by kurtosis, for comparison."""
     return _t_bounds(pair, freedom(pair))
 
 
@@ -281,9 +392,10 @@ def check(pair: Pair, bounds: Bounds, times: int = 20) -> None:
             size = squares // (down + up) if down + up else 1
             found = score(a, b, Events(down, up, size))
         else:
-            found = student(a, b)
+            found = total(a, b, float(whole_moves(pair)[0][i]))
         if found.low is not None and found.high is not None:
-            np.testing.assert_allclose((found.low, found.high), (low[i], high[i]), atol=1e-9)
+            near = 1e-6 * max(found.high - found.low, 1e-3)
+            np.testing.assert_allclose((found.low, found.high), (low[i], high[i]), atol=near)
 
 
 # -- what is tried -------------------------------------------------------------------------------
@@ -322,7 +434,16 @@ def independent(found: Population, by_host: bool, rng: Any, n: int) -> Pair:
     down, up = np.zeros_like(a.a.x), np.zeros_like(a.a.x)
     down[:, 0] = a.a.x.sum(axis=1) - common
     up[:, 0] = b.a.x.sum(axis=1) - common
-    return Pair(a.a, b.a, down, up, down + up)
+    return Pair(a.a, b.a, down, up, down + up, down + up)
+
+
+def other_seeds(pair: Pair, rng: Any, n: int) -> Pair:
+    """The first arm's totals against themselves on other seeds: no difference, nothing paired."""
+    trials = trials_of(pair, n)
+    a, b = (pair.take(drawn(rng, len(pair.a.x), n, trials)) for _ in range(2))
+    change = (b.a.x - a.a.x).astype(float)
+    down, up = np.maximum(-change, 0), np.maximum(change, 0)
+    return Pair(a.a, b.a, down, up, change**2, (a.wholes + b.wholes) / 2)
 
 
 def until(taken: Pair, per: int, width: float) -> Array:

@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fleet.report.intervals import (
-    Events,
-    Interval,
-    Units,
-    holm,
-    score,
-    score_p,
-    sign_flip,
-    student,
-    student_p,
+from fleet.report.evidence import (
+    Evidence,
+    Paired,
+    discordant_counts,
+    of_changes,
+    of_hangs,
+    of_moves,
+    of_units,
 )
+from fleet.report.intervals import Interval, Units, holm
 from fleet.report.metrics import METRICS, RELATIVE, Metric
 
 Row = dict[str, Any]
@@ -29,8 +28,7 @@ ONE_HOST = "all probes are on one host, so there is no interval"
 def compare(
     pairs: Sequence[tuple[str, str]],
     units: dict[str, list[Row]],
-    discordant: dict[str, list[Row]],
-    times: dict[str, list[Row]],
+    paired: Paired,
     margins: dict[str, float],
 ) -> list[Row]:
     """Compare arms.
@@ -41,10 +39,8 @@ def compare(
         Baseline and other arm.
     units : dict
         Rows of ``probe_clusters`` and ``replication_totals``, by the name of the query.
-    discordant : dict
-        Rows of ``paired_outcomes`` and ``paired_mishaps`` by kind.
-    times : dict
-        Rows of ``paired_times`` by kind.
+    paired : dict
+        Rows of the queries that compare the same requests (``evidence.Paired``).
     margins : dict
         Shares by name of the margin (``fleet.scenario.verdicts.Margins``).
 
@@ -57,8 +53,7 @@ def compare(
         row
         for metric in METRICS
         for pair in pairs
-        if (row := _compare(metric, pair, units[metric.query], discordant, times, margins))
-        is not None
+        if (row := _compare(metric, pair, units[metric.query], paired, margins)) is not None
     ]
     _correct(rows)
     for row in rows:
@@ -70,8 +65,7 @@ def _compare(
     metric: Metric,
     pair: tuple[str, str],
     rows: list[Row],
-    discordant: dict[str, list[Row]],
-    times: dict[str, list[Row]],
+    paired: Paired,
     margins: dict[str, float],
 ) -> Row | None:
     """Return the comparison without its verdict; None without data in both arms."""
@@ -80,13 +74,10 @@ def _compare(
         return None
     value_a, value_b = a.ratio / metric.scale, b.ratio / metric.scale
     margin = margins[metric.margin] * (abs(value_a) if metric.margin in RELATIVE else 1.0)
-    counts = _discordant(metric, pair, discordant)
-    if metric.test == "times":
-        events = _changes(metric, pair, times)
-        found, p_value = score(a, b, events), score_p(a, b, events)
-    else:
-        found, p_value = _interval(metric, a, b, counts)
-    note = found.note
+    counts = discordant_counts(metric, pair, paired)
+    found = _evidence(metric, a, b, pair, paired, counts)
+    interval = found.interval
+    note = interval.note
     if len(a.x) < 2:
         note = ONE_HOST if metric.estimand == "probe" else ONE_REPLICATION
     return {
@@ -102,17 +93,20 @@ def _compare(
         "b": value_b,
         "difference": value_b - value_a,
         "relative": (value_b - value_a) / value_a if value_a else None,
-        "low": None if found.low is None else found.low / metric.scale,
-        "high": None if found.high is None else found.high / metric.scale,
-        "method": found.method,
+        "low": None if interval.low is None else interval.low / metric.scale,
+        "high": None if interval.high is None else interval.high / metric.scale,
+        "method": interval.method,
         "n": len(a.x),
         "n_unit": "hosts" if metric.estimand == "probe" else "replications",
         "margin": margin,
         "more_is_better": metric.up,
         "verdict": "undecided",
-        "p_value": p_value,
+        "p_value": found.p_value,
         "p_holm": None,
         "discordant": None if counts is None else {"only_a": counts[0], "only_b": counts[1]},
+        "rests_on": found.rests_on,
+        "rests_on_what": found.what,
+        "cautious": found.is_cautious,
         "note": note,
         "survives": None,
         "ages": None,
@@ -138,43 +132,25 @@ def _units(metric: Metric, rows: Iterable[Row], arm: str, pair: tuple[str, str])
     )
 
 
-def _discordant(
-    metric: Metric, pair: tuple[str, str], rows: dict[str, list[Row]]
-) -> tuple[int, int] | None:
-    """Return how many things were hit in one arm alone, for metrics of yes or no."""
-    if metric.pairing is None:
-        return None
-    for row in rows.get(metric.pairing, ()):
-        if (row["arm_a"], row["arm_b"]) == pair:
-            return row["only_a"], row["only_b"]
-        if (row["arm_b"], row["arm_a"]) == pair:
-            return row["only_b"], row["only_a"]
-    return 0, 0
-
-
-def _changes(metric: Metric, pair: tuple[str, str], rows: dict[str, list[Row]]) -> Events:
-    """Return what the times of the pair's requests differ by."""
-    for row in rows.get(metric.kind or "", ()):
-        if (row["arm_a"], row["arm_b"]) == pair:
-            return Events(row["sooner_ns"], row["later_ns"], row["jump_ns"])
-        if (row["arm_b"], row["arm_a"]) == pair:
-            return Events(row["later_ns"], row["sooner_ns"], row["jump_ns"])
-    return Events(0, 0, 0)
-
-
-def _interval(
-    metric: Metric, a: Units, b: Units, counts: tuple[int, int] | None
-) -> tuple[Interval, float | None]:
-    """Return interval and p-value by the metric's method."""
-    exact = None
-    if counts is not None and len(a.x) > 1:
-        exact = sign_flip([y - x for x, y in zip(a.x, b.x, strict=True)])
-    if counts is not None and metric.test == "paired":
-        return score(a, b, Events(*counts)), exact
+def _evidence(
+    metric: Metric,
+    a: Units,
+    b: Units,
+    pair: tuple[str, str],
+    paired: Paired,
+    counts: tuple[int, int] | None,
+) -> Evidence:
+    """Return interval, p-value, and what they rest on, by the metric's method."""
+    if metric.test == "paired" and counts is not None:
+        return of_hangs(a, b, *counts)
+    if metric.test == "times":
+        return of_changes(metric, a, b, pair, paired)
     if metric.unit == "share" and not any(a.x) and not any(b.x) and len(a.x) > 1:
         bound = min(3 / sum(a.n), 1.0)
-        return Interval(-bound, bound, "3/n", f"none in {sum(a.n):,}"), 1.0
-    return student(a, b), student_p(a, b) if counts is None else exact
+        return Evidence(Interval(-bound, bound, "3/n", f"none in {sum(a.n):,}"), 1.0)
+    if metric.test == "moves":
+        return of_moves(metric, a, b, pair, paired)
+    return of_units(metric, a, b, is_exact=counts is not None)
 
 
 def _correct(rows: list[Row]) -> None:

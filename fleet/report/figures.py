@@ -18,8 +18,11 @@ PLAIN = (
     "workload_impact",
 )  # fmt: skip
 """Queries asked once."""
-PAIRED = {"paired_outcomes": KINDS, "paired_mishaps": ("pin_failed", "oom_kill")}
-"""Queries that count discordant pairs, and what they are asked for."""
+PAIRED = {
+    "paired_outcomes": KINDS, "paired_mishaps": ("pin_failed", "oom_kill"),
+    "paired_times": KINDS, "paired_moves": KINDS,
+}  # fmt: skip
+"""Queries that compare the same requests or workloads, and what they are asked for."""
 UNITS = ("probe_clusters", "replication_totals")
 """Queries with the sums of each unit that comparisons are made of; too long for a report."""
 
@@ -62,19 +65,18 @@ def _collect(catalog: Catalog) -> Figures:
 def _comparisons(catalog: Catalog) -> list[dict[str, Any]]:
     """Compare every arm with the first; fresh and aged runs each with their own first."""
     units = {name: _ask(catalog, name) for name in UNITS}
-    discordant = {
-        kind: _ask(catalog, name, kind) for name, kinds in PAIRED.items() for kind in kinds
+    paired = {
+        name: {kind: _ask(catalog, name, kind) for kind in kinds} for name, kinds in PAIRED.items()
     }
-    times = {kind: _ask(catalog, "paired_times", kind) for kind in KINDS}
     folders = [run.path for run in catalog.runs]
     margins = margins_of(folders[0] if folders else None)
     arms = list(catalog.arms)
     if not are_twins(folders):
         pairs = [(arms[0], arm) for arm in arms[1:]]
-        return compare(pairs, units, discordant, times, margins)
+        return compare(pairs, units, paired, margins)
     size = len(arms) // 2
     pairs = [(side[0], arm) for side in (arms[:size], arms[size:]) for arm in side[1:]]
-    rows = compare(pairs, units, discordant, times, margins)
+    rows = compare(pairs, units, paired, margins)
     histories = {arm: history_of(folders[i // size]) for i, arm in enumerate(arms)}
     tell_twins(rows, histories, size)
     return rows

@@ -15,10 +15,7 @@ CONFIDENCE = 0.95
 HALVINGS = 60
 """Halvings of a score interval's bounds: down to the last bit of a share."""
 
-ENOUGH = 4
-"""Degrees of freedom below which an interval rests on a few units."""
 SCORE = "score (Tango), design effect of units"
-FEW = "a few units carry most of the difference; the interval is rough"
 
 Integers = Sequence[int]
 
@@ -74,36 +71,6 @@ def standard_error(rest: Sequence[float]) -> float:
     """
     count = len(rest)
     return sqrt(count / (count - 1) * fsum(e * e for e in rest))
-
-
-def freedom(rest: Sequence[float]) -> float:
-    """Return the degrees of freedom of ``standard_error``: few where few units carry it all.
-
-    Satterthwaite's (Biometrics Bulletin 2 (1946)): 2 var^2 over the variance of the variance,
-    which by the residuals' kurtosis k is 2 G / (k - 1); at most G - 1.
-    """
-    count = len(rest)
-    squares = fsum(e * e for e in rest) / count
-    kurtosis = fsum(e**4 for e in rest) / count / squares**2 if squares else 1.0
-    return min(max(2 * count / (kurtosis - 1), 1.0), count - 1) if kurtosis > 1 else count - 1
-
-
-def student(a: Units, b: Units) -> Interval:
-    """Return Student's t interval on the robust standard error."""
-    method = "Student's t over units, freedom by kurtosis"
-    if len(a.x) < 2:
-        return Interval(None, None, method, "a single unit says nothing about scatter")
-    if list(a.x) == list(b.x) and list(a.n) == list(b.n):
-        return Interval(0.0, 0.0, "identical in every unit", "the same in both arms, unit by unit")
-    rest = residuals(a, b)
-    error = standard_error(rest)
-    if error == 0.0:
-        return Interval(None, None, method, "all units differ by the same amount")
-    degrees = freedom(rest)
-    difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
-    half = t_quantile(degrees) * error
-    note = FEW if degrees < ENOUGH else None
-    return Interval(difference - half, difference + half, method, note)
 
 
 def freedom_of_events(units: int, events: float) -> float:
@@ -259,23 +226,6 @@ def sign_flip(differences: Integers) -> float:
     seen, reach = abs(sum(differences)), sum(size * count for size, count in sizes.items())
     far = np.abs(np.arange(-reach, reach + 1)) >= seen
     return float(np.clip(np.sum(chance[far]), 0.0, 1.0))
-
-
-def student_p(a: Units, b: Units) -> float | None:
-    """Return the two-sided p-value of Student's t on the robust standard error.
-
-    None when nothing can be tested: a single unit, or all differ by the same amount (none at all).
-    """
-    from scipy.stats import t
-
-    if len(a.x) < 2:
-        return None
-    difference = sum(b.x) / sum(b.n) - sum(a.x) / sum(a.n)
-    rest = residuals(a, b)
-    error = standard_error(rest)
-    if error == 0.0:
-        return None
-    return float(2 * t.sf(abs(difference) / error, freedom(rest)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -30,7 +30,9 @@ class Metric:
         value, the others shares as they are.
     test : str
         ``paired``: yes or no per request, score interval and exact test; ``times``: a time per
-        request, score interval of what the requests differ by; ``mean``: Student's t.
+        request, score interval of what the requests differ by; ``moves``: what each request moved,
+        score interval of totals that knows the size of a whole move; ``mean``: the same of what
+        no request is known of.
     up : bool
         More is better.
     scale : int
@@ -47,7 +49,7 @@ class Metric:
     over: str
     per: str
     margin: str
-    test: Literal["paired", "times", "mean"] = "mean"
+    test: Literal["paired", "times", "moves", "mean"] = "mean"
     up: bool = False
     scale: int = 1
     mishap: str = ""
@@ -82,9 +84,9 @@ def _of_requests(estimand: Estimand, many: str) -> tuple[Metric, ...]:
         Metric("hang_rate", f"{many} that hung", "primary", "share", estimand, "hung", "requests",
                "hang_rate", test="paired"),
         Metric("offline_bytes", f"moved, {many}", "primary", "bytes", estimand,
-               "offline_bytes", "requests", "migration"),
+               "offline_bytes", "requests", "migration", test="moves"),
         Metric("offline_ns", f"time of moves, {many}", "primary", "ns", estimand, "offline_ns",
-               "requests", "migration"),
+               "requests", "migration", test="moves"),
     )  # fmt: skip
 
 

@@ -92,7 +92,8 @@ def _no_winner(base: Row, best: Row, change: Row | None, kind: str) -> str:
             f"No difference that matters: {best['arm']} has fewest, {against}, 95 % interval "
             f"{told} points, margin {margin}."
         )
-    notes = [change["note"], change.get("ages")]
+    few = f"which rests on {change['rests_on']:,} {change['rests_on_what']}"
+    notes = [few if change["cautious"] else None, change["note"], change.get("ages")]
     note = "".join(f", {text}" for text in notes if text)
     return f"Not decided: {best['arm']} has fewest, {against}, 95 % interval {told} points{note}."
 

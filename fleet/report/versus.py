@@ -46,7 +46,7 @@ def _print_pair(rows: list[Row], a: str, b: str) -> None:
 def _lines(row: Row) -> Iterator[list[str]]:
     change, interval = units.change(row["unit"], row["difference"], row["low"], row["high"])
     yield [
-        f"  {row['label']}",
+        f"{'~' if row['cautious'] else ' '} {row['label']}",
         units.value(row["unit"], row["a"]),
         units.value(row["unit"], row["b"]),
         change,
@@ -68,6 +68,12 @@ def _verdict(row: Row) -> str:
     return f"{row['verdict']}{star}{survives}"
 
 
+def rests_on(row: Row) -> str:
+    """Return how many events a comparison rests on."""
+    events = row["rests_on"]
+    return units.count(events) if isinstance(events, int) else units.digits(events)
+
+
 def _p(row: Row) -> str:
     p = row["p_value"] if row["role"] == "guardrail" else row["p_holm"]
     return units.NONE if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}"
@@ -81,7 +87,7 @@ def _notes(rows: list[Row]) -> Iterator[str]:
         told = " and ".join(f"{n:,} {unit}" for n, unit in sorted(sizes))
         yield (
             f"intervals over {told}: Tango's score interval for hang rates and times to offline, "
-            "Student's t for the rest; none at all in n: 3/n."
+            "the score interval of totals for the rest; none at all in n: 3/n."
         )
         yield (
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "
@@ -91,6 +97,14 @@ def _notes(rows: list[Row]) -> Iterator[str]:
         yield "=: the same verdict on fresh and on aged hosts; !: another one."
     if any(NOT_AFTER_HOLM in (row["note"] or "") for row in rows):
         yield "*: zero lies outside the interval, but that does not outlive Holm's correction."
+    few = sorted((row for row in rows if row["cautious"]), key=lambda row: row["rests_on"])
+    if few:
+        least = {row["rests_on_what"]: row for row in reversed(few)}
+        told = ", ".join(f"{rests_on(row)} {what}" for what, row in sorted(least.items()))
+        yield (
+            f"~: rests on fewer than six events (as few as {told}), which no exact test could tell "
+            "from chance; such an interval is cautious."
+        )
     if any(row["discordant"] for row in rows):
         yield (
             "under this arm alone: the same request, or workload, fared well under the other; p of "

@@ -532,6 +532,31 @@ def paired_times(kind: str) -> Answer:
     return out
 
 
+def paired_moves(kind: str) -> Answer:
+    out: Answer = []
+    moved: dict[tuple[str, int, int], list[int]] = defaultdict(lambda: [0, 0])
+    of = {
+        (arm, rep, row["attempt"]): row["request"] for arm, rep, row in rows_of(UNITS, "attempts")
+    }
+    for arm, rep, row in rows_of(UNITS, "migrations"):
+        if row["reason"] == "memory_hotplug":
+            own = moved[arm, rep, of[arm, rep, row["cause"]]]
+            own[0] += row["bytes"]
+            own[1] += row["latency_ns"]
+    for i, a in enumerate(ARMS):
+        for b in ARMS[i + 1 :]:
+            keys = [(rep, request) for rep in (0, 1) for request in requests_of(rep, kind)]
+            sums: Row = {"arm_a": a, "arm_b": b, "pairs": len(keys)}
+            for place, unit in enumerate(("bytes", "ns")):
+                x, y = ([moved[arm, *key][place] for key in keys] for arm in (a, b))
+                sums[f"less_{unit}"] = sum(max(p - q, 0) for p, q in zip(x, y, strict=True))
+                sums[f"more_{unit}"] = sum(max(q - p, 0) for p, q in zip(x, y, strict=True))
+                squares = sum(v * v for v in x + y)
+                sums[f"whole_{unit}"] = squares // sum(x + y) if any(x + y) else 0
+            out.append(sums)
+    return out
+
+
 def requests_of(rep: int, kind: str) -> dict[int, dict[str, Row]]:
     """Return the requests of a replication, each under every arm."""
     found: dict[int, dict[str, Row]] = defaultdict(dict)
@@ -788,6 +813,13 @@ def test_paired_times(catalog: Catalog, kind: str) -> None:
     close(got, paired_times(kind))
 
 
+@pytest.mark.parametrize("kind", ["probe", "removal"])
+def test_paired_moves(catalog: Catalog, kind: str) -> None:
+    got = shipped()["paired_moves"].run(catalog, {"kind": kind}).to_pylist()
+    assert all(row["less_bytes"] + row["more_bytes"] and row["whole_ns"] for row in got), got
+    close(got, paired_moves(kind))
+
+
 @pytest.mark.parametrize("kind", ["all", "probe", "removal"])
 def test_node_crossings_on_two_nodes(kind: str) -> None:
     units = on_two_nodes()
@@ -799,7 +831,8 @@ def test_node_crossings_on_two_nodes(kind: str) -> None:
 def test_every_query_has_a_golden_answer() -> None:
     from tests.queries.test_golden_charts import CHARTS
 
-    rest = {"pairing", "demands", "conservation", "paired_mishaps", "paired_times"}
+    rest = {"pairing", "demands", "conservation", "paired_mishaps", "paired_times",
+            "paired_moves"}  # fmt: skip
     assert set(shipped()) == set(BY_KIND) | set(PLAIN) | CHARTS | rest
 
 

@@ -10,7 +10,7 @@ COMMON: Row = {
     "role": "guardrail", "unit": "share", "kind": None, "estimand": "workload", "arm_a": ARMS[0],
     "relative": None, "method": "Student's t", "n": 12, "n_unit": "replications",
     "more_is_better": False, "p_value": None, "p_holm": None, "discordant": None, "note": None,
-    "query": "guardrails",
+    "query": "guardrails", "rests_on": None, "rests_on_what": None, "cautious": False,
 }  # fmt: skip
 
 
@@ -23,8 +23,10 @@ def comparisons() -> list[Row]:
         _row(ARMS[1], b=0.05, low=-0.21, high=-0.09, verdict="better", p_value=0.0001,
              p_holm=0.0002, discordant={"only_a": 9, "only_b": 0}, **hung),
         _row(ARMS[2], b=0.19, low=-0.05, high=0.03, verdict="undecided", p_value=0.6, p_holm=1.0,
-             discordant={"only_a": 4, "only_b": 3}, **hung),
-        *_both("pin_bytes", "moved at pin", "bytes", 0.0, 2**34, 2**33, role="primary"),
+             discordant={"only_a": 3, "only_b": 2}, cautious=True, rests_on=5,
+             rests_on_what="requests that hung under one arm alone", **hung),
+        *_both("pin_bytes", "moved at pin", "bytes", 0.0, 2**34, 2**33, role="primary",
+               cautious=True, rests_on=1.25, rests_on_what="whole moves more or less"),
         *_both("unavailable", "unavailable, probes", "page-ns", 5e9, 7e9, 1e9),
         *_both("pin_latency", "pin latency, 99 %", "ns", 5e8, 7e8, 2e7),
         *_both("headroom", "kernel head-room, least", "pages", 10**6, 2 * 10**5, 10**5),
@@ -40,7 +42,7 @@ def _both(metric: str, label: str, unit: str, a: float, b: float, half: float,
     return [
         _row(ARMS[1], b=b, low=b - a - half, high=b - a + half, verdict="worse", **named),
         _row(ARMS[2], b=a, low=None, high=None, verdict="undecided",
-             note="one replication: there is no interval", **named),
+             note="one replication: there is no interval", **{**named, "cautious": False}),
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Comparisons: every figure recomputed from the shipped queries, verdicts by rule."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from fleet.errors import RunError
 from fleet.report.comparisons import ONE_REPLICATION, compare
 from fleet.report.figures import collect
 from fleet.report.histories import are_twins
-from fleet.report.intervals import Events, Units, score
+from fleet.report.intervals import Events, Units, score, t_quantile
 from fleet.report.margins import margins_of
-from fleet.report.metrics import METRICS, RELATIVE
+from fleet.report.metrics import METRICS, RELATIVE, Metric
 from fleet.report.terminal import print_report
+from fleet.report.totals import total
+from fleet.report.versus import print_comparisons
 from fleet.scenario.verdicts import Margins
 from queries.catalog import Catalog
 from queries.shipped import find
@@ -23,7 +26,8 @@ Row = dict[str, Any]
 KEYS = {
     "metric", "label", "role", "unit", "kind", "estimand", "arm_a", "arm_b", "a", "b",
     "difference", "relative", "low", "high", "method", "n", "n_unit", "margin", "more_is_better",
-    "verdict", "p_value", "p_holm", "discordant", "note", "query", "survives", "ages",
+    "verdict", "p_value", "p_holm", "discordant", "note", "query", "survives", "ages", "rests_on",
+    "rests_on_what", "cautious",
 }  # fmt: skip
 
 
@@ -76,6 +80,43 @@ def test_figures_are_recomputed_from_the_shipped_queries(figures: Row) -> None:
             assert row["difference"] == pytest.approx(netted, rel=1e-9), "the same requests"
 
 
+def test_intervals_of_totals_are_recomputed_from_the_shipped_queries(figures: Row) -> None:
+    catalog = memory_catalog(make_units())
+    tried: set[str] = set()
+    for row in figures["comparisons"]:
+        metric = next(
+            m for m in METRICS if (m.name, m.estimand) == (row["metric"], row["estimand"])
+        )
+        if metric.test in ("paired", "times") or row["method"] == "3/n":
+            continue
+        tried.add(metric.test)
+        rows = find(row["query"]).run(catalog).to_pylist()
+        whole, rests_on = 0.0, None
+        if metric.test == "moves":
+            moves = find("paired_moves").run(catalog, {"kind": metric.kind or ""}).to_pylist()
+            (pair,) = [p for p in moves if (p["arm_a"], p["arm_b"]) == (ARMS[0], row["arm_b"])]
+            unit = metric.name.removeprefix("offline_")
+            whole = pair[f"whole_{unit}"]
+            rests_on = (pair[f"less_{unit}"] + pair[f"more_{unit}"]) / whole
+            netted = (pair[f"more_{unit}"] - pair[f"less_{unit}"]) / pair["pairs"]
+            assert row["difference"] == pytest.approx(netted, rel=1e-9), "the same requests"
+        a, b = (units_of(metric, rows, row[arm]) for arm in ("arm_a", "arm_b"))
+        found = total(a, b, whole)
+        bounds = [None if v is None else v / metric.scale for v in (found.low, found.high)]
+        assert [row["low"], row["high"]] == bounds, row["label"]
+        differ = sum(x != y for x, y in zip(a.x, b.x, strict=True))
+        assert row["rests_on"] == (differ if rests_on is None else rests_on)
+        known = found.low is not None and found.low != found.high
+        enough = 6 if metric.test == "moves" else min(6, len(a.x))
+        assert row["cautious"] == (known and row["rests_on"] < enough)
+    assert tried == {"moves", "mean"}
+
+
+def units_of(metric: Metric, rows: list[Row], arm: str) -> Units:
+    mine = [r for r in rows if r["arm"] == arm and (not metric.per or r[metric.per])]
+    return Units([r[metric.over] for r in mine], [r[metric.per] if metric.per else 1 for r in mine])
+
+
 def test_what_is_yes_or_no_has_discordant_counts_and_an_exact_test(figures: Row) -> None:
     paired = {row["metric"] for row in figures["comparisons"] if row["discordant"] is not None}
     assert paired == {"hang_rate", "pin_failures", "oom_kills"}
@@ -116,8 +157,7 @@ def totals(arm: str, values: list[int], column: str = "pin_bytes") -> list[Row]:
 def judged(a: list[int], b: list[int], column: str, metric: str, **margins: float) -> Row:
     rows = totals("a", a, column) + totals("b", b, column)
     units = {"probe_clusters": [], "replication_totals": rows}
-    none: dict[str, list[Row]] = {"probe": [], "removal": []}
-    found = compare([("a", "b")], units, none, none, {**margins_of(None), **margins})
+    found = compare([("a", "b")], units, {}, {**margins_of(None), **margins})
     (row,) = [r for r in found if r["metric"] == metric]
     return row
 
@@ -155,9 +195,8 @@ def timed(b: list[int], changes: dict[str, int], arms: tuple[str, str] = ("a", "
     rows = totals("a", [0] * 4, "time_ns") + totals("b", b, "time_ns")
     rows = [row | {"requests": 25, "timed": 25} for row in rows]
     units = {"probe_clusters": [], "replication_totals": rows}
-    none: dict[str, list[Row]] = {"probe": [], "removal": []}
     pair = {"arm_a": arms[0], "arm_b": arms[1], "pairs": 100, **changes}
-    found = compare([("a", "b")], units, none, {"removal": [pair]}, margins_of(None))
+    found = compare([("a", "b")], units, {"paired_times": {"removal": [pair]}}, margins_of(None))
     (row,) = [r for r in found if r["metric"] == "removal_time"]
     return row
 
@@ -177,6 +216,59 @@ def test_a_time_that_rests_on_hangs_is_as_sure_as_their_number() -> None:
     assert (turned["low"], turned["high"]) == (row["low"], row["high"])
 
 
+def hung(b: list[int], only_a: int, only_b: int) -> Row:
+    """Compare removals that hung in six replications of 25; one hung in each under ``a``."""
+    rows = totals("a", [1] * 6, "hung") + totals("b", b, "hung")
+    units = {"probe_clusters": [], "replication_totals": [r | {"requests": 25} for r in rows]}
+    pair = {"arm_a": "a", "arm_b": "b", "pairs": 150, "only_a": only_a, "only_b": only_b}
+    paired = {"paired_outcomes": {"removal": [pair]}}
+    found = compare([("a", "b")], units, paired, margins_of(None))
+    (row,) = [r for r in found if r["metric"] == "hang_rate"]
+    return row
+
+
+@pytest.mark.parametrize(("b", "hangs"), [([0, 0, 0, 0, 0, 1], 5), ([0, 0, 0, 0, 0, 0], 6)])
+def test_fewer_than_six_requests_are_said_to_be_few(
+    b: list[int], hangs: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five of one kind are p 0.0625 to the exact test, six 0.03125: the first that can decide."""
+    row = hung(b, hangs, 0)
+    few = hangs < 6
+    assert (row["rests_on"], row["cautious"]) == (hangs, few)
+    assert (row["p_value"] < 0.05) == (not few)
+    print_comparisons({"comparisons": [row]}, {"a": "A", "b": "B"})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ("~ removals that hung" in shown) == few
+    assert ("as few as 5 requests that hung under one arm alone" in shown) == few
+
+
+def moved(b: list[int], **sums: int) -> Row:
+    """Compare what 25 removals in each of four replications moved; 100 under ``a``."""
+    rows = totals("a", [100] * 4, "offline_bytes") + totals("b", b, "offline_bytes")
+    units = {"probe_clusters": [], "replication_totals": [r | {"requests": 25} for r in rows]}
+    pair = {"arm_a": "a", "arm_b": "b", "pairs": 100, "less_ns": 0, "more_ns": 0, "whole_ns": 0}
+    paired = {"paired_moves": {"removal": [{**pair, **sums}]}}
+    found = compare([("a", "b")], units, paired, margins_of(None))
+    (row,) = [r for r in found if r["metric"] == "offline_bytes"]
+    return row
+
+
+def test_bytes_reach_as_far_as_a_whole_move_that_was_not_seen() -> None:
+    known = moved([100, 102, 100, 101], less_bytes=0, more_bytes=3, whole_bytes=40)
+    plain = moved([100, 102, 100, 101], less_bytes=0, more_bytes=3, whole_bytes=0)
+    assert known["cautious"]
+    assert known["rests_on"] == 3 / 40
+    assert known["high"] > plain["high"] + 40 * 3 / 100
+    assert known["p_value"] == plain["p_value"], "it says nothing of whether arms differ"
+
+
+def test_bytes_that_never_differ_have_the_bound_of_their_number() -> None:
+    row = moved([100] * 4, less_bytes=0, more_bytes=0, whole_bytes=40)
+    bound = t_quantile(3) ** 2 * 40 / 100
+    assert (row["low"], row["high"]) == pytest.approx((-bound, bound), rel=1e-9)
+    assert row["cautious"]
+
+
 def test_times_that_never_differ_are_the_same() -> None:
     row = timed([0] * 4, {"sooner_ns": 0, "later_ns": 0, "jump_ns": 0})
     assert (row["low"], row["high"], row["p_value"]) == (0.0, 0.0, 1.0)
@@ -189,9 +281,8 @@ def test_a_primary_verdict_has_to_survive_holm() -> None:
                         "c": [100, 150, 80, 120], "d": [150, 101, 120, 90]}.items():  # fmt: skip
         rows += totals(arm, values)
     units = {"probe_clusters": [], "replication_totals": rows}
-    none: dict[str, list[Row]] = {"probe": [], "removal": []}
-    alone = compare([("a", "b")], units, none, none, margins_of(None))
-    many = compare([("a", "b"), ("a", "c"), ("a", "d")], units, none, none, margins_of(None))
+    alone = compare([("a", "b")], units, {}, margins_of(None))
+    many = compare([("a", "b"), ("a", "c"), ("a", "d")], units, {}, margins_of(None))
     first = [next(r for r in found if r["metric"] == "pin_bytes") for found in (alone, many)]
     assert [r["low"] > 0 for r in first] == [True, True]
     assert [r["verdict"] for r in first] == ["worse", "undecided"]
@@ -214,7 +305,8 @@ def test_the_terminal_fits_and_says_all(figures: Row, capsys: pytest.CaptureFixt
     assert max(map(len, lines[start:])) <= 100
     shown = "\n".join(lines[start:])
     for metric in METRICS:
-        assert shown.count(f"  {metric.label}  ") == len(ARMS) - 1, metric.label
+        found = re.findall(rf"^[ ~] {metric.label}  ", shown, re.MULTILINE)
+        assert len(found) == len(ARMS) - 1, metric.label
 
 
 def test_verdicts_survive_ageing_or_not(tmp_path: Path) -> None:

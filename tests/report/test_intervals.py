@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control, norm, t, ttest_rel, wilcoxon
+from scipy.stats import false_discovery_control, t, wilcoxon
 
 from fleet.report.intervals import (
     Events,
     Units,
-    freedom,
     freedom_of_events,
     holm,
     residuals,
@@ -20,8 +19,6 @@ from fleet.report.intervals import (
     score_p,
     sign_flip,
     standard_error,
-    student,
-    student_p,
     tango,
 )
 
@@ -95,37 +92,10 @@ def erf(z: float) -> float:
     return of(z / sqrt(2))
 
 
-def test_student_is_scipys_paired_t() -> None:
-    x, y = [5, 9, 2, 7, 7, 3], [6, 14, 1, 9, 13, 5]
-    a, b = Units(x, [1] * 6), Units(y, [1] * 6)
-    known = ttest_rel(y, x)
-    bounds = known.confidence_interval(0.95)
-    found = student(a, b)
-    middle, half = (bounds.low + bounds.high) / 2, (bounds.high - bounds.low) / 2
-    degrees = freedom(residuals(a, b))
-    assert 1 <= degrees <= 5
-    half *= t.ppf(0.975, degrees) / t.ppf(0.975, 5)
-    assert (found.low, found.high) == pytest.approx((middle - half, middle + half), rel=1e-9)
-    assert student_p(a, b) == pytest.approx(2 * t.sf(known.statistic, degrees), rel=1e-9)
-
-
-def test_freedom_is_that_of_all_units_unless_a_few_carry_it() -> None:
-    even = [(-1.0) ** i for i in range(40)]
-    normal = [norm.ppf((i + 0.5) / 4000) for i in range(4000)]
-    assert freedom(even) == 39
-    assert freedom(normal) == pytest.approx(4000, rel=0.02), "k = 3: 2 G / (k - 1) = G"
-    assert freedom([0.0] * 98 + [1.0, -1.0]) == pytest.approx(2 * 100 / 49)
-    found = student(Units([0] * 100, [1] * 100), Units([5, 3] + [0] * 98, [1] * 100))
-    assert "a few units" in str(found.note)
-
-
-def test_one_unit_or_no_scatter_is_no_interval() -> None:
-    one, same = Units([3], [10]), Units([3, 3], [10, 10])
-    for found in (student(one, one), score(one, one, Events(1, 0))):
-        assert (found.low, found.high) == (None, None)
-        assert "single unit" in str(found.note)
-    assert student(same, Units([5, 5], [10, 10])).low is None
-    assert (student(same, same).low, student(same, same).high) == (0.0, 0.0)
+def test_one_unit_is_no_interval() -> None:
+    found = score(Units([3], [10]), Units([3], [10]), Events(1, 0))
+    assert (found.low, found.high) == (None, None)
+    assert "single unit" in str(found.note)
 
 
 def test_independent_pairs_have_design_effect_one() -> None:

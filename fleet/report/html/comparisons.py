@@ -122,6 +122,9 @@ def _more(row: Row) -> Iterator[Markup]:
         alone = Row(counts, f"{row.origin}.discordant")
         yield say("alone {} against {}", alone.show("only_b", units.count),
                   alone.show("only_a", units.count))  # fmt: skip
+    if row["cautious"]:
+        form = units.count if isinstance(row["rests_on"], int) else units.digits
+        yield say("cautious: rests on {} {}", row.show("rests_on", form), row["rests_on_what"])
     if row["p_holm"] is not None:
         yield say("p {}", row.show("p_holm", p_value))
     elif counts and row["p_value"] is not None:
@@ -145,3 +148,8 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{method[:1].upper()}{method[1:]}, over {n:,} {unit}: {what}."
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         yield f"{note[0].upper()}{note[1:]}."
+    if any(row["cautious"] for row in rows):
+        yield (
+            "Cautious: rests on fewer than six events, which no exact test could tell from chance; "
+            "the interval reaches further than 95 % asks."
+        )
