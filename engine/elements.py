@@ -6,7 +6,8 @@ walking from the last one used, so work along an area is linear.
 """
 
 from engine.kernel import kernel
-from engine.landmarks import hand_over, mark, nearest, unmark
+from engine.landmarks import hand_over, mark, nearest, place_of, unmark
+from engine.prefetch import prefetch
 from engine.state import (
     AR_FOLIO,
     AR_HEAD,
@@ -66,6 +67,9 @@ def new_run(h):
     r = h.g[G_RUNFREE]
     if r >= 0:
         h.g[G_RUNFREE] = h.run[r, RN_NEXT]
+        prefetch(h.run, h.g[G_RUNFREE])  # records are given back in any order
+        if len(h.marks):
+            prefetch(h.marked, place_of(h, -2 - h.g[G_RUNFREE]))
     else:
         r = h.g[G_RUNTOP]
         if r >= len(h.runs):
@@ -281,7 +285,15 @@ def chain_unlink(h, a, ref):
 
 @kernel
 def chain_insert_before(h, a, ref, new):
-    """Put an element before another (NIL: at the end)."""
+    """Put an element before another (NIL: at the end), whose first index may change by it."""
+    chain_insert(h, a, ref, new)
+    if ref != NIL:
+        unmark(h, ref)
+
+
+@kernel
+def chain_insert(h, a, ref, new):
+    """Put an element before another (NIL: at the end) whose first index stays what it is."""
     p = h.slot[a, AR_TAIL] if ref == NIL else prv(h, ref)
     set_prv(h, new, p)
     set_nxt(h, new, ref)
@@ -295,7 +307,6 @@ def chain_insert_before(h, a, ref, new):
         set_prv(h, ref, new)
         if h.slot[a, AR_OLDEST] == ref:
             h.slot[a, AR_OLDEST] = new
-        unmark(h, ref)
 
 
 @kernel
@@ -413,9 +424,9 @@ def put_in_hole(h, a, index, new):
         return
     h.run[-2 - hole, RN_CNT] = left
     after = nxt(h, hole)
-    chain_insert_before(h, a, after, new)
+    chain_insert(h, a, after, new)
     if right > 0:
-        chain_insert_before(h, a, after, new_hole(h, right, hole_flag(h, hole)))
+        chain_insert(h, a, after, new_hole(h, right, hole_flag(h, hole)))
 
 
 @kernel
@@ -433,7 +444,7 @@ def set_holes(h, a, first, count, was, now):
             if before > 0:
                 chain_insert_before(h, a, ref, new_hole(h, before, flag))
             if after > 0:
-                chain_insert_before(h, a, nxt(h, ref), new_hole(h, after, flag))
+                chain_insert(h, a, nxt(h, ref), new_hole(h, after, flag))
             h.run[-2 - ref, RN_CNT] = stop - index
             h.runb[-2 - ref, RS_FLAG] = now
             if now == VIEW:
@@ -525,7 +536,7 @@ def split_run(h, ref, k):
         if h.slot[a, AR_HINTREF] == ref:
             h.slot[a, AR_HINTREF] = -2 - q
     else:
-        chain_insert_before(h, a, nxt(h, ref), -2 - q)
+        chain_insert(h, a, nxt(h, ref), -2 - q)
     return -2 - q
 
 
@@ -561,9 +572,8 @@ def cut_out(h, a, index, stop):
     pos = h.g[G_LPOS]
     pages = length(h, ref)
     if index > pos:
-        split_first(h, ref, index - pos)
-        ref = locate(h, a, index)
-        pages = length(h, ref)
+        ref = nxt(h, split_first(h, ref, index - pos))
+        pages -= index - pos
     if stop - index < pages:
         ref = split_first(h, ref, stop - index)
     return ref

@@ -1,11 +1,11 @@
 """Commands of a batch that come later, about single pages: what they will look at is asked for.
 
-Pages drawn at random from a large area lie in no cache: their landmark, the element it names, its
-neighbours, its pageblock. Each is known when the one before has arrived. So while one command is
-carried out, those to come take one step each towards their page, and when it is their turn
-everything is there. Only on hosts with landmarks (``engine.landmarks``), of which many commands
-about single pages are expected. Nothing that counts is read or written: an element may have become
-something else since, then the command finds its page as ever.
+Pages drawn at random from a large area lie in no cache: their landmark, the element it names, the
+one that covers the page, its neighbours, its pageblock. Each is known when the one before has
+arrived. So while one command is carried out, each of the next few takes one step towards its page,
+and when it is their turn everything is there. Only on hosts with landmarks (``engine.landmarks``),
+of which many commands about single pages are expected. Nothing that counts is read or written: an
+element may have become something else since, then the command finds its page as ever.
 """
 
 from engine.elements import length, nxt, prv
@@ -21,40 +21,43 @@ from engine.state import (
     G_OBJROWS,
     G_PBO,
     NIL,
-    PB_AUX,
-    PS_STATE,
     R_ALLOC,
     R_HOLE,
     RN_PB,
     RS_STATE,
-    SPLIT,
 )
 
 FREE, TOUCH, READ = int(Op.FREE), int(Op.TOUCH), int(Op.READ)
-FAR, NEAR = 12, 8
-"""Commands ahead whose landmark is asked for, and looked at."""
-RING = 16
-ARRIVED = 1 << 40
-"""Instead of the first index of an element: its page is there."""
+MARK, FIRST, FURTHER, FURTHEST, AROUND = range(10, 0, -2)
+"""Commands ahead that take each step: two of them take longer than memory does to answer."""
+RING, WORDS = 16, 3
+ROW, REF, POS = range(WORDS)
+"""Words of ``g`` for each command to come: row of its landmark, where it is, that one's index."""
 
 
 @kernel
 def foresee(h, commands, i):
     """Take one step for each of the commands behind the i-th."""
-    n = len(commands)
+    left = len(commands) - i
     if i == 0:
-        for j in range(min(NEAR, n)):
-            begin(h, commands, j)
-    if i + FAR < n:
-        row = row_of(h, commands, i + FAR)
-        if row != NIL:
-            prefetch(h.marks, row)
-    if i + NEAR < n:
-        begin(h, commands, i + NEAR)
-    for j in range(i + 1, min(i + NEAR, n)):
-        at = FORESEEN + 2 * (j & (RING - 1))
-        if h.g[at] != NIL:
-            go_on(h, at, commands[j, 3])
+        for k in range(FORESEEN, FORESEEN + WORDS * RING):
+            h.g[k] = NIL
+    if left > MARK:
+        begin(h, commands, i + MARK)
+    if left > FIRST:
+        look_up(h, i + FIRST)
+    if left > FURTHER:
+        go_on(h, commands, i + FURTHER)
+    if left > FURTHEST:
+        go_on(h, commands, i + FURTHEST)
+    if left > AROUND:
+        look_around(h, i + AROUND)
+
+
+@kernel
+def place(j):
+    """Where the words of a command are."""
+    return FORESEEN + WORDS * (j & (RING - 1))
 
 
 @kernel
@@ -72,13 +75,22 @@ def row_of(h, commands, j):
 
 @kernel
 def begin(h, commands, j):
-    """Begin with the element that a command's landmark names."""
-    at, row = FORESEEN + 2 * (j & (RING - 1)), row_of(h, commands, j)
-    h.g[at] = h.marks[row, 0] if row != NIL else NIL
-    if h.g[at] != NIL:
-        h.g[at + 1] = h.marks[row, 1]
-        prefetch(h.marked, place_of(h, h.g[at]))
-        ask_for(h, h.g[at])
+    """Ask for a command's landmark."""
+    row = row_of(h, commands, j)
+    h.g[place(j) + ROW] = row
+    prefetch(h.marks, row)
+
+
+@kernel
+def look_up(h, j):
+    """Go to the element that a command's landmark names."""
+    at = place(j)
+    row, ref = h.g[at + ROW], NIL
+    if row != NIL:
+        ref, h.g[at + POS] = h.marks[row, 0], h.marks[row, 1]
+        prefetch(h.marked, place_of(h, ref))
+        ask_for(h, ref)
+    h.g[at + REF] = ref
 
 
 @kernel
@@ -91,25 +103,35 @@ def ask_for(h, ref):
 
 
 @kernel
-def go_on(h, at, index):
-    """One step towards the element that covers an index; then what a change of it will touch."""
-    ref, pos = h.g[at], h.g[at + 1]
-    if ref < NIL and h.runb[-2 - ref, RS_STATE] not in (R_ALLOC, R_HOLE):
-        h.g[at] = NIL  # the record is somebody else's, or on no chain
+def of_an_area(h, ref):
+    """Whether an element may be one still: its record is not somebody else's, or on no chain."""
+    return ref >= 0 or (ref != NIL and h.runb[-2 - ref, RS_STATE] in (R_ALLOC, R_HOLE))
+
+
+@kernel
+def go_on(h, commands, j):
+    """One step towards the element that covers a command's page."""
+    at = place(j)
+    ref, pos = h.g[at + REF], h.g[at + POS]
+    if not of_an_area(h, ref):
+        h.g[at + REF] = NIL
         return
-    if pos == ARRIVED:
-        pb = ref if ref >= 0 else h.run[-2 - ref, RN_PB]
-        if pb >= 0 and h.pbs[pb, PS_STATE] == SPLIT:
-            prefetch(h.run, h.pb[pb, PB_AUX])
-        h.g[at] = NIL
-        return
-    pages = length(h, ref)
-    if index >= pos + pages:
-        h.g[at], h.g[at + 1] = nxt(h, ref), pos + pages
-        ask_for(h, h.g[at])
-        return
-    ask_for(h, prv(h, ref))
-    ask_for(h, nxt(h, ref))
-    if ref < NIL:
-        prefetch(h.pb, h.run[-2 - ref, RN_PB])
-    h.g[at + 1] = ARRIVED
+    if pos < 0:  # it was come to from behind, where it ends
+        pos = ~pos - length(h, ref)
+    if commands[j, 3] < pos:
+        ref, pos = prv(h, ref), ~pos
+    elif commands[j, 3] >= pos + length(h, ref):
+        ref, pos = nxt(h, ref), pos + length(h, ref)
+    h.g[at + REF], h.g[at + POS] = ref, pos
+    ask_for(h, ref)
+
+
+@kernel
+def look_around(h, j):
+    """What a change of the element that a command reached will touch."""
+    ref = h.g[place(j) + REF]
+    if of_an_area(h, ref):
+        ask_for(h, prv(h, ref))
+        ask_for(h, nxt(h, ref))
+        if ref < NIL:
+            prefetch(h.pb, h.run[-2 - ref, RN_PB])

@@ -106,6 +106,7 @@ from engine.state import (
     resized,
     scratch,
     views,
+    want_huge_pages,
 )
 
 Int64 = NDArray[np.int64]
@@ -224,6 +225,8 @@ class Host:
         marks = np.full((int(rows.sum()), 2), NIL, np.int64)
         marked = np.zeros(len(self._h.pb) + len(self._h.run), np.int32)
         self._hold(self._h._replace(marks=marks, marked=marked))
+        pack_runs(self._h.run, int(self._h.g[G_RUNTOP]))
+        want_huge_pages(self._h.run)
         set_landmarks(self._at)
 
     def _grow(self, why: int) -> None:

@@ -290,15 +290,21 @@ def free_pages_of(h, ref, cpu):
 
 @kernel
 def release_range(h, a, first, count, cpu):
-    """Unmap and free the pages of a range; nothing in it is held."""
+    """Unmap and free the pages of a range; nothing in it is held.
+
+    Returns whether there were holes in it that show something (``hole_flag``).
+    """
+    if count == 1:
+        return release_page(h, a, first, cpu)
     begin_gather(h)
     look_ahead(h, a, first, first + count, cpu)
-    index, end = first, first + count
+    index, end, showing = first, first + count, False
     while index < end:
         ref = locate(h, a, index)
         pos = h.g[G_LPOS]
         stop = min(end, pos + length(h, ref))
         if is_hole(h, ref):
+            showing = showing or hole_flag(h, ref) != 0
             index = stop
             continue
         if is_folio(h, ref):
@@ -311,6 +317,24 @@ def release_range(h, a, first, count, cpu):
         free_element(h, a, ref, cpu)
         index = stop
     end_batch(h, cpu)
+    return showing
+
+
+@kernel
+def release_page(h, a, index, cpu):
+    """``release_range`` of one page: it needs no batch."""
+    ref = locate(h, a, index)
+    if is_hole(h, ref):
+        return hole_flag(h, ref) != 0
+    if is_folio(h, ref):
+        split_folio(h, ref)
+    ref = cut_out(h, a, index, index + 1)
+    make_hole(h, a, ref)
+    count_used(h, a, block_pb(h, ref), -1)
+    h.g[T_LATENCY] += h.g[COSTS + FREE_4K]
+    h.runb[-2 - ref, RS_STATE] = R_LOOSE
+    free_base(h, -2 - ref, cpu, True)
+    return False
 
 
 @kernel

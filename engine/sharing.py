@@ -61,6 +61,7 @@ from engine.state import (
     AR_HEAD,
     AR_KIND,
     AR_PAGES,
+    AR_PINS,
     AR_PRESENT,
     AR_PROC,
     AR_SEQ,
@@ -389,10 +390,7 @@ def orphan_gigantic(h, a, index, head):
 @kernel
 def any_pin(h, a):
     """Whether an area has, or had, pages that somebody holds."""
-    for q in range(len(h.slot)):
-        if h.slot[q, PN_AREA] == a:
-            return True
-    return False
+    return h.slot[a, AR_PINS] > 0
 
 
 @kernel
@@ -528,11 +526,11 @@ def free_range(h, a, first, count, cpu):
     h.g[T_PAGES] = count
     cpu = cpu_of(h, a, cpu)
     orphan_held(h, a, first, count)
-    release_range(h, a, first, count, cpu)
-    if h.slot[a, AR_KIND] == THP:
+    showing = release_range(h, a, first, count, cpu)
+    if showing and h.slot[a, AR_KIND] == THP:
         split_huge_zero(h, a, first)
         split_huge_zero(h, a, first + count - 1)
-    if h.slot[a, AR_KIND] != HUGETLB:  # what is reserved stays so
+    if showing and h.slot[a, AR_KIND] != HUGETLB:  # what is reserved stays so
         set_holes(h, a, first, count, -1, 0)
     sweep(h, h.slot[a, AR_BELOW], first, count, cpu)
     return OK
@@ -640,6 +638,7 @@ def cpu_of_pin(h, q):
 @kernel
 def forget_pin(h, q):
     """Give the slot of a pin or hold back."""
+    h.slot[h.slot[q, PN_AREA], AR_PINS] -= 1
     h.slot[q, PN_AREA] = NIL
     h.g[G_THROUGH] -= h.slot[q, PN_THROUGH]
     h.g[T_PAGES] += h.slot[q, PN_COUNT]
@@ -649,6 +648,7 @@ def forget_pin(h, q):
 def note_taken(h, q, a, first, count, longterm, through):
     """Write down a pin or hold of an area on behalf of the process that owns ``through``."""
     h.slot[q, PN_AREA] = a
+    h.slot[a, AR_PINS] += 1
     h.slot[q, PN_FIRST] = first
     h.slot[q, PN_COUNT] = count
     h.slot[q, PN_LONG] = longterm

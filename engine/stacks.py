@@ -8,6 +8,7 @@ direction: without DESC the page nearest the top is its lowest pfn.
 from engine.elements import add_run_after, new_run
 from engine.freelist import free_loose, free_pb, take_pages
 from engine.kernel import kernel
+from engine.prefetch import prefetch
 from engine.state import (
     DESC,
     FL_COUNT,
@@ -41,6 +42,8 @@ from engine.state import (
 )
 
 UNMOVABLE, MOVABLE, HUGE, TUNING = range(PCP_ROWS)
+NEAR, FAR = 2, 4
+"""Runs of a list ahead whose pageblock's runs, and whose pageblock, are asked for."""
 
 
 @kernel
@@ -91,6 +94,7 @@ def pop_run(h, i, r):
         h.fl[i, FL_TAIL] = p
     else:
         h.run[-2 - n, RN_PREV] = p
+        prefetch(h.run, -2 - h.run[-2 - n, RN_NEXT])
     h.runb[r, RS_STATE] = R_LOOSE
 
 
@@ -173,9 +177,37 @@ def whole_run(h, pb):
 
 
 @kernel
+def further(h, ref, steps):
+    """Run some steps up a list from another, or NIL."""
+    while steps > 0 and ref != NIL:
+        ref = h.run[-2 - ref, RN_PREV]
+        steps -= 1
+    return ref
+
+
+@kernel
+def scout(h, near, far):
+    """Ask for what runs further up a list need when they are freed; one step up for both.
+
+    Old pages lie in no cache: their records, their pageblocks, what is free there.
+    """
+    if near != NIL:
+        prefetch(h.run, h.pb[h.run[-2 - near, RN_PB], PB_AUX])
+        near = h.run[-2 - near, RN_PREV]
+    if far != NIL:
+        prefetch(h.pb, h.run[-2 - far, RN_PB])
+        far = h.run[-2 - far, RN_PREV]
+        prefetch(h.run, -2 - far)
+    return near, far
+
+
+@kernel
 def pcp_drain(h, z, i, pages):
     """Give the oldest pages of list i to the buddy, one by one."""
+    near = further(h, h.fl[i, FL_TAIL], min(pages, NEAR))
+    far = further(h, near, min(pages, FAR) - NEAR)
     while pages > 0 and h.fl[i, FL_TAIL] != NIL:
+        near, far = scout(h, near, far)
         r = -2 - h.fl[i, FL_TAIL]
         k = min(pages, h.runs[r, RS_LEN])
         down = not h.runb[r, RS_FLAG] & DESC  # the bottom of an ascending run is its highest pfn

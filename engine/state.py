@@ -120,8 +120,8 @@ NR_RUN = 8
     IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
     AR_DIRTY, AR_LOCKS, AR_BELOW, AR_VIEWS, OB_AREA, OB_SEQ, PN_PROC, PN_SEQ, PN_THROUGH,
     PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_FOLIO, AR_WORKS, AR_WORK_NS, LP_WORKS,
-    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_SHIFT, AR_WAY,
-) = range(51)  # fmt: skip
+    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_PINS, AR_SHIFT, AR_WAY,
+) = range(52)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
 AR_LOCKS: locked areas that show a file, itself included. AR_BELOW, AR_VIEWS: area that the views
 show, pages they show. OB_*: area whose orphans an object has, command after which they left it.
@@ -129,7 +129,8 @@ PN_THROUGH: 1 where a mapping of another area was pinned. PN_SLOT, PN_MAPPED: ar
 named, and its AR_SEQ. AR_UNMAPS: marked by an offline that suspends its pins.
 AR_FOLIO: pageblocks of a huge folio, more than 1 in areas of gigantic pages.
 AR_WORKS to LP_MARK_NS are ``engine.slowdown``'s, in the row of -1 for pages that are in no area.
-AR_SHIFT, AR_WAY: ``engine.ways``'s.
+AR_PINS: pins and holds of the area of that number, also of one that is gone. AR_SHIFT, AR_WAY:
+``engine.ways``'s.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 PIN_AWAY = 3
 """PN_LONG of a long-term pin whose mapping an offline took away; PN_AWAY: when (ns)."""
@@ -169,7 +170,7 @@ BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 WALK = ZONELIST + 25
 FORESEEN = WALK + 2 * (NR_WAYS + 1)
-TABLE = FORESEEN + 32
+TABLE = FORESEEN + 48
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
@@ -328,3 +329,10 @@ def pack_runs(run: Int32, used: int) -> None:
     if pages and pages * HUGE_BYTES <= run.nbytes and address % HUGE_BYTES == 0:
         for advice in (mmap.MADV_HUGEPAGE, MADV_COLLAPSE):
             _MADVISE(ctypes.c_void_p(address), ctypes.c_size_t(pages * HUGE_BYTES), advice)
+
+
+def want_huge_pages(run: Int32) -> None:
+    """Have what of ``reserve_runs``'s is used from now on lie in huge pages, the last one, too."""
+    if run.ctypes.data % HUGE_BYTES == 0:
+        size = run.nbytes // HUGE_BYTES * HUGE_BYTES
+        _MADVISE(ctypes.c_void_p(run.ctypes.data), ctypes.c_size_t(size), mmap.MADV_HUGEPAGE)

@@ -320,6 +320,42 @@ def test_a_hold_of_a_part_maps_all_of_the_huge_zero_page() -> None:
     assert frames(g, area) == [-2, -1, -2, -2] + [-1] * 4
 
 
+@pytest.mark.parametrize("kind", [ANON, THP])
+def test_zero_pages_are_freed_one_by_one_and_with_others(kind: AreaKind) -> None:
+    g = guest()
+    area = g.map(g.spawn(), kind, 12)
+    g.touch(area, 0, 2)
+    g.do(Op.READ, area, 0, 12)
+    g.free(area, 9, 1)
+    assert frames(g, area)[8:] == [-2, -1, -2, -2]
+    g.free(area, 1, 6)
+    assert frames(g, area)[1:7] == [-1] * 6
+    assert -1 not in frames(g, area)[7:9]
+    g.free(area, 0, 12)
+    assert frames(g, area) == [-1] * 12
+
+
+def test_pins_of_an_area_that_is_gone_are_not_those_of_the_next_one_of_its_number() -> None:
+    g = guest()
+    proc = g.spawn()
+    area = g.touched(proc, ANON, 8)
+    g.pin(50, area, 0, 4)
+    g.do(Op.UNMAP, area)
+    g.do(Op.MAP, area, proc, ANON, 8, 0)
+    g.touch(area, 0, 8)
+    g.free(area, 1, 1)
+    assert used(g) == 7 + 4
+    g.do(Op.UNPIN, 50)
+    assert used(g) == 7
+    g.pin(51, area, 2, 2)
+    g.free(area, 2, 1)
+    assert used(g) == 7
+    g.do(Op.UNPIN, 51)
+    assert used(g) == 6
+    g.free(area, 3, 1)
+    assert used(g) == 5
+
+
 def test_an_unknown_command_makes_both_engines_look_again_whether_an_offline_ends() -> None:
     g = guest("linux-5.10")
     area = g.touched(g.spawn(), ANON, 4)
