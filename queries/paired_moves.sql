@@ -15,13 +15,19 @@
 -- Notes:
 --   Bytes and time of all offline attempts of a request. What requests move adds up, and varies, as
 --   if sum / whole_bytes of them had moved whole_bytes each: mostly those whose block was full.
-WITH moved AS (
+WITH tries AS (
+    SELECT arm, rep, attempt, request
+    FROM attempts
+    JOIN requests USING (arm, rep, request)
+    WHERE kind = $kind
+),
+moved AS (
     SELECT
-        m.arm, m.rep, a.request, sum(m.bytes) AS bytes, sum(m.latency_ns) AS latency_ns
+        m.arm, m.rep, t.request, sum(m.bytes) AS bytes, sum(m.latency_ns) AS latency_ns
     FROM migrations AS m
-    JOIN attempts AS a ON a.arm = m.arm AND a.rep = m.rep AND a.attempt = m.cause
+    JOIN tries AS t ON t.arm = m.arm AND t.rep = m.rep AND t.attempt = m.cause
     WHERE m.reason = 'memory_hotplug'
-    GROUP BY m.arm, m.rep, a.request
+    GROUP BY m.arm, m.rep, t.request
 ),
 asked AS (
     SELECT

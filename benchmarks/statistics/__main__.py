@@ -21,7 +21,10 @@ DOCS = ROOT / "docs" / "statistics.md"
 MARK = "<!-- below: written by `python -m benchmarks.statistics --write` -->\n"
 CODE = (
     *(ROOT / "benchmarks" / "statistics" / name for name in ("cells.py", "trials.py")),
-    *(ROOT / "fleet" / "report" / name for name in ("intervals.py", "totals.py", "evidence.py")),
+    *(
+        ROOT / "fleet" / "report" / name
+        for name in ("intervals.py", "totals.py", "levels.py", "evidence.py")
+    ),
 )
 """What the rows of a table depend on, besides the population."""
 

@@ -22,6 +22,8 @@ LABELS = {
     "flow_us_lost": "flow-seconds", "headroom_pages": "head-room",
 }  # fmt: skip
 """Totals that are tried, and what they are called."""
+LEVELS = ("pin latency", "head-room")
+"""Those that are no sums, and have Student's t."""
 Rows = list[tuple[str, ...]]
 
 
@@ -139,7 +141,7 @@ def _until(setting: Setting, found: Population) -> Rows:
 def _totals(setting: Setting, found: Population) -> Rows:
     """Try the interval of totals: one row per total and arm that differs from the first."""
     return [
-        (name, ARMS[arm], *_cells(pair))
+        (name, ARMS[arm], *_cells(pair, *_tries(name)))
         for arm in range(1, len(found.hung))
         for name, pair in _sums(setting, found, arm)
         if len(set((pair.b.x - pair.a.x).ravel().tolist())) > 1
@@ -158,21 +160,30 @@ def _sums(setting: Setting, found: Population, arm: int) -> Iterator[tuple[str, 
             yield LABELS[name], t.of_totals(a, b)
 
 
-def _cells(pair: t.Pair) -> tuple[str, ...]:
+def _tries(name: str) -> tuple[t.Bounds, Callable[[t.Pair, float], t.Array]]:
+    """Return the bounds of the report's interval of a total or level, and what it misses."""
+    if name in LEVELS:
+        return t.t_bounds, lambda pair, value: t.outside(pair, value, t.t_bounds)
+    return t.total_bounds, t.total_misses
+
+
+def _cells(
+    pair: t.Pair, bounds: t.Bounds, misses: Callable[[t.Pair, float], t.Array]
+) -> tuple[str, ...]:
     """Return each column's figures at all sizes."""
     columns: list[list[float]] = [[] for _ in range(7)]
     rng, alone = np.random.default_rng(4), pair.alone()
     for n in SIZES:
         swaps, both = t.label_swaps(pair, rng, n), t.samples(pair, rng, n)
         for tried in (swaps, both):
-            t.check(tried, t.total_bounds)
-        missed, few = t.total_misses(both, pair.difference), t.cautious(both)
+            t.check(tried, bounds)
+        missed, few = misses(both, pair.difference), t.cautious(both)
         sure = missed[~few]
         seeds = t.other_seeds(alone, rng, n)
         none = len(np.unique(alone.a.x)) == 1
         shares = (
-            t.total_misses(swaps, 0.0).mean(),
-            np.nan if none else t.total_misses(seeds, 0.0).mean(),
+            misses(swaps, 0.0).mean(),
+            np.nan if none else misses(seeds, 0.0).mean(),
             missed.mean(),
             t.wrong(swaps, 0.0, t.t_bounds),
             t.wrong(both, pair.difference, t.t_bounds),

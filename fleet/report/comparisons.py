@@ -9,6 +9,7 @@ from fleet.report.evidence import (
     discordant_counts,
     of_changes,
     of_hangs,
+    of_levels,
     of_moves,
     of_units,
 )
@@ -150,6 +151,8 @@ def _evidence(
         return Evidence(Interval(-bound, bound, "3/n", f"none in {sum(a.n):,}"), 1.0)
     if metric.test == "moves":
         return of_moves(metric, a, b, pair, paired)
+    if metric.test == "level":
+        return of_levels(metric, a, b)
     return of_units(metric, a, b, is_exact=counts is not None)
 
 

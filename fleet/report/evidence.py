@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.report.intervals import Events, Interval, Units, score, score_p, sign_flip
+from fleet.report.levels import level, level_p
 from fleet.report.metrics import Metric
 from fleet.report.totals import differing, total, total_p
 
@@ -88,6 +89,11 @@ def of_units(metric: Metric, a: Units, b: Units, *, is_exact: bool) -> Evidence:
     """Score interval of totals of which only the units are known."""
     p_value = _exact(a, b) if is_exact and len(a.x) > 1 else total_p(a, b)
     return Evidence(total(a, b), p_value, *_units_that_differ(metric, a, b))
+
+
+def of_levels(metric: Metric, a: Units, b: Units) -> Evidence:
+    """Student's t of what is no sum."""
+    return Evidence(level(a, b), level_p(a, b), *_units_that_differ(metric, a, b))
 
 
 def _units_that_differ(metric: Metric, a: Units, b: Units) -> tuple[int, str, bool]:

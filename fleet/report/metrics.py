@@ -32,7 +32,7 @@ class Metric:
         ``paired``: yes or no per request, score interval and exact test; ``times``: a time per
         request, score interval of what the requests differ by; ``moves``: what each request moved,
         score interval of totals that knows the size of a whole move; ``mean``: the same of what
-        no request is known of.
+        no request is known of; ``level``: no sum of anything, Student's t.
     up : bool
         More is better.
     scale : int
@@ -49,7 +49,7 @@ class Metric:
     over: str
     per: str
     margin: str
-    test: Literal["paired", "times", "moves", "mean"] = "mean"
+    test: Literal["paired", "times", "moves", "mean", "level"] = "mean"
     up: bool = False
     scale: int = 1
     mishap: str = ""
@@ -115,9 +115,9 @@ METRICS = (
     Metric("oom_kills", "OOM kills", "guardrail", "share", "workload", "oom_kills",
            "workloads", "oom_kills", mishap="oom_kill"),
     Metric("pin_latency", "pin latency, 99 %", "guardrail", "ns", "workload", "pin_p99_ns", "",
-           "pin_latency"),
+           "pin_latency", test="level"),
     Metric("headroom", "kernel head-room, least", "guardrail", "pages", "workload",
-           "headroom_pages", "", "headroom", up=True),
+           "headroom_pages", "", "headroom", test="level", up=True),
     Metric("flow_seconds", "flow-seconds lost", "guardrail", "flow-s", "workload", "flow_us_lost",
            "", "flow_seconds", scale=10**6),
 )  # fmt: skip

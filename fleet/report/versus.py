@@ -45,6 +45,8 @@ def _print_pair(rows: list[Row], a: str, b: str) -> None:
 
 def _lines(row: Row) -> Iterator[list[str]]:
     change, interval = units.change(row["unit"], row["difference"], row["low"], row["high"])
+    if row["low"] is not None and row["low"] == row["high"]:
+        interval = f"same in all {row['n']:,}"
     yield [
         f"{'~' if row['cautious'] else ' '} {row['label']}",
         units.value(row["unit"], row["a"]),
@@ -87,12 +89,15 @@ def _notes(rows: list[Row]) -> Iterator[str]:
         told = " and ".join(f"{n:,} {unit}" for n, unit in sorted(sizes))
         yield (
             f"intervals over {told}: Tango's score interval for hang rates and times to offline, "
-            "the score interval of totals for the rest; none at all in n: 3/n."
+            "the score interval of totals for the rest, Student's t for pin latency and head-room; "
+            "none at all in n: 3/n."
         )
         yield (
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "
             "for the first section also after Holm's correction."
         )
+    if any(row["low"] is not None and row["low"] == row["high"] for row in rows):
+        yield "same in all n: no interval, but fewer than 3/n of the units can differ."
     if any(row["survives"] is not None for row in rows):
         yield "=: the same verdict on fresh and on aged hosts; !: another one."
     if any(NOT_AFTER_HOLM in (row["note"] or "") for row in rows):

@@ -11,6 +11,7 @@ from fleet.report.comparisons import ONE_REPLICATION, compare
 from fleet.report.figures import collect
 from fleet.report.histories import are_twins
 from fleet.report.intervals import Events, Units, score, t_quantile
+from fleet.report.levels import level
 from fleet.report.margins import margins_of
 from fleet.report.metrics import METRICS, RELATIVE, Metric
 from fleet.report.terminal import print_report
@@ -101,7 +102,7 @@ def test_intervals_of_totals_are_recomputed_from_the_shipped_queries(figures: Ro
             netted = (pair[f"more_{unit}"] - pair[f"less_{unit}"]) / pair["pairs"]
             assert row["difference"] == pytest.approx(netted, rel=1e-9), "the same requests"
         a, b = (units_of(metric, rows, row[arm]) for arm in ("arm_a", "arm_b"))
-        found = total(a, b, whole)
+        found = level(a, b) if metric.test == "level" else total(a, b, whole)
         bounds = [None if v is None else v / metric.scale for v in (found.low, found.high)]
         assert [row["low"], row["high"]] == bounds, row["label"]
         differ = sum(x != y for x, y in zip(a.x, b.x, strict=True))
@@ -109,7 +110,7 @@ def test_intervals_of_totals_are_recomputed_from_the_shipped_queries(figures: Ro
         known = found.low is not None and found.low != found.high
         enough = 6 if metric.test == "moves" else min(6, len(a.x))
         assert row["cautious"] == (known and row["rests_on"] < enough)
-    assert tried == {"moves", "mean"}
+    assert tried == {"moves", "mean", "level"}
 
 
 def units_of(metric: Metric, rows: list[Row], arm: str) -> Units:
@@ -267,6 +268,17 @@ def test_bytes_that_never_differ_have_the_bound_of_their_number() -> None:
     bound = t_quantile(3) ** 2 * 40 / 100
     assert (row["low"], row["high"]) == pytest.approx((-bound, bound), rel=1e-9)
     assert row["cautious"]
+
+
+def test_what_never_differs_is_said_to_be_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """No interval of 0 to 0: a few units in a hundred can differ all the same."""
+    row = judged([100, 120, 90] * 4, [100, 120, 90] * 4, "headroom_pages", "headroom")
+    assert (row["low"], row["high"], row["cautious"], row["rests_on"]) == (0.0, 0.0, False, 0)
+    print_comparisons({"comparisons": [row]}, {"a": "A", "b": "B"})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "same in all 12" in shown
+    assert "0 to 0" not in shown
+    assert "fewer than 3/n of the units can differ" in shown
 
 
 def test_times_that_never_differ_are_the_same() -> None:

@@ -106,7 +106,11 @@ def _cell(arm: Arm, row: Row, form: Callable[[Any], str]) -> Cell:
     change = signed(row["unit"])
     told = row.show("difference", change)
     known = row["low"] is not None
-    if known:
+    if known and row["low"] == row["high"]:
+        told += say(
+            " <small>(same in all {} {})</small>", row.show("n", units.count), row["n_unit"]
+        )
+    elif known:
         told += say(" <small>({} to {})</small>", row.show("low", change), row.show("high", change))
     return Cell(
         arm, row.show("b", form), told, row["verdict"] if known else "no interval",
