@@ -176,3 +176,28 @@ def test_a_saved_host_goes_on_as_the_host() -> None:
         rows_of(h.execute(np.array(pinned), 11), Row.RESULT)[-1]["errno"] for h in (host, again)
     ]
     assert errnos == [0, Errno.EBUSY]
+
+
+def test_a_bag_that_grows_to_the_low_mark_says_that_its_zone_is_below_the_high_one() -> None:
+    """6.12: the lists of a zone below its high mark keep no more than their least capacity."""
+    shape = make_shape("NNNN" * 16, order=4, chunks=4, cpus=(0, 0))
+    g = Guest(shape, make_table("kernel+unbounded", "linux-6.12"), full_every=0)
+    proc = g.spawn()
+    area = g.touched(proc, AreaKind.ANON, 3000)
+    _, free, _, low, high, *_ = g.host.zones()[1].tolist()
+    bag = g.map(proc, AreaKind.ANON, 8192)
+    pages = (free - (low + high) // 2) // 16 * 16
+    g.do(Op.AGE, bag, KEY, 0, pages, pages, BLOCKS)
+    assert low < g.host.zones()[1, 1] < high
+    g.free(area, 0, 300, 0)
+    g.finish()
+    assert len(g.host.pcp(0, 1)) < 200
+
+
+def test_a_bag_that_grows_page_by_page_needs_no_records_for_whole_pageblocks() -> None:
+    g = guest("NNNNMMMM")
+    bag = g.map(g.spawn(), AreaKind.ANON, 800)
+    runs = g.hosts[1].nr_runs
+    g.do(Op.AGE, bag, KEY, 0, 800, 800, PAGES)
+    assert present(g, bag) == 800
+    assert g.hosts[1].nr_runs < runs + 800 // 16 // 2

@@ -565,3 +565,16 @@ def test_a_sample_counts_pages_by_what_they_are() -> None:
     assert (movable["anon_pages"], movable["file_pages"], movable["pinned_pages"]) == (6, 5, 2)
     assert (normal["kernel_pages"], normal["blocks_pinned"]) == (3, 0)
     assert (movable["blocks_online"], movable["blocks_pinned"]) == (6, 1)
+
+
+def test_an_attempt_names_no_more_than_32_blockers() -> None:
+    g = guest("NNMMMM", "pin-in-place+unbounded", chunks=16)
+    proc = g.spawn()
+    area = g.touched(proc, ANON, 120)
+    pinned = [page for page, pfn in enumerate(g.pfns(area)) if pfn // 128 == 2][:80:2]
+    for pin, page in enumerate(pinned):
+        g.pin(40 + pin, area, page, 1)
+    assert len(pinned) == 40
+    g.offline(2)
+    g.do(Op.STATUS, 7, after_ns=SECOND_NS)
+    assert len(g.seen(Row.BLOCKER)) == 32

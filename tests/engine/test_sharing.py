@@ -366,3 +366,18 @@ def test_an_unknown_command_makes_both_engines_look_again_whether_an_offline_end
     g.do(0)  # type: ignore[arg-type]
     g.do(Op.STATUS, 7)
     assert g.seen(Row.ATTEMPT)[-1]["endless"] == 0
+
+
+def test_page_cache_of_an_area_whose_number_was_a_shared_ones_can_be_reclaimed() -> None:
+    """Pages that a fork carries away count for nothing in what a later file has in each zone."""
+    g = guest()
+    proc = g.spawn()
+    area = g.touched(proc, ANON, 8)
+    child = forked(g, area)
+    g.do(Op.UNMAP, child)
+    g.do(Op.UNMAP, area)
+    assert g.do(Op.MAP, area, proc, FILE, 8, 0)["errno"] == 0
+    g.touch(area, 0, 8)
+    assert movable(g, frames(g, area)) == 8
+    assert g.do(Op.RECLAIM, 2, 8)["pages"] == 8
+    g.finish()

@@ -11,6 +11,7 @@ import pytest
 
 from engine.costs import CostModel
 from engine.enums import AreaKind, Counter, Errno, OfflineReason, Op, Row
+from engine.host import Host
 from tests.engine.bench import Guest, make_shape, make_table
 
 PASSES = 2_000
@@ -215,3 +216,18 @@ def test_where_the_windows_are_cut_does_not_matter() -> None:
     cut.advance(100_000_000 - 37 * 1_700_003)
     assert np.array_equal(whole.host.counters, cut.host.counters)
     assert np.array_equal(whole.hosts[1].counters, cut.hosts[1].counters)
+
+
+def test_a_loop_of_a_year_costs_no_more_than_its_first_passes() -> None:
+    """Of the fast engine alone: nobody can wait for the passes themselves."""
+    g = Guest(
+        make_shape("NNNNNMMMM", order=2, chunks=1),
+        make_table("pin-in-place+unbounded", "linux-5.10"),
+        engines=(Host,), checked=False, full_every=1,
+    )  # fmt: skip
+    area = g.touched(g.spawn(), AreaKind.ANON, 6)
+    g.pin(3, area, 2, 1)
+    g.offline(g.blocks_of(area)[0])
+    g.do(Op.STATUS, 7, after_ns=365 * 86_400_000_000_000)
+    (attempt,) = g.seen(Row.ATTEMPT)
+    assert attempt["passes"] > 1_000_000_000

@@ -39,6 +39,14 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("move.py", "move_base", "eats_itself and h.g[RQ_WAKES]", "eats_itself or h.g[RQ_WAKES]"):
     "asks for one page in more cases than before, and pieces of one page are what the reference"
     " takes; larger ones are a shortcut to the same",
+    ("allocate.py", "reclaim_from", "keep_oldest(h, a, node, zone, ref)", "(left out)"):
+    "the next search begins at the area's first page instead, or where an earlier one of the same"
+    " moment left it; what lies before the place left out cannot be reclaimed, and is passed over",
+    ("move.py", "out_of_sight",
+     "target == OFFLINE or (target == PIN and zone_from % KINDS == MOVABLE_KIND)",
+     "target == OFFLINE and (target == PIN and zone_from % KINDS == MOVABLE_KIND)"):
+    "never true then, so pages that have moved are freed one by one; where it is true they wait and"
+    " are freed in one piece, in that order; nothing is freed or taken of their lists meanwhile",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
 PLACES = {("compact.py", "empty_pageblock", "pb + 1", "pb"): 2}

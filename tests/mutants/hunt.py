@@ -38,8 +38,10 @@ DIRECT = [
         "gather.py::test_the_stories_do_reach_the_straight_way",
         "history.py::test_a_saved_host_goes_on_as_the_host",
         "history.py::test_one_command_may_make_many_records",
+        "history.py::test_a_bag_that_grows_page_by_page_needs_no_records_for_whole_pageblocks",
         "inflight.py::test_passes_until_a_block_with_io_is_offline_are_those_of_explicit_events",
         "skipped_loops.py::test_where_the_windows_are_cut_does_not_matter",
+        "skipped_loops.py::test_a_loop_of_a_year_costs_no_more_than_its_first_passes",
         "fast_engine.py",
     )
 ]
