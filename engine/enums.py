@@ -256,7 +256,7 @@ class Cell(IntEnum):
     OFFLINE_RULE = 11  # OfflineRule
     OFFLINE_BOUND_NS = 12  # timeout policies: ns from the start of the attempt
     OFFLINE_MAX_ERRORS = 13  # 4.13: failed passes before giving up
-    PCP_HIGH_PAGES = 14  # 0: formula PCP_RULE; otherwise fixed capacity of a per-CPU list
+    PCP_HIGH_PAGES = 14  # 0: formula PCP_RULE; otherwise fixed capacity of a CPU's lists
     PCP_RULE = 15  # PcpRule
     MOVABLE_MARK_CAPPED = 16  # 1: ZONE_MOVABLE min = managed/1024 in 32..128 (6.12), 0: its share
     THP_FAIL_PAGES = 17  # pgmigrate_fail per failed THP: 1 or 512 pages
@@ -296,9 +296,9 @@ NR_CELLS = 64
 
 
 class PcpRule(IntEnum):
-    """How the capacity of a per-CPU page list follows from the zone (mm/page_alloc.c)."""
+    """How the capacity of a CPU's page lists follows from the zone (mm/page_alloc.c)."""
 
-    BATCH_TIMES_6 = 0  # 5.10: 6 x batch
+    BATCH_TIMES_6 = 0  # 5.10: 6 x batch; the lists give back in turns
     LOW_MARK = 1  # 5.14+: low watermark / local CPUs, at least 4 x batch
     ZONE_EIGHTH = 2  # 6.7+: tunes itself between LOW_MARK and managed/8 / CPUs
 

@@ -105,8 +105,8 @@ def begin_gather(h):
 def look_ahead(h, a, first, end, cpu):
     """Work out what of a range will pass through the CPU's lists; empty them as far as it pushes.
 
-    Only for zones in which all of it goes through one list: between two lists of a zone the order
-    in which pageblocks become free could change.
+    Only for zones in which all of it goes through one list, and no other one gives back with it:
+    between two lists of a zone the order in which pageblocks become free could change.
     """
     if end - first < WORTH_IT * h.g[G_PBP] or self_tuned(h) or h.g[TABLE + IN_ORDER]:
         return
@@ -154,7 +154,9 @@ def pass_through(h, z, cpu, t, pages):
     """Begin to free ``pages`` by list t of zone z, all that will leave it going straight."""
     i = pcp_list(h, cpu, z, t)
     held = h.fl[i, FL_COUNT]
-    out = leaving(h, z, cpu, held, pages, 1)
+    out = leaving(h, z, cpu, t, pages, 1)
+    if out < 0:
+        return
     pcp_drain(h, z, i, min(out, held))
     h.zone[z, Z_PASSES] = 1
     h.zone[z, Z_AHEAD] = max(out - held, 0)
@@ -164,13 +166,16 @@ def pass_through(h, z, cpu, t, pages):
 @kernel
 def pass_through_huge(h, z, cpu, folios):
     """As ``pass_through`` for huge folios."""
-    h.zone[z, Z_HUGE_PASSES] = 1
-    h.zone[z, Z_HUGE_THROUGH] = folios
     if not h.g[TABLE + PCP_THP]:
+        h.zone[z, Z_HUGE_PASSES] = 1
+        h.zone[z, Z_HUGE_THROUGH] = folios
         return
     i = pcp_list(h, cpu, z, HUGE)
     held = h.fl[i, FL_COUNT]
-    out = leaving(h, z, cpu, held, folios, h.g[G_PBP])
+    out = leaving(h, z, cpu, HUGE, folios, h.g[G_PBP])
+    if out < 0:
+        return
+    h.zone[z, Z_HUGE_PASSES] = 1
     for _ in range(min(out, held)):
         drain_huge(h, z, i)
     h.zone[z, Z_HUGE_THROUGH] = max(out - held, 0)

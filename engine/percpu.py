@@ -1,7 +1,6 @@
 """Per-CPU page lists: what is taken and what is given. Rules: ``engine.reference.percpu``.
 
-Lists of a fixed capacity give back batches when they are full; ``engine.tuning`` has how many, and
-the lists that tune themselves.
+``engine.tuning`` has what full lists give back, and the lists that tune themselves.
 """
 
 from engine.elements import add_run_after
@@ -12,10 +11,9 @@ from engine.stacks import (
     HUGE,
     MOVABLE,
     TUNING,
-    drain_huge,
+    UNMOVABLE,
     drop_huge,
     keep_base,
-    pcp_drain,
     pcp_list,
     put_huge,
 )
@@ -40,8 +38,16 @@ from engine.state import (
     Z_FREE,
     Z_PCPOFF,
 )
-from engine.tuning import after_free, full_at, give_back_pages, refill_pages, self_tuned, took
-from engine.watermark import pcp_batch, pcp_high
+from engine.tuning import (
+    after_free,
+    free_pages_of,
+    full_at,
+    pages_on,
+    refill_pages,
+    self_tuned,
+    took,
+)
+from engine.watermark import pcp_batch
 
 PCP_THP = int(Cell.PCP_THP)
 
@@ -99,25 +105,14 @@ def free_huge(h, pb, cpu):
         return
     i = pcp_list(h, cpu, z, HUGE)
     put_huge(h, z, i, pb, False)
-    if self_tuned(h):
-        after_free(h, z, cpu, HUGE, 1, h.g[G_PBP])
-    elif h.fl[i, FL_COUNT] * h.g[G_PBP] >= pcp_high(h, z):
-        pages = give_back_pages(h, z, cpu)
-        while pages > 0 and h.fl[i, FL_COUNT] > 0:
-            drain_huge(h, z, i)
-            pages -= h.g[G_PBP]
+    after_free(h, z, cpu, HUGE, 1, h.g[G_PBP])
 
 
 @kernel
 def drain_zone(h, z):
     """drain_all_pages of a zone."""
     for cpu in range(h.g[G_NCPUS]):
-        for t in range(2):
-            i = pcp_list(h, cpu, z, t)
-            pcp_drain(h, z, i, h.fl[i, FL_COUNT])
-        i = pcp_list(h, cpu, z, HUGE)
-        while h.fl[i, FL_COUNT] > 0:
-            drain_huge(h, z, i)
+        free_pages_of(h, z, cpu, UNMOVABLE, pages_on(h, z, cpu))
 
 
 @kernel
@@ -140,11 +135,9 @@ def free_base(h, r, cpu, ascending):
         free_loose(h, r, ascending)
         return
     i = pcp_list(h, cpu, z, mt)
-    high, tuned = pcp_high(h, z), self_tuned(h)
     left = h.runs[r, RS_LEN]
     while left > 0:
-        room = full_at(h, z, cpu) if tuned else high - h.fl[i, FL_COUNT]
-        k = min(left, max(room, 1))
+        k = min(left, max(full_at(h, z, cpu), 1))
         part = r
         if k < left:
             if ascending:
@@ -155,7 +148,4 @@ def free_base(h, r, cpu, ascending):
                 h.runs[r, RS_LEN] = left - k
         keep_base(h, z, i, part, ascending)
         left -= k
-        if tuned:
-            after_free(h, z, cpu, mt, k, 1)
-        elif h.fl[i, FL_COUNT] >= high:
-            pcp_drain(h, z, i, min(give_back_pages(h, z, cpu), h.fl[i, FL_COUNT]))
+        after_free(h, z, cpu, mt, k, 1)

@@ -1,5 +1,7 @@
 """Per-CPU lists that adapt to what is asked of them. Rules: ``engine.reference.percpu``.
 
+All lists of a CPU in a zone count against one capacity.
+
 The row TUNING of a CPU's lists in a zone holds, where they tune themselves (6.7+), their capacity
 (T_HIGH), how often the next refill doubles (T_FACTOR) and the pages freed in a row (T_FREED).
 Lists of a fixed capacity know how often what they give back next doubles (T_FACTOR).
@@ -25,6 +27,7 @@ from engine.watermark import pcp_batch
 
 T_HIGH, T_FACTOR, T_FREED = FL_HEAD, FL_TAIL, FL_COUNT
 PCP_RULE, ZONE_EIGHTH = int(Cell.PCP_RULE), int(PcpRule.ZONE_EIGHTH)
+BATCH_TIMES_6 = int(PcpRule.BATCH_TIMES_6)
 SCALE = int(Cell.PCP_BATCH_SCALE)
 SHIFT_MAX = 31
 """More halvings than any count has bits."""
@@ -59,7 +62,7 @@ def took(h, z, cpu, folios):
 
 @kernel
 def give_back_pages(h, z, cpu):
-    """Pages that a full list of a fixed capacity gives to the buddy at once."""
+    """Pages that full lists of a fixed capacity give to the buddy at once."""
     u = pcp_list(h, cpu, z, TUNING)
     factor, scale = h.fl[u, T_FACTOR], h.g[TABLE + SCALE]
     pages, h.fl[u, T_FACTOR] = nr_pcp_free(h.zone[z, Z_PCP_HIGH], pcp_batch(h, z), factor, scale)
@@ -76,23 +79,33 @@ def nr_pcp_free(high, batch, factor, scale):
 
 
 @kernel
-def leaving(h, z, cpu, held, folios, pages):
-    """Folios of ``pages`` each that leave a list of a fixed capacity, as ``leave`` says."""
+def leaving(h, z, cpu, t, folios, pages):
+    """Folios of ``pages`` each that leave list t, of a fixed capacity, when more come in.
+
+    -1 where pages of the CPU's other lists of the zone would leave between them.
+    """
     u = pcp_list(h, cpu, z, TUNING)
     factor, scale = h.fl[u, T_FACTOR], h.g[TABLE + SCALE]
     high, batch = h.zone[z, Z_PCP_HIGH], pcp_batch(h, z)
-    out, h.fl[u, T_FACTOR] = leave(held, folios, pages, high, batch, factor, scale)
+    held = h.fl[pcp_list(h, cpu, z, t), FL_COUNT]
+    others = pages_on(h, z, cpu) - held * pages
+    if others > 0 and h.g[TABLE + PCP_RULE] == BATCH_TIMES_6:
+        return -1
+    out, factor = leave(held, others, folios, pages, high, batch, factor, scale)
+    if out >= 0:
+        h.fl[u, T_FACTOR] = factor
     return out
 
 
 @kernel
-def leave(held, folios, pages, high, batch, factor, scale):
+def leave(held, others, folios, pages, high, batch, factor, scale):
     """Folios of ``pages`` each that leave a list of ``held`` when more come in one by one.
 
-    ``factor``: how often what is given back doubles, ``scale``: at most. Returns the folios and
-    the factor afterwards (free_unref_page_commit).
+    ``others``: pages on the other lists, ``factor``: how often what is given back doubles,
+    ``scale``: at most. Returns the folios and the factor afterwards (free_unref_page_commit);
+    -1 folios where more would be given back than this list holds, and others would give.
     """
-    full, out = (high + pages - 1) // pages, 0
+    full, out = (high - others + pages - 1) // pages, 0
     while True:
         need = max(full - held, 1)
         if folios < need:
@@ -101,7 +114,11 @@ def leave(held, folios, pages, high, batch, factor, scale):
         held += need
         before = factor
         k, factor = nr_pcp_free(high, batch, before, scale)
-        k = min((k + pages - 1) // pages, held)
+        k = (k + pages - 1) // pages
+        if k > held:
+            if others > 0:
+                return -1, before
+            k = held
         held -= k
         out += k
         if held == full - k and factor == before:
@@ -128,6 +145,8 @@ def refill_pages(h, z, cpu, order):
 @kernel
 def full_at(h, z, cpu):
     """Pages that may be freed one by one before a CPU's lists give some back."""
+    if not self_tuned(h):
+        return h.zone[z, Z_PCP_HIGH] - pages_on(h, z, cpu)
     full = capacity(h, z, pcp_list(h, cpu, z, TUNING))
     if h.zone[z, Z_BELOW]:
         full = h.zone[z, Z_PCP_LOW]
@@ -136,7 +155,16 @@ def full_at(h, z, cpu):
 
 @kernel
 def after_free(h, z, cpu, t, folios, pages):
-    """Account ``folios`` of ``pages`` each that came onto list t; only the last may fill it.
+    """Account ``folios`` of ``pages`` each that came onto list t; only the last may fill it."""
+    if self_tuned(h):
+        tune_after_free(h, z, cpu, t, folios, pages)
+    elif pages_on(h, z, cpu) >= h.zone[z, Z_PCP_HIGH]:
+        free_pages_of(h, z, cpu, t, give_back_pages(h, z, cpu))
+
+
+@kernel
+def tune_after_free(h, z, cpu, t, folios, pages):
+    """``after_free`` of lists that tune themselves.
 
     free_unref_page_commit: a burst gives back as many pages at once as were freed in a row.
     """
@@ -185,16 +213,56 @@ def count_freed_below(h, z, u, batch, folios, pages):
 
 
 @kernel
+def free_pages_of(h, z, cpu, t, pages):
+    """free_pcppages_bulk: give pages of a CPU's lists, list t first, to the buddy."""
+    if h.g[TABLE + PCP_RULE] == BATCH_TIMES_6:
+        free_in_turns(h, z, cpu, pages)
+    else:
+        free_bulk(h, z, cpu, t, pages)
+
+
+@kernel
 def free_bulk(h, z, cpu, t, pages):
-    """free_pcppages_bulk: oldest first from list t, then from the next ones."""
+    """free_pcppages_bulk of 5.18+: all of list t, oldest first, then of the next ones."""
     for k in range(HUGE + 1):
-        at = (t + k) % (HUGE + 1)
-        i = pcp_list(h, cpu, z, at)
-        if at == HUGE:
-            while pages > 0 and h.fl[i, FL_COUNT] > 0:
-                drain_huge(h, z, i)
-                pages -= h.g[G_PBP]
-        elif pages > 0 and h.fl[i, FL_COUNT] > 0:
-            k_pages = min(pages, h.fl[i, FL_COUNT])
-            pcp_drain(h, z, i, k_pages)
-            pages -= k_pages
+        if pages <= 0:
+            return
+        pages -= free_oldest(h, z, cpu, (t + k) % (HUGE + 1), pages, pages)
+
+
+@kernel
+def free_in_turns(h, z, cpu, pages):
+    """free_pcppages_bulk of 5.10: the lists in turns, as many of each as lists were passed."""
+    turn, folios = 0, 0
+    while pages > 0 and pages_on(h, z, cpu) > 0:
+        turn, folios = (turn + 1) % (HUGE + 1), folios + 1
+        i = pcp_list(h, cpu, z, turn)
+        held = h.fl[i, FL_COUNT]
+        if alone(h, z, cpu, turn):
+            folios = held
+        pages -= free_oldest(h, z, cpu, turn, folios, pages)
+        folios -= held - h.fl[i, FL_COUNT]
+
+
+@kernel
+def alone(h, z, cpu, t):
+    """Whether list t is the only one of a CPU's lists of a zone that is not empty."""
+    for k in range(HUGE + 1):
+        if k != t and h.fl[pcp_list(h, cpu, z, k), FL_COUNT] > 0:
+            return False
+    return True
+
+
+@kernel
+def free_oldest(h, z, cpu, t, folios, pages):
+    """Give the oldest folios of list t to the buddy until a limit is reached; their pages."""
+    i, freed = pcp_list(h, cpu, z, t), 0
+    if t == HUGE:
+        while folios > 0 and freed < pages and h.fl[i, FL_COUNT] > 0:
+            drain_huge(h, z, i)
+            folios -= 1
+            freed += h.g[G_PBP]
+        return freed
+    freed = min(min(folios, pages), h.fl[i, FL_COUNT])
+    pcp_drain(h, z, i, freed)
+    return freed

@@ -147,12 +147,6 @@ def pcp_batch(h, z):
 
 
 @kernel
-def pcp_high(h, z):
-    """Capacity of one per-CPU list of a zone, where it is fixed."""
-    return h.zone[z, Z_PCP_HIGH]
-
-
-@kernel
 def reserve_of(h, z, highest):
     """lowmem_reserve[highest] of a zone, pages.
 

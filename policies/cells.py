@@ -88,10 +88,10 @@ CELL_DOCS: dict[Cell, CellDoc] = {
         "failed migration passes before an offline gives up, or pauses (0: no limit)", 0, 1_000_000
     ),
     Cell.PCP_HIGH_PAGES: CellDoc(
-        "capacity of a per-CPU page list in pages (0: by the rule below)", 0, 1 << 30
+        "capacity of a CPU's page lists of a zone in pages (0: by the rule below)", 0, 1 << 30
     ),
     Cell.PCP_RULE: CellDoc(
-        "how the capacity of a per-CPU page list follows from its zone", 0, 2, PcpRule
+        "how the capacity of a CPU's page lists follows from their zone", 0, 2, PcpRule
     ),
     Cell.MOVABLE_MARK_CAPPED: _flag(
         "the min watermark of MOVABLE is managed/1024 within 32..128 pages, not its share"

@@ -1,12 +1,14 @@
 """Per-CPU page lists: a stack per list in front of each zone.
 
 Sources: mm/page_alloc.c of Linux 5.10 and 6.1 (``rmqueue_bulk``, ``free_unref_page_commit``,
-``zone_highsize``, ``nr_pcp_free``) and 6.12 (``nr_pcp_alloc``, ``nr_pcp_high``, ``nr_pcp_free``,
-``free_pcppages_bulk``). What time does to a list (``decay_pcp_high`` and the drain of remote lists
-from the vmstat work, once a second) is left out: its pages stay in their zone either way.
+``zone_highsize``, ``nr_pcp_free``, ``free_pcppages_bulk``) and 6.12 (``nr_pcp_alloc``,
+``nr_pcp_high``, ``nr_pcp_free``). What time does to a list (``decay_pcp_high`` and the drain of
+remote lists from the vmstat work, once a second) is left out: its pages stay in their zone either
+way.
 
-A full list gives back a batch; from 5.13 on (commit 3b12e7e97938) twice as much each time as long
-as nothing is taken, up to all but a batch of its capacity. The cell PCP_BATCH_SCALE limits the
+All lists of a CPU in a zone share one capacity (``pcp->count`` against ``pcp->high``). When it is
+reached they give back a batch; from 5.13 on (commit 3b12e7e97938) twice as much each time as long
+as nothing is taken, up to all but a batch of the capacity. The cell PCP_BATCH_SCALE limits the
 doublings (CONFIG_PCP_BATCH_SCALE_MAX, commit 52166607ecc9, 6.7 and 6.1.104).
 """
 
@@ -15,6 +17,9 @@ from collections import deque
 from engine.enums import Cell, Migratetype, PcpRule, ZoneKind
 from engine.reference.state import PCP_TYPES, Tuning, Zone
 from engine.reference.zone import Buddy
+
+HUGE = len(PCP_TYPES)
+"""The list of huge folios, behind those of base pages by type."""
 
 
 class PerCpu(Buddy):
@@ -99,7 +104,7 @@ class PerCpu(Buddy):
     # -- freeing ------------------------------------------------------------------------------
 
     def _give_back_pages(self, zone: Zone, cpu: int) -> int:
-        """nr_pcp_free up to 6.6: pages that a full list of a CPU gives to the buddy at once."""
+        """nr_pcp_free up to 6.6: pages that the full lists of a CPU give to the buddy at once."""
         tuning, batch = zone.tuning[cpu], self._pcp_batch(zone)
         most = self._pcp_range(zone)[0] - batch
         pages = batch << tuning.free_factor
@@ -116,13 +121,8 @@ class PerCpu(Buddy):
             self._free_chunk(pfn, 0)
             return
         which = PCP_TYPES.index(mt)
-        stack = zone.pcp[cpu][which]
-        stack.appendleft(pfn)
-        if self._self_tuned():
-            self._tune_after_free(zone, cpu, which, 1)
-        elif len(stack) >= self._pcp_range(zone)[0]:
-            for _ in range(min(self._give_back_pages(zone, cpu), len(stack))):
-                self._free_chunk(stack.pop(), 0)
+        zone.pcp[cpu][which].appendleft(pfn)
+        self._after_free(zone, cpu, which, 1)
 
     def _free_huge(self, pfn: int, cpu: int) -> None:
         """Free a huge folio: to the CPU's list; when that is full its oldest go to the buddy."""
@@ -131,15 +131,22 @@ class PerCpu(Buddy):
         if cpu < 0 or isolated or zone.pcp_disabled or not self.table[Cell.PCP_THP]:
             self._free_chunk(pfn, self.pbo)
             return
-        stack = zone.pcp_huge[cpu]
-        stack.appendleft(pfn)
+        zone.pcp_huge[cpu].appendleft(pfn)
+        self._after_free(zone, cpu, HUGE, self.pb_pages)
+
+    def _after_free(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
+        """free_unref_page_commit after a folio of ``pages`` was put on list ``which`` of a CPU."""
         if self._self_tuned():
-            self._tune_after_free(zone, cpu, len(PCP_TYPES), self.pb_pages)
-        elif len(stack) * self.pb_pages >= self._pcp_range(zone)[0]:
-            pages = self._give_back_pages(zone, cpu)
-            while pages > 0 and stack:
-                self._free_chunk(stack.pop(), self.pbo)
-                pages -= self.pb_pages
+            self._tune_after_free(zone, cpu, which, pages)
+        elif zone.pages_of(cpu, self.pb_pages) >= self._pcp_range(zone)[0]:
+            self._free_pages_of(zone, cpu, which, self._give_back_pages(zone, cpu))
+
+    def _free_pages_of(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
+        """free_pcppages_bulk: give pages of a CPU's lists, list ``which`` first, to the buddy."""
+        if self.table[Cell.PCP_RULE] == PcpRule.BATCH_TIMES_6:
+            self._free_in_turns(zone, cpu, pages)
+        else:
+            self._free_bulk(zone, cpu, which, pages)
 
     def _tune_after_free(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
         """free_unref_page_commit of 6.12 after the page was put on list ``which`` of a CPU.
@@ -173,27 +180,41 @@ class PerCpu(Buddy):
         return high
 
     def _free_bulk(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
-        """free_pcppages_bulk: oldest first from list ``which``, then from the next ones."""
+        """free_pcppages_bulk of 5.18+: all of list ``which``, oldest first, then of the next."""
         lists = [*zone.pcp[cpu], zone.pcp_huge[cpu]]
         for i in range(len(lists)):
             k = (which + i) % len(lists)
-            order = self.pbo if k == len(PCP_TYPES) else 0
             while lists[k] and pages > 0:
-                self._free_chunk(lists[k].pop(), order)
-                pages -= 1 << order
+                pages -= self._free_oldest(lists[k], k)
+
+    def _free_in_turns(self, zone: Zone, cpu: int, pages: int) -> None:
+        """free_pcppages_bulk of 5.10: the lists in turns, from the one of movable pages on.
+
+        Each gives as many as lists were passed to reach it: with reclaimable pages (here none) on
+        none of them two unmovable ones for each movable one.
+        """
+        lists = [*zone.pcp[cpu], zone.pcp_huge[cpu]]
+        turn = folios = 0
+        while pages > 0 and any(lists):
+            turn, folios = (turn + 1) % len(lists), folios + 1
+            while lists[turn] and pages > 0 and folios > 0:
+                pages -= self._free_oldest(lists[turn], turn)
+                folios -= 1
+
+    def _free_oldest(self, stack: deque[int], which: int) -> int:
+        """Give the oldest folio of list ``which`` to the buddy; its pages."""
+        order = self.pbo if which == HUGE else 0
+        self._free_chunk(stack.pop(), order)
+        return 1 << order
 
     def _above_high(self, zone: Zone) -> bool:
         """zone_watermark_ok of the high mark for a base page of any zone."""
         return zone.free_pages > zone.high + self._reserve(zone, ZoneKind.MOVABLE)
 
     def _drain_pcp(self, zone: Zone) -> None:
-        """drain_all_pages of a zone: every list, oldest page first."""
-        for cpu, huge in zip(zone.pcp, zone.pcp_huge, strict=True):
-            for stack in cpu:
-                while stack:
-                    self._free_chunk(stack.pop(), 0)
-            while huge:
-                self._free_chunk(huge.pop(), self.pbo)
+        """drain_all_pages of a zone: every list, by the rule of free_pcppages_bulk."""
+        for cpu in range(len(zone.pcp)):
+            self._free_pages_of(zone, cpu, 0, zone.pages_of(cpu, self.pb_pages))
 
     def _disable_pcp(self, zone: Zone) -> None:
         """zone_pcp_disable: no lists, their grown capacity is forgotten."""

@@ -31,6 +31,8 @@ def guest(profile: str, pcp_high: int = 0) -> Guest:
 def story(bench: Guest, d: Draws, steps: int) -> None:
     """Map, touch in pieces, free in pieces, unmap, with areas of a few pages to many pageblocks."""
     proc = [bench.spawn(0), bench.spawn(1)]
+    kernel = bench.touched(proc[0], AreaKind.KERNEL, 300)
+    bench.free(kernel, 0, 200, 0)
     areas: list[tuple[int, int]] = []
     for _ in range(steps):
         if len(areas) < 2 or (len(areas) < 5 and d.below(2)):
@@ -79,17 +81,23 @@ def test_a_huge_page_alone_in_an_area_leaves_the_list_of_base_pages_as_it_is(
 
 
 def leave_one_by_one(
-    held: int, folios: int, pages: int, high: int, batch: int, factor: int, scale: int
+    held: int, others: int, folios: int, pages: int, high: int, batch: int, factor: int, scale: int
 ) -> tuple[int, int]:
-    """Folios that ``free_unref_page`` gives back to the buddy, one by one, and the new factor."""
-    out = 0
+    """Folios that ``free_unref_page`` gives back to the buddy, one by one, and the new factor.
+
+    -1 folios where some of the ``others`` would follow them.
+    """
+    out, before = 0, factor
     for _ in range(folios):
         held += 1
-        if held * pages >= high:
+        if held * pages + others >= high:
             count = max(min(batch << factor, high - batch), batch)
+            before = factor
             factor += batch << factor < high - batch and factor < scale
             while count > 0 and held:
                 held, count, out = held - 1, count - pages, out + 1
+            if count > 0 and others:
+                return -1, before
     return out, factor
 
 
@@ -97,12 +105,69 @@ def test_what_leaves_a_list_is_counted_beforehand(monkeypatch: pytest.MonkeyPatc
     compiled: Any = tuning
     monkeypatch.setattr(tuning, "nr_pcp_free", compiled.nr_pcp_free.py_func)
     python_leave = compiled.leave.py_func
-    d = Draws(5)
+    d, alone = Draws(5), 0
     for _ in range(3000):
         high, batch, pages = 1 + d.below(900), 1 + d.below(80), d.of((1, 1, 16))
         scale, held, folios = d.below(7), d.below(900) // pages, d.below(3000) // pages
-        given = (held, folios, pages, high, batch, d.below(scale + 1), scale)
-        assert python_leave(*given) == leave_one_by_one(*given), given
+        others = d.below(2) * d.below(high + 20)
+        given = (held, others, folios, pages, high, batch, d.below(scale + 1), scale)
+        told = python_leave(*given)
+        assert told == leave_one_by_one(*given), given
+        alone += others > 0 and told[0] > 0
+    assert alone > 100
+
+
+def shared(profile: str, high: int, scale: int = 0) -> Guest:
+    """A zone of 128 MiB, whose batch is 7 pages, and one capacity for all lists of a CPU."""
+    table = make_table(profile=profile, PCP_HIGH_PAGES=high, PCP_BATCH_SCALE=scale)
+    shape = make_shape("NNNN", order=9, chunks=8, cpus=(0, 0), thp=False)
+    return Guest(shape, table, full_every=1)
+
+
+def freed_beside(bench: Guest, kind: AreaKind, pages: int, more: int) -> list[tuple[int, int]]:
+    """Free ``pages`` of a kind at once and ``more`` base pages one by one.
+
+    Returns what the CPU's lists hold after each of those: of the kind's pages, and other pages.
+    """
+    proc = bench.spawn(0)
+    first, then = bench.touched(proc, kind, pages), bench.touched(proc, AreaKind.ANON, more)
+    start = bench.pfns(first)[0]
+    theirs = set(range(start, start + PAGEBLOCK) if kind == AreaKind.THP else bench.pfns(first))
+    bench.free(first, 0, pages, 0)
+    out = []
+    for page in range(more):
+        bench.free(then, page, 1, 0)
+        held = set(bench.host.pcp(0, 1).tolist())
+        out.append((len(held & theirs), len(held - theirs)))
+    bench.finish()
+    return out
+
+
+def test_lists_of_a_cpu_share_a_capacity_and_the_one_that_fills_them_gives_back_first() -> None:
+    """6.1: with 20 and 22 pages 42 are reached; 7 go, all from the list of the last page."""
+    held = freed_beside(shared("linux-6.1", 42), AreaKind.KERNEL, 20, 40)
+    assert held[16:20] == [(20, 20), (20, 21), (20, 15), (20, 16)]
+
+
+def test_a_list_that_holds_less_than_is_owed_lets_the_next_one_pay() -> None:
+    """6.1: the second give-back is of 14 pages; the list that is full has 7 of them."""
+    held = freed_beside(shared("linux-6.1", 42, scale=3), AreaKind.KERNEL, 38, 40)
+    assert held[2:6] == [(35, 5), (35, 6), (28, 0), (28, 1)]
+
+
+def test_lists_give_back_in_turns() -> None:
+    """5.10: one movable page, then two unmovable ones (no reclaimable ones are there).
+
+    Of the four unmovable pages of the first 7 one is older than those that were freed.
+    """
+    held = freed_beside(shared("linux-5.10", 42), AreaKind.KERNEL, 20, 40)
+    assert held[17:19] == [(20, 21), (17, 18)]
+    assert held[24:26] == [(17, 24), (13, 22)]
+
+
+def test_a_huge_page_on_a_list_leaves_less_room_for_base_pages() -> None:
+    held = freed_beside(shared("linux-6.1", 600), AreaKind.THP, PAGEBLOCK, 120)
+    assert held[79:82] == [(512, 86), (512, 87), (512, 81)]
 
 
 @pytest.mark.parametrize("scale", [0, 2, 5])
