@@ -58,10 +58,11 @@ def session() -> Iterator[None]:
         cluster.shutdown()
 
 
-def world_of() -> tuple[Any, Any]:
+def world_of(nr_hosts: int = HOSTS) -> tuple[Any, Any]:
     """A busy fleet on the reference: an actor would have to load what is compiled first."""
     scenario = small.scenario(samples="60s")
-    world = small.world(small.busy_plan(), scenario, "pin-in-place+timeout-5s")
+    plan = small.busy_plan(nr_hosts, 120 * nr_hosts // HOSTS)
+    world = small.world(plan, scenario, "pin-in-place+timeout-5s")
     return replace(world, engine="reference"), scenario
 
 
@@ -77,20 +78,34 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         pytest.param(divide(EQUAL, 2), id="two"),
         pytest.param(divide(EQUAL, 1), id="one", marks=pytest.mark.slow),
         pytest.param(divide(EQUAL, 4), id="four", marks=pytest.mark.slow),
-        pytest.param(divide(EQUAL, 0, 1), id="one host each", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("session")
 def test_actors_never_change_a_byte(
     squads: list[list[int]], expected: dict[str, str], tmp_path: Path
 ) -> None:
+    assert digests_by_actors(squads, tmp_path) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_actors_of_one_host_each_never_change_a_byte(tmp_path: Path) -> None:
+    """On fewer hosts: each is a process. ``test_aged`` divides sixteen of them in one process."""
+    alone = digests(run_files(tmp_path / "inline", *world_of(4)))
+    assert digests_by_actors(divide(EQUAL[:4], 0, 1), tmp_path / "actors") == alone
+
+
+def digests_by_actors(squads: list[list[int]], folder: Path) -> dict[str, str]:
+    """Digests of the files that one actor for each squad writes; none may be lost."""
     lost: list[str] = []
     crew = ActorCrew(squads, lost.append)
     try:
-        assert digests(run_files(tmp_path, *world_of(), crew)) == expected
+        found = digests(run_files(folder, *world_of(sum(map(len, squads))), crew))
     finally:
         crew.close()
     assert lost == []
+    return found
 
 
 @pytest.mark.ray
