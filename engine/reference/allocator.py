@@ -163,12 +163,12 @@ class Allocator(PerCpu):
         """Drop the pages of one area that lie in some zones until ``done``; ``before`` others."""
         reclaimed = 0
         for index, pfn in enumerate(area.pages):
-            if done(before + reclaimed):
-                break
             if pfn < 0 or self.owner[pfn].held or self.owner[pfn].isolated:
                 continue
             if self._zone_at(pfn).zid not in zone_ids:
                 continue
+            if done(before + reclaimed):  # dear, and another answer only after a page was dropped
+                break
             area.pages[index] = ABSENT
             del self.owner[pfn]
             self._free_chunk(pfn, 0)

@@ -40,7 +40,7 @@ class Engines(RuleBasedStateMachine):
     full_every = 20
     made_by: type[Commander] = OftenFragmented
     shard = sequence = 0
-    """Which part of all sequences this is, and which sequence of it (counted in part 0 only)."""
+    """Which part of all sequences this is, and which sequence of it."""
     failed = False
     compactions = 0
     """Requests that compacted a zone, on all hosts."""
@@ -48,22 +48,18 @@ class Engines(RuleBasedStateMachine):
     @initialize(key=KEYS)
     def build(self, key: int) -> None:
         """Make the hosts and their history; a sequence that failed is run again as it was."""
-        if not self.failed and not self.shard:
+        if not self.failed:
             type(self).sequence += 1
-        d = Draws(*self.part(), key)
+        d = Draws(self.shard, self.sequence, key)
         self.steps = 0
         self.bench = make_bench(d, ALL_ENGINES, self.full_every)
         self.commander = self.made_by(self.bench, d)
-
-    def part(self) -> tuple[int, ...]:
-        """What sets the draws of this sequence apart from others by the same keys."""
-        return (self.shard,) if self.shard else (0, self.sequence)
 
     @rule(key=KEYS)
     def act(self, key: int) -> None:
         """Do something."""
         self.steps += 1
-        self.commander.act(Draws(*self.part(), key, self.steps))
+        self.commander.act(Draws(self.shard, self.sequence, key, self.steps))
 
     def teardown(self) -> None:
         """Everything is equal at the end, too."""
