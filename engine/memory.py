@@ -274,6 +274,12 @@ def free_element(h, a, ref, cpu):
 @kernel
 def free_pages_of(h, ref, cpu):
     """Free the base pages of a loose element in virtual order."""
+    free_loose_base(h, ref, cpu, ref >= 0 or not h.runb[-2 - ref, RS_FLAG] & DESC)
+
+
+@kernel
+def free_loose_base(h, ref, cpu, upwards):
+    """Free the base pages of a loose element: to a CPU's list, or directly where it has none."""
     if ref >= 0:
         b = block_of(h, ref)
         h.pbs[ref, PS_FLAG] = 0
@@ -281,11 +287,11 @@ def free_pages_of(h, ref, cpu):
             h.pbs[ref, PS_STATE] = UNUSED
             free_pb(h, ref)
             return
-        free_base(h, whole_run(h, ref), cpu, True)
+        free_base(h, whole_run(h, ref), cpu, upwards)
         return
     r = -2 - ref
     h.runb[r, RS_STATE] = R_LOOSE
-    free_base(h, r, cpu, not h.runb[r, RS_FLAG] & DESC)
+    free_base(h, r, cpu, upwards)
 
 
 @kernel

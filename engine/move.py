@@ -18,7 +18,6 @@ from engine.elements import (
     whole_again,
 )
 from engine.enums import Cell, Counter
-from engine.freelist import free_pb
 from engine.kernel import kernel
 from engine.memory import (
     FILE,
@@ -27,16 +26,16 @@ from engine.memory import (
     change_count,
     claim,
     count_used,
+    free_loose_base,
     replace_folio,
     split_folio,
 )
 from engine.move_hugetlb import move_hugetlb
 from engine.moved import abort_call, count_moved
-from engine.percpu import free_base, free_huge
+from engine.percpu import free_huge
 from engine.stacks import whole_run
 from engine.state import (
     AR_KIND,
-    BK_ISO,
     BK_ZONE,
     COUNTERS,
     DESC,
@@ -51,8 +50,6 @@ from engine.state import (
     PN_CALL_AREA,
     PN_CALL_COUNT,
     PN_CALL_FIRST,
-    PS_FLAG,
-    PS_STATE,
     R_LOOSE,
     RN_BNEXT,
     RN_CNT,
@@ -62,11 +59,9 @@ from engine.state import (
     RS_LEN,
     RS_STATE,
     TABLE,
-    UNUSED,
     Z_LOW,
-    Z_PCPOFF,
 )
-from engine.target import OFFLINE, PIN, RETURN, ask_target
+from engine.target import OFFLINE, PIN, RETURN, ask_target, cpu_of_call
 
 NEVER_RETURNS = 2
 """Of G_KILLED: the requester was not killed, but hangs."""
@@ -80,19 +75,7 @@ COUNTS_FAIL = int(Cell.SPLIT_COUNTS_FAIL)
 @kernel
 def free_source(h, ref, upwards):
     """Free a migrated-from base element: to the CPU's list, or directly for an offline."""
-    cpu = -1 if h.g[M_TARGET] == OFFLINE else h.g[M_CPU]
-    if ref >= 0:
-        b = block_of(h, ref)
-        h.pbs[ref, PS_FLAG] = 0
-        if cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]:
-            h.pbs[ref, PS_STATE] = UNUSED
-            free_pb(h, ref)
-            return
-        free_base(h, whole_run(h, ref), cpu, upwards)
-        return
-    r = -2 - ref
-    h.runb[r, RS_STATE] = R_LOOSE
-    free_base(h, r, cpu, upwards)
+    free_loose_base(h, ref, cpu_of_call(h), upwards)
 
 
 @kernel

@@ -23,7 +23,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("freelist.py", "fallback", "h.g[G_MAXO] + 1", "h.g[G_MAXO]"):
     "the search for a small chunk starts where one exists below half a pageblock, far from the"
     " largest order",
-    ("move.py", "free_source",
+    ("memory.py", "free_loose_base",
      "cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]",
      "cpu < 0 and h.blk[b, BK_ISO] and h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]"):
     "free_base asks the same and frees the run past the lists, whose pieces merge into the same"
