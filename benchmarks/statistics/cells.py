@@ -1,6 +1,7 @@
 """The rows of docs/statistics.md's tables: what one population comes to, cell by cell."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ LABELS = {
 }  # fmt: skip
 """Totals that are tried, and what they are called."""
 LEVELS = ("pin latency", "head-room")
-"""Those that are no sums, and have Student's t."""
+"""Those that are no sums, and are compared by their middle."""
 Rows = list[tuple[str, ...]]
 
 
@@ -141,7 +142,7 @@ def _until(setting: Setting, found: Population) -> Rows:
 def _totals(setting: Setting, found: Population) -> Rows:
     """Try the interval of totals: one row per total and arm that differs from the first."""
     return [
-        (name, ARMS[arm], *_cells(pair, *_tries(name)))
+        (name, ARMS[arm], *_cells(pair, LEVEL if name in LEVELS else SUM))
         for arm in range(1, len(found.hung))
         for name, pair in _sums(setting, found, arm)
         if len(set((pair.b.x - pair.a.x).ravel().tolist())) > 1
@@ -160,30 +161,49 @@ def _sums(setting: Setting, found: Population, arm: int) -> Iterator[tuple[str, 
             yield LABELS[name], t.of_totals(a, b)
 
 
-def _tries(name: str) -> tuple[t.Bounds, Callable[[t.Pair, float], t.Array]]:
-    """Return the bounds of the report's interval of a total or level, and what it misses."""
-    if name in LEVELS:
-        return t.t_bounds, lambda pair, value: t.outside(pair, value, t.t_bounds)
-    return t.total_bounds, t.total_misses
+@dataclass(frozen=True, slots=True)
+class Method:
+    """The report's interval of a total or level.
+
+    Attributes
+    ----------
+    bounds : callable
+    misses : callable
+        Tells of every trial whether it misses a value.
+    truth : callable
+        The population's value.
+    cautious : callable
+        Tells of every trial whether the report says that it rests on too few events.
+    """
+
+    bounds: t.Bounds
+    misses: Callable[[t.Pair, float], t.Array]
+    truth: Callable[[t.Pair], float]
+    cautious: Callable[[t.Pair], t.Array]
 
 
-def _cells(
-    pair: t.Pair, bounds: t.Bounds, misses: Callable[[t.Pair, float], t.Array]
-) -> tuple[str, ...]:
+SUM = Method(t.total_bounds, t.total_misses, lambda pair: pair.difference, t.cautious)
+LEVEL = Method(
+    t.level_bounds, lambda pair, value: t.outside(pair, value, t.level_bounds),
+    lambda pair: pair.middle, lambda pair: np.zeros(len(pair.a.x), bool),
+)  # fmt: skip
+
+
+def _cells(pair: t.Pair, by: Method) -> tuple[str, ...]:
     """Return each column's figures at all sizes."""
     columns: list[list[float]] = [[] for _ in range(7)]
     rng, alone = np.random.default_rng(4), pair.alone()
     for n in SIZES:
         swaps, both = t.label_swaps(pair, rng, n), t.samples(pair, rng, n)
         for tried in (swaps, both):
-            t.check(tried, bounds)
-        missed, few = misses(both, pair.difference), t.cautious(both)
+            t.check(tried, by.bounds)
+        missed, few = by.misses(both, by.truth(pair)), by.cautious(both)
         sure = missed[~few]
         seeds = t.other_seeds(alone, rng, n)
         none = len(np.unique(alone.a.x)) == 1
         shares = (
-            misses(swaps, 0.0).mean(),
-            np.nan if none else misses(seeds, 0.0).mean(),
+            by.misses(swaps, 0.0).mean(),
+            np.nan if none else by.misses(seeds, 0.0).mean(),
             missed.mean(),
             t.wrong(swaps, 0.0, t.t_bounds),
             t.wrong(both, pair.difference, t.t_bounds),

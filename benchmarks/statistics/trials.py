@@ -16,7 +16,7 @@ from benchmarks.statistics.population import Population
 from engine.draws import below
 from fleet.report.evidence import SIX
 from fleet.report.intervals import CONFIDENCE, HALVINGS, Events, Units, score, sign_flip
-from fleet.report.levels import level
+from fleet.report.levels import beyond, level
 from fleet.report.stopping import FIRST_LOOK
 from fleet.report.totals import total
 
@@ -64,6 +64,11 @@ class Pair:
     def difference(self) -> float:
         """The population's value."""
         return float(self.b.x.sum() / self.b.n.sum() - self.a.x.sum() / self.a.n.sum())
+
+    @property
+    def middle(self) -> float:
+        """The population's value of a level: the median of what units differ by."""
+        return float(np.median(self.b.x - self.a.x))
 
     def take(self, rows: Array) -> "Pair":
         """Return the replications ``rows``: int[trial, n] gives arrays [trial, n * units]."""
@@ -350,6 +355,17 @@ def cautious(pair: Pair) -> Array:
     return np.where(size > 0, moves < SIX, units < np.minimum(SIX, there(pair)))
 
 
+def level_bounds(pair: Pair) -> tuple[Array, Array]:
+    """Return ``levels.level`` of every trial; without bounds where there are too few units."""
+    ordered = np.sort(pair.b.x - pair.a.x, axis=1)
+    count = ordered.shape[1]
+    out = beyond(count)
+    if out < 0:
+        nowhere = np.full(len(ordered), np.inf)
+        return -nowhere, nowhere
+    return ordered[:, out], ordered[:, count - 1 - out]
+
+
 def t_bounds(pair: Pair) -> tuple[Array, Array]:
     """Return Student's t with degrees of freedom by kurtosis, for comparison."""
     return _t_bounds(pair, freedom(pair))
@@ -398,9 +414,8 @@ def check(pair: Pair, bounds: Bounds, times: int = 20) -> None:
             size = squares // (down + up) if down + up else 1
             found = score(a, b, Events(down, up, size))
         else:
-            found = (
-                level(a, b) if bounds is t_bounds else total(a, b, float(whole_moves(pair)[0][i]))
-            )
+            whole = float(whole_moves(pair)[0][i])
+            found = level(a, b) if bounds is level_bounds else total(a, b, whole)
         if found.low is not None and found.high is not None:
             near = 1e-6 * max(found.high - found.low, 1e-3)
             np.testing.assert_allclose((found.low, found.high), (low[i], high[i]), atol=near)

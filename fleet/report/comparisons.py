@@ -14,6 +14,7 @@ from fleet.report.evidence import (
     of_units,
 )
 from fleet.report.intervals import Interval, Units, holm
+from fleet.report.levels import changes, middle
 from fleet.report.metrics import METRICS, RELATIVE, Metric
 
 Row = dict[str, Any]
@@ -73,7 +74,7 @@ def _compare(
     a, b = (_units(metric, rows, arm, pair) for arm in pair)
     if a.ratio is None or b.ratio is None:
         return None
-    value_a, value_b = a.ratio / metric.scale, b.ratio / metric.scale
+    value_a, value_b, difference = (v / metric.scale for v in _values(metric, a, b))
     margin = margins[metric.margin] * (abs(value_a) if metric.margin in RELATIVE else 1.0)
     counts = discordant_counts(metric, pair, paired)
     found = _evidence(metric, a, b, pair, paired, counts)
@@ -92,8 +93,8 @@ def _compare(
         "arm_b": pair[1],
         "a": value_a,
         "b": value_b,
-        "difference": value_b - value_a,
-        "relative": (value_b - value_a) / value_a if value_a else None,
+        "difference": difference,
+        "relative": difference / value_a if value_a else None,
         "low": None if interval.low is None else interval.low / metric.scale,
         "high": None if interval.high is None else interval.high / metric.scale,
         "method": interval.method,
@@ -113,6 +114,14 @@ def _compare(
         "ages": None,
         "query": metric.query,
     }
+
+
+def _values(metric: Metric, a: Units, b: Units) -> tuple[float, float, float]:
+    """Return the value of either arm, and what they differ by: of a level the middle of each."""
+    if metric.test == "level":
+        return middle(a.x), middle(b.x), middle(changes(a, b))
+    value_a, value_b = a.ratio or 0.0, b.ratio or 0.0
+    return value_a, value_b, value_b - value_a
 
 
 def _units(metric: Metric, rows: Iterable[Row], arm: str, pair: tuple[str, str]) -> Units:

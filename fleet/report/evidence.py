@@ -92,8 +92,9 @@ def of_units(metric: Metric, a: Units, b: Units, *, is_exact: bool) -> Evidence:
 
 
 def of_levels(metric: Metric, a: Units, b: Units) -> Evidence:
-    """Student's t of what is no sum."""
-    return Evidence(level(a, b), level_p(a, b), *_units_that_differ(metric, a, b))
+    """Middle of what is no sum; its interval is exact, however few units differ."""
+    count, what, _ = _units_that_differ(metric, a, b)
+    return Evidence(level(a, b), level_p(a, b), count, what)
 
 
 def _units_that_differ(metric: Metric, a: Units, b: Units) -> tuple[int, str, bool]:

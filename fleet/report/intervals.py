@@ -16,6 +16,10 @@ HALVINGS = 60
 """Halvings of a score interval's bounds: down to the last bit of a share."""
 
 SCORE = "score (Tango), design effect of units"
+IDENTICAL = "identical in every unit"
+"""Method of an interval that there is none of: no unit differs (low and high are 0)."""
+SAME = "the same in both arms, unit by unit"
+SINGLE = "a single unit says nothing about scatter"
 
 Integers = Sequence[int]
 
@@ -142,9 +146,9 @@ def score(a: Units, b: Units, events: Events) -> Interval:
     """
     method = SCORE
     if len(a.x) < 2:
-        return Interval(None, None, method, "a single unit says nothing about scatter")
+        return Interval(None, None, method, SINGLE)
     if not events.size:
-        return Interval(0.0, 0.0, "identical in every unit", "the same in both arms, unit by unit")
+        return Interval(0.0, 0.0, IDENTICAL, SAME)
     found = _scored(a, b, events)
     low, high = tango(found.down, found.up, found.pairs, t_quantile(found.freedom))
     return Interval(low * events.size, high * events.size, method)

@@ -32,7 +32,7 @@ class Metric:
         ``paired``: yes or no per request, score interval and exact test; ``times``: a time per
         request, score interval of what the requests differ by; ``moves``: what each request moved,
         score interval of totals that knows the size of a whole move; ``mean``: the same of what
-        no request is known of; ``level``: no sum of anything, Student's t.
+        no request is known of; ``level``: no sum of anything, compared by the middle unit.
     up : bool
         More is better.
     scale : int

@@ -9,6 +9,9 @@ from math import copysign, fsum, sqrt
 
 from fleet.report.intervals import (
     HALVINGS,
+    IDENTICAL,
+    SAME,
+    SINGLE,
     Interval,
     Units,
     residuals,
@@ -79,9 +82,9 @@ def total(a: Units, b: Units, whole: float = 0.0) -> Interval:
         Where no unit differs it is all there is: the bound that the number of things gives.
     """
     if len(a.x) < 2:
-        return Interval(None, None, METHOD, "a single unit says nothing about scatter")
+        return Interval(None, None, METHOD, SINGLE)
     if not whole and not differing(a, b):
-        return Interval(0.0, 0.0, "identical in every unit", "the same in both arms, unit by unit")
+        return Interval(0.0, 0.0, IDENTICAL, SAME)
     seen = _seen(a, b, whole)
     if seen.variance == 0.0 and seen.mass:
         return Interval(None, None, METHOD, "all units differ by the same amount")

@@ -6,6 +6,8 @@ from typing import Any
 
 from fleet.report import units
 from fleet.report.comparisons import NOT_AFTER_HOLM
+from fleet.report.intervals import IDENTICAL
+from fleet.report.levels import METHOD as MIDDLE
 from fleet.report.show import print_table, print_text
 
 Row = dict[str, Any]
@@ -45,7 +47,7 @@ def _print_pair(rows: list[Row], a: str, b: str) -> None:
 
 def _lines(row: Row) -> Iterator[list[str]]:
     change, interval = units.change(row["unit"], row["difference"], row["low"], row["high"])
-    if row["low"] is not None and row["low"] == row["high"]:
+    if row["method"] == IDENTICAL:
         interval = f"same in all {row['n']:,}"
     yield [
         f"{'~' if row['cautious'] else ' '} {row['label']}",
@@ -81,22 +83,34 @@ def _p(row: Row) -> str:
     return units.NONE if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
+def _span(counts: set[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def _notes(rows: list[Row]) -> Iterator[str]:
     for note in dict.fromkeys(row["note"] for row in rows if row["low"] is None and row["note"]):
         yield f"no interval: {note}."
-    sizes = {(row["n"], row["n_unit"]) for row in rows if row["low"] is not None}
+    sizes: dict[str, set[int]] = {}
+    for row in rows:
+        if row["low"] is not None:
+            sizes.setdefault(row["n_unit"], set()).add(row["n"])
     if sizes:
-        told = " and ".join(f"{n:,} {unit}" for n, unit in sorted(sizes))
+        told = " and ".join(f"{_span(found)} {unit}" for unit, found in sizes.items())
         yield (
             f"intervals over {told}: Tango's score interval for hang rates and times to offline, "
-            "the score interval of totals for the rest, Student's t for pin latency and head-room; "
-            "none at all in n: 3/n."
+            "the score interval of totals for the rest; none at all in n: 3/n."
         )
         yield (
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "
             "for the first section also after Holm's correction."
         )
-    if any(row["low"] is not None and row["low"] == row["high"] for row in rows):
+    if any(row["method"] == MIDDLE for row in rows):
+        yield (
+            "pin latency and least head-room: those of the middle replication; the change is the "
+            "middle one, with its exact interval by order."
+        )
+    if any(row["method"] == IDENTICAL for row in rows):
         yield "same in all n: no interval, but fewer than 3/n of the units can differ."
     if any(row["survives"] is not None for row in rows):
         yield "=: the same verdict on fresh and on aged hosts; !: another one."

@@ -14,7 +14,7 @@ from fleet.log.writer import UnitWriter
 from fleet.plan.tables import Plan
 from fleet.run.book import write_book
 from fleet.run.campaign import Outcome
-from fleet.run.columns import LEAD, Batch, named
+from fleet.run.columns import LEAD, Batch, code, named
 from fleet.run.coordinator import Coordinator, Crew, Progress
 from fleet.run.looks import look
 from fleet.run.tenants import Fate
@@ -25,6 +25,8 @@ from policies.arms import Arm, parse_arm
 
 REASON_COLUMN = LEAD + SCHEMAS["migrations"].names.index("reason")
 PAGES_COLUMN = LEAD + SCHEMAS["migrations"].names.index("pages")
+KIND_COLUMN = LEAD + SCHEMAS["incidents"].names.index("kind")
+PIN_FAILED = code("incidents", "kind", "pin_failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Tally:
         All requests, and those that were stuck or reset.
     outcomes : dict
         Requests by outcome name.
+    pin_failures : int
+        As often as it happened: a workload that is started again may fail again.
     look : dict or None
         For a run that grows: ``looks.Look.to_json()``.
     """
@@ -100,9 +104,10 @@ def run_unit(
 
     The writer is not closed.
     """
-    moved = [0] * len(MigrateReason)
+    moved, failed = [0] * len(MigrateReason), 0
 
     def sink(batches: list[Batch]) -> None:
+        nonlocal failed
         for batch in batches:
             columns = named(batch.table, batch.rows)
             writer.append(batch.table, batch.shard, columns)
@@ -110,18 +115,23 @@ def run_unit(
                 for reason in MigrateReason:
                     pages = batch.rows[batch.rows[:, REASON_COLUMN] == reason, PAGES_COLUMN]
                     moved[reason] += int(pages.sum())
+            elif batch.table == "incidents":
+                failed += int((batch.rows[:, KIND_COLUMN] == PIN_FAILED).sum())
 
     coordinator = Coordinator(world, scenario, crew, sink)
     coordinator.run(tell)
     write_book(coordinator, world, writer)
-    found = tally(coordinator, moved)
+    found = tally(coordinator, moved, failed)
     if scenario.until_ci is None:
         return found
     return replace(found, look=look(coordinator).to_json())
 
 
-def tally(coordinator: Coordinator, moved: list[int]) -> Tally:
-    """Count what a finished unit came to; ``moved`` is pages per ``MigrateReason``."""
+def tally(coordinator: Coordinator, moved: list[int], failed: int) -> Tally:
+    """Count what a finished unit came to.
+
+    ``moved`` are pages per ``MigrateReason``, ``failed`` pins.
+    """
     removals = coordinator.campaign.of.values()
     tenants = coordinator.tenants
     outcomes: dict[str, int] = {}
@@ -134,7 +144,7 @@ def tally(coordinator: Coordinator, moved: list[int]) -> Tally:
         hung=sum(removal.reset or removal.outcome == Outcome.STUCK for removal in removals),
         outcomes=outcomes,
         workloads=int((tenants.fate != Fate.WAITING).sum()),
-        pin_failures=int((tenants.pin_errno != 0).sum()),
+        pin_failures=failed,
         oom_kills=int(tenants.oom_kills.sum()),
         pin_pages=moved[MigrateReason.LONGTERM_PIN],
         offline_pages=moved[MigrateReason.MEMORY_HOTPLUG],

@@ -54,7 +54,7 @@ def test_all_trials_at_once_are_the_reports_intervals(
     for pair in (arms.take(trials.drawn(rng, 60, n, 30)), trials.label_swaps(arms, rng, n)):
         trials.check(pair, trials.score_bounds, times=30)
     trials.check(times.take(trials.drawn(rng, 60, n, 30)), trials.score_bounds, times=30)
-    trials.check(totals.take(trials.drawn(rng, 60, n, 30)), trials.t_bounds, times=30)
+    trials.check(totals.take(trials.drawn(rng, 60, n, 30)), trials.level_bounds, times=30)
     for pair in (moves, times.without_wholes(), totals):
         trials.check(pair.take(trials.drawn(rng, 60, n, 30)), trials.total_bounds, times=30)
         trials.check(trials.label_swaps(pair, rng, n), trials.total_bounds, times=30)

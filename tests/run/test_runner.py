@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fleet.api import open_run
 from fleet.cli.app import main
 from fleet.errors import InputError, PromiseError
 from fleet.log.verify import verify_run
@@ -231,6 +232,21 @@ def test_replications_differ_and_share_demands_across_arms(tmp_path: Path) -> No
     first, second = (arm for arm, rep in finished.tallies if rep == 0)
     assert counts[first, 0] == counts[second, 0]
     assert counts[first, 1] == counts[second, 1]
+
+
+def test_the_summary_counts_what_the_queries_count(tmp_path: Path) -> None:
+    """Of pins that failed more than once for one workload, too, which it is started again for."""
+    arm = "linux-5.13+unbounded@movable-75"
+    finished = run_tiny(tmp_path / "run", f"arms=[{arm}]", "workloads.commitment=70%")
+    run = open_run(finished.path)
+    (tally,) = finished.tallies.values()
+    (guard,) = run.query("guardrails").arrow().to_pylist()
+    assert (tally.pin_failures, tally.oom_kills) == (guard["pin_failures"], guard["oom_kills"])
+    failed = "SELECT count(*) AS n FROM workloads WHERE pin_errno <> 0"
+    (row,) = run.sql(failed).arrow().to_pylist()
+    assert tally.pin_failures > row["n"]
+    (cost,) = run.query("migration_cost").arrow().to_pylist()
+    assert 4096 * tally.pin_pages == cost["pin_bytes"]
 
 
 @pytest.mark.parametrize(

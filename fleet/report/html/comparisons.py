@@ -12,7 +12,9 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Paper
 from fleet.report.html.forms import FORMS, signed, width
 from fleet.report.html.render import render
-from fleet.report.html.words import say
+from fleet.report.html.words import listed, say
+from fleet.report.intervals import IDENTICAL
+from fleet.report.levels import METHOD as MIDDLE
 
 ROLES = {
     "primary": "What it is about",
@@ -67,7 +69,7 @@ def section(paper: Paper) -> Markup:
             _table(paper, name, [row for row in rows if row["arm_a"] == name]) for name in bases
         ],
         twins=any(row.get("survives") is not None for row in rows),
-        notes=list(_notes(rows)),
+        notes=list(_notes(rows, {arm.name: arm.letter for arm in paper.arms})),
         queries=sorted({row["query"] for row in rows}),
     )
 
@@ -106,7 +108,7 @@ def _cell(arm: Arm, row: Row, form: Callable[[Any], str]) -> Cell:
     change = signed(row["unit"])
     told = row.show("difference", change)
     known = row["low"] is not None
-    if known and row["low"] == row["high"]:
+    if row["method"] == IDENTICAL:
         told += say(
             " <small>(same in all {} {})</small>", row.show("n", units.count), row["n_unit"]
         )
@@ -140,18 +142,36 @@ def p_value(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _notes(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield what must be known: methods and their units, why an interval is missing."""
-    methods: dict[tuple[str, int, str], list[str]] = {}
+def _over(row: Row) -> tuple[int, str]:
+    return row["n"], row.get("n_unit", "pairs")
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _lines(rows: Sequence[Row], letters: dict[str, str]) -> str:
+    """Return where some cells of the table are: the line, and the letters of the columns."""
+    columns: dict[str, list[str]] = {}
     for row in rows:
-        if row["low"] is not None:
-            key = row["method"], row["n"], row.get("n_unit", "pairs")
-            methods.setdefault(key, []).append(row["label"])
-    for (method, n, unit), labels in methods.items():
-        what = "; ".join(dict.fromkeys(labels))
-        yield f"{method[:1].upper()}{method[1:]}, over {n:,} {unit}: {what}."
-    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
-        yield f"{note[0].upper()}{note[1:]}."
+        columns.setdefault(row["label"], []).append(letters[row["arm_b"]])
+    return "; ".join(f"{label} ({', '.join(found)})" for label, found in columns.items())
+
+
+def _notes(rows: Sequence[Row], letters: dict[str, str]) -> Iterator[str]:
+    """Yield what must be known: methods and their units, why an interval is missing."""
+    known = [row for row in rows if row["low"] is not None and row["method"] != IDENTICAL]
+    for method in dict.fromkeys(row["method"] for row in known):
+        mine = [row for row in known if row["method"] == method]
+        over = listed([f"{n:,} {unit}" for n, unit in dict.fromkeys(map(_over, mine))])
+        more = "; value and change are those of the middle one" if method == MIDDLE else ""
+        what = "; ".join(dict.fromkeys(row["label"] for row in mine))
+        yield f"{_begun(method)} (over {over}{more}): {what}."
+    told = [row for row in rows if row["note"] and row["method"] != IDENTICAL]
+    for note in dict.fromkeys(row["note"] for row in told):
+        yield f"{_begun(note)}: {_lines([row for row in told if row['note'] == note], letters)}."
+    if any(row["method"] == IDENTICAL for row in rows):
+        yield "Same in all n: there is no interval, but fewer than 3/n of the units can differ."
     if any(row["cautious"] for row in rows):
         yield (
             "Cautious: rests on fewer than six events, which no exact test could tell from chance; "

@@ -50,7 +50,12 @@ def shares(high: float) -> Scale:
 
 def counts(high: float) -> Scale:
     """Return an axis of whole numbers from 0."""
-    return _linear(max(high, 1), lambda value: f"{value:,.0f}", whole=True)
+    return _linear(max(high, 1), _count, whole=True)
+
+
+def _count(value: float) -> str:
+    """A tick of whole numbers: all digits below ten million, then words, which are shorter."""
+    return f"{value:,.0f}" if value < 10**7 else short(units.digits(value))
 
 
 def sizes(high: float) -> Scale:
