@@ -12,7 +12,40 @@
 --   (`unsound`). Whether it is, sets of 32 ids tell: a word (the id without five of its bits) and
 --   one bit for each id in it, which makes few groups of many. Of ids that count in steps of 1,024
 --   (attempts, pins) those with the same remainder make a set.
-WITH sampled AS MATERIALIZED (
+--   Every table is read once: what follows each read (`requested` to `decided`) shares it.
+WITH requested AS MATERIALIZED (
+    SELECT unit, shard, host, request, attempts,
+        ended_ns < issued_ns OR started_ns < issued_ns OR deadline_ns < issued_ns
+            OR (outcome = 'offlined' AND (ended_ns IS NULL OR errno <> 0)) AS wrong
+    FROM requests_by_unit
+),
+tried AS MATERIALIZED (
+    SELECT unit, shard, host, attempt, request, unavailable_ns, end_ns < start_ns AS wrong
+    FROM attempts_by_unit
+),
+held AS MATERIALIZED (
+    SELECT unit, shard, host, pin, workload FROM pins_by_unit
+),
+pinned AS MATERIALIZED (
+    SELECT unit, workload & -32 AS workloads, pin % 1024 AS part, pin // 1024 & -32 AS word,
+        bit_or(1::BIGINT << (workload & 31)) AS workload_bits,
+        bit_or(1::BIGINT << (pin // 1024 & 31)) AS bits
+    FROM held GROUP BY ALL
+),
+moved AS MATERIALIZED (
+    SELECT unit, shard, host, reason, cause,
+        bytes <> 4096 * pages OR pages <> folios * (1::BIGINT << folio_order) AS wrong
+    FROM migrations_by_unit
+),
+slowed AS MATERIALIZED (
+    SELECT unit, shard, host, reason, cause, workload, unavailable_ns,
+        unmaps < 1 OR unavailable_ns < 0 AS wrong
+    FROM slowdowns_by_unit
+),
+happened AS MATERIALIZED (
+    SELECT unit, shard, host, incident, workload FROM incidents_by_unit
+),
+sampled AS MATERIALIZED (
     SELECT unit, shard, time_ns, zone, host & -32 AS word,
         bit_or(1::BIGINT << (host & 31)) AS bits, count(*) AS rows,
         bool_or(
@@ -21,35 +54,35 @@ WITH sampled AS MATERIALIZED (
         ) AS wrong
     FROM host_samples_by_unit GROUP BY ALL
 ),
-pinned AS MATERIALIZED (
-    SELECT unit, workload & -32 AS workloads, pin % 1024 AS part, pin // 1024 & -32 AS word,
-        bit_or(1::BIGINT << (workload & 31)) AS workload_bits,
-        bit_or(1::BIGINT << (pin // 1024 & 31)) AS bits
-    FROM pins_by_unit GROUP BY ALL
+planned AS MATERIALIZED (
+    SELECT unit, shard, host, workload FROM workloads_by_unit
+),
+decided AS MATERIALIZED (
+    SELECT unit, shard, host, command, workload, request FROM commands_by_unit
 ),
 commanded AS MATERIALIZED (
     SELECT unit, workload & -32 AS workloads, request & -32 AS requests,
         bit_or(1::BIGINT << (workload & 31)) AS workload_bits,
         bit_or(1::BIGINT << (request & 31)) AS request_bits
-    FROM commands_by_unit GROUP BY ALL
+    FROM decided GROUP BY ALL
 ),
 ids AS MATERIALIZED (
     SELECT 'workload' AS what, unit, 0 AS part, workload & -32 AS word,
         bit_or(1::BIGINT << (workload & 31)) AS bits, count(*) AS rows
-    FROM workloads_by_unit GROUP BY ALL
+    FROM planned GROUP BY ALL
     UNION ALL
     SELECT 'request', unit, 0, request & -32, bit_or(1::BIGINT << (request & 31)), count(*)
-    FROM requests_by_unit GROUP BY ALL
+    FROM requested GROUP BY ALL
     UNION ALL
     SELECT 'incident', unit, 0, incident & -32, bit_or(1::BIGINT << (incident & 31)), count(*)
-    FROM incidents_by_unit GROUP BY ALL
+    FROM happened GROUP BY ALL
     UNION ALL
     SELECT 'command', unit, 0, command & -32, bit_or(1::BIGINT << (command & 31)), count(*)
-    FROM commands_by_unit GROUP BY ALL
+    FROM decided GROUP BY ALL
     UNION ALL
     SELECT 'attempt', unit, attempt % 1024, attempt // 1024 & -32,
         bit_or(1::BIGINT << (attempt // 1024 & 31)), count(*)
-    FROM attempts_by_unit GROUP BY ALL
+    FROM tried GROUP BY ALL
 ),
 known AS (
     SELECT what, unit, part, word, bits FROM ids
@@ -57,79 +90,73 @@ known AS (
     SELECT 'pin', unit, part, word, bit_or(bits) FROM pinned GROUP BY ALL
 ),
 named AS (
-    SELECT 'workload' AS what, unit, 0 AS part, workloads AS word, workload_bits AS bits
-    FROM pinned
+    SELECT 'workload' AS what, unit, 0 AS part, workloads AS word, bit_or(workload_bits) AS bits
+    FROM pinned GROUP BY ALL
     UNION ALL
     SELECT 'workload', unit, 0, workload & -32, bit_or(1::BIGINT << (workload & 31))
-    FROM incidents_by_unit GROUP BY ALL
+    FROM happened GROUP BY ALL
     UNION ALL
-    SELECT 'workload', unit, 0, workloads, workload_bits FROM commanded
+    SELECT 'workload', unit, 0, workloads, bit_or(workload_bits) FROM commanded GROUP BY ALL
     UNION ALL
-    SELECT 'request', unit, 0, requests, request_bits FROM commanded
+    SELECT 'request', unit, 0, requests, bit_or(request_bits) FROM commanded GROUP BY ALL
     UNION ALL
     SELECT CASE reason WHEN 'longterm_pin' THEN 'pin' WHEN 'memory_hotplug' THEN 'attempt' END,
         unit, coalesce(cause % 1024, -1), coalesce(cause // 1024 & -32, 0),
         bit_or(1::BIGINT << (coalesce(cause // 1024, 0) & 31))
-    FROM migrations_by_unit GROUP BY ALL
+    FROM moved GROUP BY ALL
     UNION ALL
     SELECT CASE reason WHEN 'longterm_pin' THEN 'pin' WHEN 'memory_hotplug' THEN 'attempt'
             WHEN 'suspended' THEN 'attempt' END,
         unit, coalesce(cause % 1024, -1), coalesce(cause // 1024 & -32, 0),
         bit_or(1::BIGINT << (coalesce(cause // 1024, 0) & 31))
-    FROM slowdowns_by_unit GROUP BY ALL
+    FROM slowed GROUP BY ALL
     UNION ALL
     SELECT 'workload', unit, 0, workload & -32, bit_or(1::BIGINT << (workload & 31))
-    FROM slowdowns_by_unit GROUP BY ALL
+    FROM slowed GROUP BY ALL
 ),
 lying AS (
     SELECT unit, shard, host & -32 AS word, bit_or(1::BIGINT << (host & 31)) AS bits,
-        bool_or(
-            ended_ns < issued_ns OR started_ns < issued_ns OR deadline_ns < issued_ns
-            OR (outcome = 'offlined' AND (ended_ns IS NULL OR errno <> 0))
-        ) AS wrong
-    FROM requests_by_unit GROUP BY ALL
+        bool_or(wrong) AS wrong
+    FROM requested GROUP BY ALL
     UNION ALL
-    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), bool_or(end_ns < start_ns)
-    FROM attempts_by_unit GROUP BY ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), bool_or(wrong)
+    FROM tried GROUP BY ALL
     UNION ALL
-    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)),
-        bool_or(bytes <> 4096 * pages OR pages <> folios * (1::BIGINT << folio_order))
-    FROM migrations_by_unit GROUP BY ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), bool_or(wrong)
+    FROM moved GROUP BY ALL
     UNION ALL
-    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)),
-        bool_or(unmaps < 1 OR unavailable_ns < 0)
-    FROM slowdowns_by_unit GROUP BY ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), bool_or(wrong)
+    FROM slowed GROUP BY ALL
     UNION ALL
     SELECT unit, shard, word, bit_or(bits), bool_or(wrong) FROM sampled GROUP BY ALL
+    UNION ALL
+    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
+    FROM held GROUP BY ALL
     UNION ALL
     SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
     FROM blockers_by_unit GROUP BY ALL
     UNION ALL
     SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
-    FROM pins_by_unit GROUP BY ALL
+    FROM happened GROUP BY ALL
     UNION ALL
     SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
-    FROM incidents_by_unit GROUP BY ALL
+    FROM planned GROUP BY ALL
     UNION ALL
     SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
-    FROM workloads_by_unit GROUP BY ALL
-    UNION ALL
-    SELECT unit, shard, host & -32, bit_or(1::BIGINT << (host & 31)), FALSE
-    FROM commands_by_unit GROUP BY ALL
+    FROM decided GROUP BY ALL
 ),
 hosted AS (
     SELECT unit, shard, host & -32 AS word, bit_or(1::BIGINT << (host & 31)) AS bits
     FROM hosts_by_unit GROUP BY ALL
 ),
 served AS (
-    SELECT unit, request, host, attempts FROM requests_by_unit
-    UNION ALL SELECT unit, request, host, NULL FROM attempts_by_unit
+    SELECT unit, request, host, attempts FROM requested
+    UNION ALL SELECT unit, request, host, NULL FROM tried
 ),
 shared AS (
-    SELECT unit, attempt, unavailable_ns AS ns FROM attempts_by_unit
+    SELECT unit, attempt, unavailable_ns AS ns FROM tried WHERE unavailable_ns <> 0
     UNION ALL
-    SELECT unit, cause, -unavailable_ns FROM slowdowns_by_unit
-    WHERE reason IN ('memory_hotplug', 'suspended')
+    SELECT unit, cause, -unavailable_ns FROM slowed WHERE reason IN ('memory_hotplug', 'suspended')
 ),
 unsound AS MATERIALIZED (
     SELECT DISTINCT unit
