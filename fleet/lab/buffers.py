@@ -19,6 +19,7 @@ from typing import Any
 
 from engine.enums import ZONES_PER_NODE, AreaKind, Errno, Op, PoolSize, ZoneKind
 from fleet.lab import placement
+from fleet.lab.chance import AS_USUAL, Chance
 from fleet.lab.guest import BOOT_PROC, DRIVER_PROC
 from fleet.lab.heap import HEADER_BYTES, PAGE_BYTES, Heap
 from fleet.lab.machine import Ints, Machine
@@ -165,8 +166,8 @@ class Buffers:
             raise UnsupportedOperationError(f"buffer {name!r} has {buffer.pages} pages")
         return buffer
 
-    start_cpu: int = 0
-    """CPU the driver starts on where no operation has moved it."""
+    chance: Chance = AS_USUAL
+    """How chance went where no operation decides."""
 
     def _spawn(self, cpu: int | None = None, first_cpu: int | None = None) -> None:
         """Start the driver's process at its first mapping, with what it touches by itself.
@@ -176,7 +177,7 @@ class Buffers:
         if self.spawned:
             return
         self.spawned = True
-        cpu = self.start_cpu if cpu is None else cpu
+        cpu = self.chance.start_cpu if cpu is None else cpu
         first_cpu = cpu if first_cpu is None else first_cpu
         self.machine.watched = DRIVER_PROC
         self.machine.do(Op.SPAWN, DRIVER_PROC, cpu, int(self.immune))

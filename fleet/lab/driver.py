@@ -14,8 +14,8 @@ from fleet.lab.operations import Operation
 from fleet.lab.settings import Settings
 
 TRACE_PAGES = 352
-"""Kernel pages that tracing takes per CPU once it is switched on, at the first pin or offline
-(kernel/trace/trace.c TRACE_BUF_SIZE_DEFAULT, 1408 KiB; free pages drop by as much there)."""
+"""Kernel pages that tracing takes per CPU once it is switched on (kernel/trace/trace.c
+TRACE_BUF_SIZE_DEFAULT, 1408 KiB; free pages drop by as much at the first pin or offline)."""
 FILE_COLUMN = 5
 """Page cache in ``Host.blocks()``."""
 KERNEL_ZONE_PAGES = 15
@@ -66,11 +66,13 @@ class Driver(Settings):
         return {"errno": errno_name(seen or Errno.OK)}
 
     def _trace(self) -> None:
-        """Switch tracing on, as the driver does before its first pin or offline.
+        """Switch tracing on, as the driver does in its first ``pin`` or ``offline``.
 
-        Each CPU's lies on its own node. Buffers do not grow when less memory is available than
-        they need (kernel/trace/ring_buffer.c ``__rb_allocate_pages``; seen on 6.12 where memory was
-        full: the case has no trace).
+        These are the operations whose records count calls of migrate_pages (by its trace event):
+        ``pinstride``, ``pinblocks``, ``repin`` and ``offlineall`` do not. Each CPU's buffer lies on
+        its own node. Buffers do not grow when less memory is available than they need
+        (kernel/trace/ring_buffer.c ``__rb_allocate_pages``; seen on 6.12 where memory was full: the
+        case has no trace).
         """
         if self.spawned and not self.tracing:
             self.tracing = True
@@ -104,7 +106,6 @@ class Driver(Settings):
         A buffer in several areas is pinned part by part. It is one call all the same: where a part
         fails the others are tried, too, because what they move stays moved, and are let go again.
         """
-        self._trace()
         failed, taken = Errno.OK, list[int]()
         for slot, offset, pages in buffer.parts(first, count):
             pin, self._next_pin = self._next_pin, self._next_pin + 1
@@ -133,6 +134,7 @@ class Driver(Settings):
         start = first or 0
         buffer = self._part(name, start, count or 0)
         before = self._look(name)
+        self._trace()
         pages = buffer.pages - start if count is None else count
         errno = errno_name(self._pin(buffer, kind, start, pages))
         after = self._look(name)
@@ -238,13 +240,14 @@ class Driver(Settings):
     def _offline(self, block: int, bound_ns: int) -> dict[str, Any]:
         """Write ``offline`` to one block."""
         self._settle()
-        self._trace()
         pooled = int(self.machine.engine.pool()[:, 0].sum())
         calls = self.loop_calls if pooled else None
         return {"block": block, "result": _result(self.machine.offline(block, bound_ns, calls))}
 
     def op_offline(self, target: tuple[str, str], bound_ns: int) -> dict[str, Any]:
         """Offline the block a target names."""
+        self._settle()
+        self._trace()
         how, what = target
         if how == "h":
             self._check_hot(int(what))

@@ -18,7 +18,8 @@ READAHEAD_PAGES = 32
 """Pages read at a time (include/linux/mm.h VM_READAHEAD_PAGES)."""
 TURN_PAGES = 800
 """Pages a thread touches before the other has its turn (two threads at once): the recording
-machine ran two virtual CPUs in turn, about 2.5 million guest instructions each."""
+machine ran two virtual CPUs in turn, about 2.5 million guest instructions each. Who begins and who
+misses a turn is chance (``fleet.lab.chance``)."""
 
 
 class Histories(Buffers):
@@ -87,12 +88,16 @@ class Histories(Buffers):
             "present_pages": drawn.present_pages, "freed_pages": drawn.freed_pages,
         }  # fmt: skip
 
-    def _in_turn(self, names: tuple[str, str], step: int, cpus: tuple[int, int]) -> Errno:
-        """Touch two buffers in turn, each from its CPU."""
+    def _in_turn(
+        self, names: tuple[str, str], step: int, cpus: tuple[int, int], ahead: int = 0
+    ) -> Errno:
+        """Touch two buffers in turn, each from its CPU; the first is some steps ahead."""
         buffers = [self._buffer(name) for name in names]
-        for first in range(0, max(b.pages for b in buffers), step):
-            for buffer, cpu in zip(buffers, cpus, strict=True):
-                if first < buffer.pages:
+        behind = (0, ahead * step)
+        for start in range(0, max(b.pages for b in buffers) + behind[1], step):
+            for buffer, cpu, wait in zip(buffers, cpus, behind, strict=True):
+                first = start - wait
+                if 0 <= first < buffer.pages:
                     self.cpu_now = cpu
                     errno = self._touch_range(buffer, first, min(step, buffer.pages - first))
                     if errno != Errno.OK:
@@ -106,7 +111,9 @@ class Histories(Buffers):
 
     def op_par(self, name: str, other: str) -> Errno:
         """Two threads on two CPUs touch a buffer each at the same time."""
-        return self._in_turn((name, other), TURN_PAGES, (0, self._second_cpu()))
+        names = (other, name) if self.chance.second_begins else (name, other)
+        cpus = (0, self._second_cpu())
+        return self._in_turn(names, TURN_PAGES, cpus, self.chance.missed_turns)
 
     def _second_cpu(self) -> int:
         """CPU 1, where the guest has it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from engine.enums import AreaKind, Counter, Op
 from fleet.lab import guest
 from fleet.lab.buffers import UnsupportedOperationError
+from fleet.lab.chance import AS_USUAL, Chance, ways
 from fleet.lab.classes import PLACEMENT, class_of, is_random, scattered
 from fleet.lab.compare import Comparison, Mismatch
 from fleet.lab.driver import Driver
@@ -62,16 +63,15 @@ class Outcome:
     strays : tuple of Stray
         Offlines whose result turns on stray kernel pages (``fleet.lab.repeats``); what follows
         from another recorded result of one is not among the disagreements.
-    start_cpu : int
-        CPU the driver started on: another than 0 where only that agrees with what was recorded,
-        and chance chose (``fleet.lab.guest.start_cpus``).
+    chance : Chance
+        How chance went: another way than the first where only that agrees with what was recorded.
     """
 
     case: Case
     kind: str
     disagreements: tuple[Disagreement, ...]
     strays: tuple[Stray, ...] = ()
-    start_cpu: int = 0
+    chance: Chance = AS_USUAL
 
     @property
     def agrees(self) -> bool:
@@ -82,8 +82,8 @@ class Outcome:
 def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
     """Replay a case under a decision table and compare it.
 
-    Where chance chose the CPU that the driver started on, a case agrees when it does so from one
-    of them (``Outcome.start_cpu``).
+    Where something was left to chance, a case agrees when it does so for one of the ways that it
+    may have gone (``fleet.lab.chance``, ``Outcome.chance``).
 
     Raises
     ------
@@ -95,20 +95,20 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
             reason = f"operation {operation.text!r} is not supported yet"
             raise CaseError(case.where, f"ops[{index}]", reason)
     tried: list[Outcome] = []
-    for cpu in guest.start_cpus(case):
-        tried.append(_replay(case, factory, table, cpu))
+    for chance in ways(case):
+        tried.append(_replay(case, factory, table, chance))
         if tried[-1].agrees:
             break
     return min(tried, key=lambda outcome: len(outcome.disagreements))
 
 
-def _replay(case: Case, factory: EngineFactory, table: Ints, cpu: int) -> Outcome:
-    """Replay a case whose driver starts on a CPU."""
+def _replay(case: Case, factory: EngineFactory, table: Ints, chance: Chance) -> Outcome:
+    """Replay a case in which chance went a certain way."""
     kind = class_of(case)
     machine = guest.start(case, factory, table)
     first_slot = guest.first_free_slot(case.guest)
     driver = Driver(machine, case.hot_blocks, first_slot + 1, scattered(case))
-    driver.start_cpu = cpu
+    driver.chance = chance
     driver.slab_pages = guest.boot_of(case).slab_pages
     _add_neighbour(case, machine, driver, first_slot)
     rules = Comparison(kind in PLACEMENT, is_random(case), frozenset(case.hot_blocks))
@@ -146,7 +146,7 @@ def _replay(case: Case, factory: EngineFactory, table: Ints, cpu: int) -> Outcom
     elif fate != "kernel-panic" and machine.oom_kills != case.oom_kills:
         mismatch = Mismatch("oom_killed", case.oom_kills, machine.oom_kills)
         found.append(Disagreement(at, last, mismatch))
-    return Outcome(case, kind, tuple(found), start_cpu=cpu)
+    return Outcome(case, kind, tuple(found), chance=chance)
 
 
 def _steps(case: Case) -> list[tuple[int, Operation, Mapping[str, object] | None]]:

@@ -39,9 +39,18 @@ def as_json(summary: Summary) -> dict[str, Any]:
             "classes": {name: len(found) for name, found in classes.items()},
         },
         "start_cpus": [
-            {"where": o.case.where, "case": o.case.label, "cpu": o.start_cpu}
+            {"where": o.case.where, "case": o.case.label, "cpu": o.chance.start_cpu}
             for o in summary.outcomes
-            if o.agrees and o.start_cpu
+            if o.agrees and o.chance.start_cpu
+        ],
+        "threads": [
+            {
+                "where": o.case.where,
+                "case": o.case.label,
+                "second_begins": o.chance.second_begins,
+                "missed_turns": o.chance.missed_turns,
+            }
+            for o in _by_threads(summary)
         ],
         "stray_pages": [_stray(outcome) for outcome in summary.outcomes if outcome.strays],
         "disagreements": [
@@ -93,7 +102,7 @@ def as_text(summary: Summary) -> str:
         rows.append((name, _share(outcomes), _null(outcomes), *each))
     rows.append(("overall", _share(summary.outcomes), _null(summary.outcomes)))
     lines = ["  ".join(f"{word:<16}" for word in row).rstrip() for row in rows]
-    lines += _stray_lines(summary) + _start_lines(summary)
+    lines += _stray_lines(summary) + _start_lines(summary) + _thread_lines(summary)
     for outcome in summary.outcomes:
         if not outcome.agrees:
             lines += ["", f"{outcome.case.where} {outcome.case.label} ({outcome.kind})"]
@@ -128,12 +137,28 @@ def _stray_lines(summary: Summary) -> list[str]:
 def _start_lines(summary: Summary) -> list[str]:
     """Say which cases agree only from another CPU than the first, where chance chose it."""
     lines = [
-        f"  {o.case.where} {o.case.label}: CPU {o.start_cpu}"
+        f"  {o.case.where} {o.case.label}: CPU {o.chance.start_cpu}"
         for o in summary.outcomes
-        if o.agrees and o.start_cpu
+        if o.agrees and o.chance.start_cpu
     ]
     head = "the driver started on a CPU that chance chose, agrees from:"
     return ["", head, *lines] if lines else []
+
+
+def _thread_lines(summary: Summary) -> list[str]:
+    """Say which cases agree only with another order of their threads than the first."""
+    lines = [f"  {o.case.where} {o.case.label}: {o.chance.threads()}" for o in _by_threads(summary)]
+    head = "chance chose how two threads took turns, agrees where:"
+    return ["", head, *lines] if lines else []
+
+
+def _by_threads(summary: Summary) -> list[Outcome]:
+    """Cases that agree, but not with the first order of their threads."""
+    return [
+        o
+        for o in summary.outcomes
+        if o.agrees and (o.chance.second_begins or o.chance.missed_turns)
+    ]
 
 
 def _share(outcomes: Sequence[Outcome]) -> str:

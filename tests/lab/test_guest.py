@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.costs import CostModel
-from engine.enums import ZoneKind
+from engine.enums import Migratetype, Op, ZoneKind
 from engine.host import Host
 from fleet.lab import guest
 from fleet.lab.driver import TRACE_PAGES, Driver
@@ -45,6 +45,53 @@ def test_zone_dma_keeps_its_reserve_and_dma32_its_own(tmp_path: Path) -> None:
     dma, dma32 = host.zones()[:2, 2]  # the min marks: 143 and 7,137 of them with MOVABLE online
     assert dma == pytest.approx(190, rel=0.1)
     assert dma32 == pytest.approx(9_372, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "marks", "later"),
+    [("6.1", (9_372, 11_715, 14_058), 7_137), ("6.12", (9_321, 11_651, 13_981), 9_453)],
+)
+def test_the_marks_at_boot_are_lower_until_memory_is_onlined(
+    tmp_path: Path, kernel: str, marks: tuple[int, int, int], later: int
+) -> None:
+    case = case_of(tmp_path, "online:h0:movable", kernel=kernel)
+    machine = guest.start(case, Host, make_table("kernel+unbounded", f"linux-{kernel}"))  # type: ignore[arg-type]
+    assert tuple(machine.engine.zones()[ZoneKind.NORMAL, 2:5]) == marks
+    machine.do(Op.ONLINE, 32, 2, ZoneKind.MOVABLE)
+    assert machine.engine.zones()[ZoneKind.NORMAL, 2] == pytest.approx(later, rel=0.003)
+
+
+def test_fragments_lie_between_pages_of_the_kernel_where_a_hog_leaves_them(tmp_path: Path) -> None:
+    case = case_of(tmp_path, "hogfree:hog:48")
+    machine = guest.start(case, Host, make_table("kernel+unbounded", "linux-6.1"))  # type: ignore[arg-type]
+    boot = guest.boot_of(case)
+    assert boot.kernel_fragments
+
+    def small() -> int:
+        lists = [
+            machine.engine.free_list(ZoneKind.NORMAL, Migratetype.UNMOVABLE, order)
+            for order in range(guest.PAGEBLOCK_ORDER)
+        ]
+        return sum(len(found) << order for order, found in enumerate(lists))
+
+    before = small()
+    fragments = sum(n << order for order, n in enumerate(boot.fragments[: guest.PAGEBLOCK_ORDER]))
+    assert fragments <= before < fragments + 2 * guest.PAD_PAGES
+    driver = Driver(machine, case.hot_blocks, guest.first_free_slot(case.guest) + 1)
+    driver.run(case.records[0].operation)
+    assert small() == before
+
+
+def test_tracing_begins_with_the_operations_that_count_calls(tmp_path: Path) -> None:
+    ops = ("online:h0:movable", "alloc:a:4:4k", "touch:a", "pinstride:a:64:iou", "repin:a:iou:1")
+    case = case_of(tmp_path, *ops, "pin:a:iou")
+    machine = guest.start(case, Host, make_table("kernel+unbounded", "linux-6.1"))  # type: ignore[arg-type]
+    driver = Driver(machine, case.hot_blocks, guest.first_free_slot(case.guest) + 1)
+    traced = []
+    for record in case.records:
+        driver.run(record.operation)
+        traced.append(driver.tracing)
+    assert traced == [False] * 5 + [True]
 
 
 def test_chance_chooses_the_cpu_only_where_the_case_does_not(tmp_path: Path) -> None:

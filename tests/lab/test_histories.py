@@ -12,8 +12,10 @@ from fleet.cli.engines import EngineName, engine_class
 from fleet.cli.validate import _tables
 from fleet.lab import guest
 from fleet.lab.buffers import UnsupportedOperationError
+from fleet.lab.chance import AS_USUAL, Chance, ways
 from fleet.lab.classes import scattered
 from fleet.lab.driver import Driver
+from fleet.lab.histories import TURN_PAGES
 from fleet.lab.lines import Case, read
 from tests.lab.cases import line, text
 
@@ -25,7 +27,9 @@ TWO_CPUS = {"mem": "1G", "dimms": 2, "dimm_mb": 512, "block_mb": 128, "smp": 2, 
 def replay(tmp_path: Path) -> Replay:
     """Replay operation texts; returns the driver and what each operation saw."""
 
-    def call(*ops: str, kernel: str = "6.1", **changes: Any) -> tuple[Driver, list[dict[str, Any]]]:
+    def call(
+        *ops: str, kernel: str = "6.1", chance: Chance = AS_USUAL, **changes: Any
+    ) -> tuple[Driver, list[dict[str, Any]]]:
         path = tmp_path / "case.jsonl"
         path.write_text(text(line([{"op": o} for o in ops], kernel=kernel, **changes)))
         (case,) = read(path)
@@ -36,6 +40,7 @@ def replay(tmp_path: Path) -> Replay:
         machine = guest.start(case, factory, table)
         first_slot = guest.first_free_slot(case.guest)
         driver = Driver(machine, case.hot_blocks, first_slot + 1, scattered(case))
+        driver.chance = chance
         return driver, [driver.run(record.operation) for record in case.records]
 
     return call
@@ -69,6 +74,35 @@ def test_threads_at_the_same_time_take_turns(replay: Replay) -> None:
     assert driver.cpu_now == 0
     assert 0 < seen[4]["pageblocks_both"] < 8
     assert 2 <= seen[5]["va_runs"] <= 4
+
+
+@pytest.mark.parametrize("second_begins", [False, True])
+@pytest.mark.parametrize("missed", [0, 1])
+def test_chance_decides_which_thread_is_ahead(
+    replay: Replay, second_begins: bool, missed: int
+) -> None:
+    ops = ["online:h0:movable", "alloc:a:8:4k", "alloc:b:8:4k", "par:a:b"]
+    way = Chance(second_begins=second_begins, missed_turns=missed)
+    driver, _ = replay(*ops, guest=TWO_CPUS, chance=way)
+    a, b = (driver._frames(driver._buffer(name)).pfn for name in "ab")
+    begins, other = (b, a) if second_begins else (a, b)
+    assert (begins < other.min()).sum() == pytest.approx(TURN_PAGES * (1 + missed), abs=63)
+
+
+def test_what_chance_may_have_decided(tmp_path: Path) -> None:
+    def of(*ops: str) -> tuple[Chance, ...]:
+        path = tmp_path / "case.jsonl"
+        path.write_text(text(line([{"op": o} for o in ops], guest=TWO_CPUS)))
+        (case,) = read(path)
+        assert isinstance(case, Case)
+        return ways(case)
+
+    assert of("alloc:a:8:4k", "touch:a") == (Chance(),)
+    both = of("alloc:a:8:4k", "alloc:b:8:4k", "par:a:b")
+    assert both[0] == Chance()
+    assert {(w.second_begins, w.missed_turns) for w in both} == {
+        (False, 0), (True, 0), (False, 1), (True, 1),
+    }  # fmt: skip
 
 
 def test_a_churn_keeps_the_buffer_whole_and_takes_back_what_it_freed(replay: Replay) -> None:

@@ -111,9 +111,17 @@ def test_what_does_not_pin_long_term_agrees_under_both_profiles() -> None:
 def test_a_pin_that_has_to_compact() -> None:
     """Movable neighbours make room for whole THPs; among pinned ones 6.12 never returns."""
     found = replayed("", "05-thp-frag-*", kernels=("6.1", "6.12"))
-    agreed = {o.case.label for o in found.outcomes if o.agrees}
-    assert agreed >= {
-        "05-thp-frag-compactable [6.1 run 1]",
-        "05-thp-frag-compactable [6.12 run 1]",
-        "05-thp-frag-pinned [6.12 run 1]",
+    assert {o.case.label for o in found.outcomes if o.agrees} == {
+        f"05-thp-frag-{how} [{kernel} run 1]"
+        for how in ("compactable", "pinned")
+        for kernel in ("6.1", "6.12")
     }
+
+
+def test_two_threads_at_once_agree_under_their_own_kernel_alone() -> None:
+    """Several ways of chance are tried; lists of another size agree in none of them."""
+    own = replayed("", "Pc-par2-*").outcomes
+    assert [o.case.label for o in own if not o.agrees] == []
+    for kernel, profile in (("6.12", "linux-6.1"), ("6.1", "linux-6.12"), ("5.10", "linux-6.12")):
+        wrong = replayed(profile, "Pc-par2-*", kernels=(kernel,)).outcomes
+        assert [o.case.label for o in wrong if o.agrees] == []
