@@ -8,7 +8,17 @@ once and to its goal: its wake-up delay cannot change which zone a page comes fr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.enums import AreaKind, Cell, Cost, Counter, Incident, Migratetype, Row, ZoneKind
+from engine.enums import (
+    ZONES_PER_NODE,
+    AreaKind,
+    Cell,
+    Cost,
+    Counter,
+    Incident,
+    Migratetype,
+    Row,
+    ZoneKind,
+)
 from engine.reference.percpu import PerCpu
 from engine.reference.state import ABSENT, VIEW, Area, Zone
 
@@ -47,16 +57,16 @@ class Allocator(PerCpu):
     def _request(
         self, nodes: list[int], movable: bool, cpu: int, proc: int, *, may_oom: bool
     ) -> Request:
-        """Zonelist of ``nodes``: each node's zones from the highest allowed kind down."""
+        """Request for user or kernel memory of ``nodes``."""
         highest = ZoneKind.MOVABLE if movable else ZoneKind.NORMAL
-        zones = tuple(
-            self.zone[node * len(ZoneKind) + kind]
-            for node in nodes
-            for kind in range(highest, -1, -1)
-            if self.zone[node * len(ZoneKind) + kind].managed
-        )
         mt = Migratetype.MOVABLE if movable else Migratetype.UNMOVABLE
-        return Request(zones, highest, mt, cpu, proc, may_oom)
+        return Request(self._zonelist(nodes, highest), highest, mt, cpu, proc, may_oom)
+
+    def _zonelist(self, nodes: list[int], highest: ZoneKind) -> tuple[Zone, ...]:
+        """Zones with memory of ``nodes``: each node's from the highest allowed kind down."""
+        kinds = range(highest, -1, -1)
+        zones = [self.zone[node * ZONES_PER_NODE + kind] for node in nodes for kind in kinds]
+        return tuple([zone for zone in zones if zone.managed])
 
     def _nodes_from(self, node: int) -> list[int]:
         """All nodes, the given one first, then upwards and around."""

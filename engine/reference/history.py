@@ -68,8 +68,8 @@ class History(Offlining):
         draws = Draws(key)
         growing, more = True, True
         while more:
-            present = self._present(slot)
             if growing:
+                present = self._present(slot)
                 if present < high and self._grow(slot, draws, mix, high - present, -1):
                     continue
                 growing, more = False, self.tally.pages < pages
@@ -219,7 +219,7 @@ class History(Offlining):
         page at the same place of one of the next pageblocks. After some draws in vain it lies
         around the newest page.
         """
-        if not self._present(slot) or not span:
+        if not span or not any(pfn >= 0 for pfn in self.area_of[slot].pages):
             return False
         for _ in range(TRIES):
             drawn, pick = draws.pair(len(span), _weight(mix))
@@ -254,9 +254,10 @@ class History(Offlining):
     def _take_out(self, slot: int, pfns: set[int]) -> None:
         """Unmap pages and close the gaps they leave."""
         area = self.area_of[slot]
-        kept = [pfn for pfn in area.pages if pfn < 0 or pfn not in pfns]
-        area.pages[:] = kept + [ABSENT] * (len(area.pages) - len(kept))
-        for index, pfn in enumerate(area.pages):
+        first = min(self.owner[pfn].index for pfn in pfns)
+        behind = [pfn for pfn in area.pages[first:] if pfn not in pfns]
+        area.pages[first:] = behind + [ABSENT] * len(pfns)
+        for index, pfn in enumerate(behind, first):
             if pfn >= 0:
                 self.owner[pfn].index = index
         for pfn in pfns:

@@ -169,23 +169,23 @@ class ReferenceHost(History):
         Zone -1: offline, -2: hole. Pages; ``free`` counts what is in free lists, isolated
         pages too, but not those in per-CPU lists.
         """
-        out = np.zeros((self.shape.nr_blocks, 7), np.int64)
-        out[:, 0] = self.block_zone
-        out[:, 1] = self.block_isolated
+        block_pages, pb_pages = self.shape.block_pages, self.pb_pages
+        both = zip(self.block_zone, self.block_isolated, strict=True)
+        rows = [[zone, isolated, 0, 0, 0, 0, 0] for zone, isolated in both]
         for pfn, (order, _) in self.chunk.items():
-            out[pfn // self.shape.block_pages, 2] += 1 << order
-        for folio in {id(f): f for f in self.owner.values()}.values():
-            parts = self._parts(folio)
-            pages = folio.pages // len(parts)
-            for part in parts:
-                row = out[part // self.shape.block_pages]
-                row[3] += pages
-                row[4] += pages if folio.pins else 0
-                if folio.area != POOL_AREA:
-                    kind = self.area_of[folio.area].kind
-                    row[5] += pages if kind == AreaKind.FILE else 0
-                    row[6] += pages if kind == AreaKind.KERNEL else 0
-        return out
+            rows[pfn // block_pages][2] += 1 << order
+        for pfn, folio in self.owner.items():
+            if folio.order and pfn % pb_pages:
+                continue  # counted with the first page of its pageblock
+            pages = pb_pages if folio.order else 1
+            row = rows[pfn // block_pages]
+            row[3] += pages
+            row[4] += pages if folio.pins else 0
+            if folio.area != POOL_AREA:
+                kind = self.area_of[folio.area].kind
+                row[5] += pages if kind == AreaKind.FILE else 0
+                row[6] += pages if kind == AreaKind.KERNEL else 0
+        return np.array(rows, np.int64).reshape(-1, 7)
 
     def area(self, slot: int) -> Int64:
         """int64[k, 4]: first, count, pfn, step of the extents of an area in virtual order.
@@ -245,14 +245,12 @@ class ReferenceHost(History):
 
     def pages(self) -> Int64:
         """int64[n, 7]: folios ascending: pfn, order, area, index, pins, refs, isolated."""
-        folios = {f.pfn: f for f in self.owner.values()}
-        return np.array(
-            [
-                [f.pfn, f.order, f.area, f.index, f.pins, f.references, f.isolated]
-                for _, f in sorted(folios.items())
-            ],
-            np.int64,
-        ).reshape(-1, 7)
+        rows = [
+            [f.pfn, f.order, f.area, f.index, f.pins, f.references, f.isolated]
+            for pfn, f in self.owner.items()
+            if pfn == f.pfn
+        ]
+        return np.array(sorted(rows), np.int64).reshape(-1, 7)
 
     def use_table(self, table: Int64) -> None:
         """Go on under another decision table (of the same profile: marks are not computed anew)."""

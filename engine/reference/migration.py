@@ -79,26 +79,18 @@ class Migration(Compaction):
 
     def _target_request(self, call: Call, folio: Folio) -> Request:
         """Zonelist of a folio's target."""
+        nodes, cpu, proc = self._target_nodes(call, folio), call.cpu, call.proc
         if call.target == Target.PIN:
-            movable = False
-        elif call.target in (Target.NODE, Target.RETURN):
-            movable = True
-        else:  # a base page from a kernel zone stays below; a THP's mask allows ZONE_MOVABLE
-            movable = folio.order > 0 or self._zone_at(folio.pfn).kind == ZoneKind.MOVABLE
-        request = self._request(
-            self._target_nodes(call, folio),
-            movable,
-            call.cpu,
-            call.proc,
-            may_oom=call.target == Target.PIN,
-        )
-        if call.target == Target.PIN:
-            return self._from_pool(request)
-        zones, nowait = request.zones, call.target == Target.RETURN
+            return self._from_pool(self._request(nodes, False, cpu, proc, may_oom=True))
+        nowait = call.target == Target.RETURN
+        # Offline: a base page from a kernel zone stays below; a THP's mask allows ZONE_MOVABLE.
+        movable = call.target != Target.OFFLINE or folio.order > 0
+        movable = movable or self._zone_at(folio.pfn).kind == ZoneKind.MOVABLE
+        highest = ZoneKind.MOVABLE if movable else ZoneKind.NORMAL
+        zones = self._zonelist(nodes, highest)
         if nowait:
             zones = tuple(z for z in zones if z.kind == ZoneKind.MOVABLE)
-        mt, cpu, proc = Migratetype.MOVABLE, call.cpu, call.proc
-        return Request(zones, request.highest, mt, cpu, proc, may_oom=False, nowait=nowait)
+        return Request(zones, highest, Migratetype.MOVABLE, cpu, proc, False, nowait=nowait)
 
     def _listed(self, call: Call) -> dict[int, int]:
         """Pages per node that a pin's call has isolated and not moved yet."""

@@ -18,6 +18,7 @@ Int64 = NDArray[np.int64]
 MANAGED, FREE, MIN, LOW, HIGH, PRESENT, PCP, ISOLATED = range(8)
 B_ZONE, B_ISOLATED, B_FREE, B_USED, B_PINNED, B_FILE, B_KERNEL = range(7)
 PFN, ORDER, AREA, INDEX, PINS, REFERENCES, LISTED = range(7)
+ISOLATE, RECLAIMABLE = int(Migratetype.ISOLATE), int(Migratetype.RECLAIMABLE)
 
 POOL = -1
 """Area of a free hugetlb folio; areas below it are objects (shared or orphaned pages)."""
@@ -37,7 +38,11 @@ class LawError(AssertionError):
 
 
 def require(law: bool, text: str) -> None:
-    """Raise LawError with ``text`` unless ``law`` holds."""
+    """Raise LawError with ``text`` unless ``law`` holds.
+
+    Laws of each chunk and folio raise it themselves: to write a text for each takes longer than
+    to look.
+    """
     if not law:
         raise LawError(text)
 
@@ -161,21 +166,21 @@ def free_chunks(shape: HostShape, v: View) -> None:
     for pfn in sorted(v.chunks):
         order, mt, zone = v.chunks[pfn]
         block = v.blocks[pfn // shape.block_pages]
-        require(pfn % (1 << order) == 0, f"free chunk {pfn} of order {order} is not aligned")
-        require(pfn >= end, f"free chunk {pfn} overlaps the one before")
+        if pfn % (1 << order):
+            raise LawError(f"free chunk {pfn} of order {order} is not aligned")
+        if pfn < end:
+            raise LawError(f"free chunk {pfn} overlaps the one before")
         end = pfn + (1 << order)
-        require(block[B_ZONE] == zone, f"free chunk {pfn} is on a list of another zone")
-        require(
-            (mt == Migratetype.ISOLATE) == bool(block[B_ISOLATED]),
-            f"free chunk {pfn} is on list {mt}, isolated: {block[B_ISOLATED]}",
-        )
-        require(mt != Migratetype.RECLAIMABLE, f"free chunk {pfn} is RECLAIMABLE: nobody is")
-        if order <= shape.pageblock_order:
-            buddy = v.chunks.get(pfn ^ (1 << order))
-            require(
-                buddy is None or buddy[0] != order or buddy[2] != zone,
-                f"free buddies {pfn} and {pfn ^ (1 << order)} of order {order} are not merged",
-            )
+        if block[B_ZONE] != zone:
+            raise LawError(f"free chunk {pfn} is on a list of another zone")
+        if (mt == ISOLATE) != bool(block[B_ISOLATED]):
+            raise LawError(f"free chunk {pfn} is on list {mt}, isolated: {block[B_ISOLATED]}")
+        if mt == RECLAIMABLE:
+            raise LawError(f"free chunk {pfn} is RECLAIMABLE: nobody is")
+        buddy = v.chunks.get(pfn ^ (1 << order)) if order <= shape.pageblock_order else None
+        if buddy is not None and buddy[0] == order and buddy[2] == zone:
+            both = f"{pfn} and {pfn ^ (1 << order)}"
+            raise LawError(f"free buddies {both} of order {order} are not merged")
 
 
 def zone_sums(shape: HostShape, v: View) -> None:
@@ -187,7 +192,8 @@ def zone_sums(shape: HostShape, v: View) -> None:
         used[v.blocks[f[PFN] // shape.block_pages][B_ZONE]] += 1 << f[ORDER]
     for pfn, zone in v.pcp:
         pcp[zone] += 1
-        require(v.blocks[pfn // shape.block_pages][B_ZONE] == zone, f"pcp page {pfn}: other zone")
+        if v.blocks[pfn // shape.block_pages][B_ZONE] != zone:
+            raise LawError(f"pcp page {pfn}: other zone")
     require(not any(z < 0 for z in used), "a page is in a block that is not online")
     for zone, z in enumerate(v.zones):
         name = f"zone {zone}"
@@ -224,10 +230,14 @@ def block_sums(shape: HostShape, v: View) -> None:
     require(not twice, f"in two places: {sorted(twice)[:8]}")
     for block, (row, mine) in enumerate(zip(v.blocks, per_block, strict=True)):
         shown = [row[B_FREE], row[B_USED], row[B_PINNED]]
-        require(shown == mine, f"block {block}: free, used, pinned {shown}, recount {mine}")
-        require(row[B_FILE] + row[B_KERNEL] <= row[B_USED], f"block {block}: file + kernel > used")
-        require(row[B_ZONE] >= 0 or mine == [0, 0, 0], f"offline block {block} has pages")
-        require(row[B_ZONE] >= 0 or not row[B_ISOLATED], f"offline block {block} is isolated")
+        if shown != mine:
+            raise LawError(f"block {block}: free, used, pinned {shown}, recount {mine}")
+        if row[B_FILE] + row[B_KERNEL] > row[B_USED]:
+            raise LawError(f"block {block}: file + kernel > used")
+        if row[B_ZONE] < 0 and mine != [0, 0, 0]:
+            raise LawError(f"offline block {block} has pages")
+        if row[B_ZONE] < 0 and row[B_ISOLATED]:
+            raise LawError(f"offline block {block} is isolated")
 
 
 def folios(shape: HostShape, v: View) -> None:
@@ -236,13 +246,17 @@ def folios(shape: HostShape, v: View) -> None:
     gigantic = shape.pageblock_order + shape.gigantic_pageblocks.bit_length() - 1
     orders = (0, shape.pageblock_order, gigantic)
     for f in v.pages:
-        require(f[ORDER] in orders, f"folio {f} has an odd order")
-        require(f[PFN] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
-        require(f[PINS] >= 0 and f[REFERENCES] >= 0, f"folio {f} has a negative count")
-        require(f[AREA] != POOL or not (f[PINS] or f[REFERENCES]), f"pool folio {f} is held")
-        require(f[AREA] == POOL or f[INDEX] % (1 << f[ORDER]) == 0, f"folio {f} is not aligned")
-        pages += 1 << f[ORDER] if f[AREA] >= 0 else 0
-        pins += f[PINS]
+        pfn, order, area, index, held_pins, references, _ = f
+        if order not in orders:
+            raise LawError(f"folio {f} has an odd order")
+        if pfn % (1 << order) or (area != POOL and index % (1 << order)):
+            raise LawError(f"folio {f} is not aligned")
+        if held_pins < 0 or references < 0:
+            raise LawError(f"folio {f} has a negative count")
+        if area == POOL and (held_pins or references):
+            raise LawError(f"pool folio {f} is held")
+        pages += 1 << order if area >= 0 else 0
+        pins += held_pins
     require(pages == len(v.content), "a virtual page has two folios")
     live = v.counters[Counter.NR_FOLL_PIN_ACQUIRED] - v.counters[Counter.NR_FOLL_PIN_RELEASED]
     require(live == pins, f"acquired - released = {live}, live pins {pins}")

@@ -75,8 +75,11 @@ def test_inversion_gives_the_poisson_distribution(mean: float) -> None:
 
 def events(
     rng: np.random.Generator, mean: float, units: int, until_ns: int, hold: str
-) -> list[tuple[int, int, int]]:
-    """I/Os (start, end, unit) of a Poisson process with ``mean`` in flight, on ``units`` units."""
+) -> np.ndarray:
+    """I/Os of a Poisson process with ``mean`` in flight, on ``units`` units.
+
+    int64[n, 3]: start, end, unit.
+    """
     number = int(rng.poisson(mean * until_ns / HOLD_NS))
     start = np.sort(rng.integers(0, until_ns, number))
     if hold == "fixed":
@@ -86,7 +89,7 @@ def events(
     else:  # log-normal, as direct I/O
         length = rng.lognormal(math.log(HOLD_NS) - 0.5, 1, number)
     unit = rng.integers(0, units, number)
-    return [(int(s), int(s + x), int(u)) for s, x, u in zip(start, length, unit, strict=True)]
+    return np.stack([start, (start + length).astype(np.int64), unit], axis=1)
 
 
 @pytest.mark.parametrize("hold", first_quick(["log-normal", "exponential", "fixed"]))
@@ -95,7 +98,7 @@ def test_what_an_instant_sees_is_what_explicit_events_leave_in_flight(hold: str)
     io_mean = round(mean * ONE)
     step = 40 * HOLD_NS
     rng = np.random.default_rng(5)
-    queue = events(rng, mean * blocks, blocks * per_block, (instants + 1) * step, hold)
+    start, end, unit = events(rng, mean * blocks, blocks * per_block, (instants + 1) * step, hold).T
     drawn: list[int] = []
     counted: list[int] = []
     covered_drawn, covered_counted = 0, 0
@@ -105,9 +108,9 @@ def test_what_an_instant_sees_is_what_explicit_events_leave_in_flight(hold: str)
         seen = [places(io, pb, 64 * per_block, at) for pb in range(blocks)]
         drawn += [len(p) for p in seen]
         covered_drawn += sum(len(set(p)) for p in seen)
-        live = [u for start, end, u in queue if start <= at < end]
-        counted += np.bincount(np.array(live, int) // per_block, minlength=blocks).tolist()
-        covered_counted += len(set(live))
+        live = unit[(start <= at) & (at < end)]
+        counted += np.bincount(live // per_block, minlength=blocks).tolist()
+        covered_counted += len(np.unique(live))
     samples = instants * blocks
     for k in range(4):
         exact = math.exp(-mean) * mean**k / math.factorial(k)
@@ -164,9 +167,9 @@ def test_a_pin_fails_as_often_as_one_of_its_pages_is_in_flight(kind: AreaKind) -
     assert all(f % unit == 0 for f in failed)
     assert close(sum(failed) // unit, keys * units, rate)
     rng = np.random.default_rng(3)
-    live = events(rng, mean * 8, 16, keys * 20 * HOLD_NS, "log-normal")
+    start, end, _ = events(rng, mean * 8, 16, keys * 20 * HOLD_NS, "log-normal").T
     at = [i * 20 * HOLD_NS for i in range(1, keys)]
-    busy = sum(any(s <= t < e for s, e, _ in live) for t in at)
+    busy = sum(bool(((start <= t) & (t < end)).any()) for t in at)
     assert close(busy, len(at), 1 - math.exp(-mean * 8))
 
 
@@ -260,7 +263,7 @@ def test_passes_until_a_block_with_io_is_offline_are_those_of_explicit_events(
         io = command(g.now_ns, Op.IO, area, density(mean), PAGES, slower * HOLD_NS, key)
         offline[0] = g.now_ns + slower * start
         told = []
-        for pin, (s, e, unit) in enumerate(events(rng, 16 * mean, 16, end, "fixed")):
+        for pin, (s, e, unit) in enumerate(events(rng, 16 * mean, 16, end, "fixed").tolist()):
             at, until = g.now_ns + slower * s, g.now_ns + slower * e
             told.append(command(at, Op.HOLD, 100 + pin, area, unit * PAGES, PAGES))
             told.append(command(until, Op.UNPIN, 100 + pin))

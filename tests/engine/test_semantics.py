@@ -576,5 +576,5 @@ def test_an_attempt_names_no_more_than_32_blockers() -> None:
         g.pin(40 + pin, area, page, 1)
     assert len(pinned) == 40
     g.offline(2)
-    g.do(Op.STATUS, 7, after_ns=SECOND_NS)
+    g.do(Op.STATUS, 7, after_ns=SECOND_NS // 20)
     assert len(g.seen(Row.BLOCKER)) == 32
