@@ -1,6 +1,6 @@
 """Prints the comparisons of a report: each arm against the baseline, metric by metric."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -83,23 +83,24 @@ def _p(row: Row) -> str:
     return units.NONE if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def _span(counts: set[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+def over(rows: Sequence[Any]) -> str:
+    """Return how many units comparisons are over: ``510 to 513 hosts and 12 replications``."""
+    parts = []
+    for unit in dict.fromkeys(row["n_unit"] for row in rows):
+        counts = sorted({row["n"] for row in rows if row["n_unit"] == unit})
+        parts.append(" to ".join(f"{n:,}" for n in (counts[0], counts[-1])[: len(counts)]))
+        parts[-1] += f" {unit}"
+    return " and ".join(parts)
 
 
 def _notes(rows: list[Row]) -> Iterator[str]:
     for note in dict.fromkeys(row["note"] for row in rows if row["low"] is None and row["note"]):
         yield f"no interval: {note}."
-    sizes: dict[str, set[int]] = {}
-    for row in rows:
-        if row["low"] is not None:
-            sizes.setdefault(row["n_unit"], set()).add(row["n"])
-    if sizes:
-        told = " and ".join(f"{_span(found)} {unit}" for unit, found in sizes.items())
+    known = [row for row in rows if row["low"] is not None]
+    if known:
         yield (
-            f"intervals over {told}: Tango's score interval for hang rates and times to offline, "
-            "the score interval of totals for the rest; none at all in n: 3/n."
+            f"intervals over {over(known)}: Tango's score interval for hang rates and times to "
+            "offline, the score interval of totals for the rest; none at all in n: 3/n."
         )
         yield (
             "equivalent: all of the interval within the margin; better, worse: zero outside it, "

@@ -17,7 +17,7 @@ from fleet.report.margins import margins_of
 from fleet.report.metrics import METRICS, RELATIVE, Metric
 from fleet.report.terminal import print_report
 from fleet.report.totals import total
-from fleet.report.versus import print_comparisons
+from fleet.report.versus import over, print_comparisons
 from fleet.scenario.verdicts import Margins
 from queries.catalog import Catalog
 from queries.shipped import find
@@ -359,3 +359,10 @@ def test_runs_that_differ_in_more_than_age_are_no_twins(tmp_path: Path) -> None:
         (tmp_path / name / "scenario.resolved.yaml").write_text(text)
     assert not are_twins([tmp_path / "a", tmp_path / "b"])
     assert not are_twins([tmp_path / "a"])
+
+
+def test_what_intervals_are_over_is_said_once_per_unit() -> None:
+    rows = [{"n": n, "n_unit": unit} for n, unit in
+            ((513, "hosts"), (12, "replications"), (510, "hosts"))]  # fmt: skip
+    assert over(rows) == "510 to 513 hosts and 12 replications"
+    assert over(rows[1:2]) == "12 replications"

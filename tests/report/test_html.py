@@ -300,6 +300,14 @@ def test_axes_hold_their_values(high: int) -> None:
         assert len({text for _, text in scale.ticks}) == len(scale.ticks)
 
 
+def test_large_counts_are_ticked_in_words() -> None:
+    """Four numbers of nine digits do not fit under each other's bars on a phone."""
+    assert [text for _, text in counts(121 * 10**6).ticks] == [
+        "0", "50 million", "100 million", "150 million"
+    ]  # fmt: skip
+    assert [text for _, text in counts(1_900_000).ticks][-1] == "2,000,000"
+
+
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (5, 7), (3_510_000, 30 * 10**9), (10, 10**15)])
 def test_time_axes_have_ticks(low: int, high: int) -> None:
     scale = times(low, high)

@@ -12,9 +12,10 @@ from fleet.report.html.arms import Arm
 from fleet.report.html.chart import Paper
 from fleet.report.html.forms import FORMS, signed, width
 from fleet.report.html.render import render
-from fleet.report.html.words import listed, say
+from fleet.report.html.words import say
 from fleet.report.intervals import IDENTICAL
 from fleet.report.levels import METHOD as MIDDLE
+from fleet.report.versus import over
 
 ROLES = {
     "primary": "What it is about",
@@ -142,10 +143,6 @@ def p_value(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _over(row: Row) -> tuple[int, str]:
-    return row["n"], row.get("n_unit", "pairs")
-
-
 def _begun(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
@@ -163,10 +160,9 @@ def _notes(rows: Sequence[Row], letters: dict[str, str]) -> Iterator[str]:
     known = [row for row in rows if row["low"] is not None and row["method"] != IDENTICAL]
     for method in dict.fromkeys(row["method"] for row in known):
         mine = [row for row in known if row["method"] == method]
-        over = listed([f"{n:,} {unit}" for n, unit in dict.fromkeys(map(_over, mine))])
         more = "; value and change are those of the middle one" if method == MIDDLE else ""
         what = "; ".join(dict.fromkeys(row["label"] for row in mine))
-        yield f"{_begun(method)} (over {over}{more}): {what}."
+        yield f"{_begun(method)} (over {over(mine)}{more}): {what}."
     told = [row for row in rows if row["note"] and row["method"] != IDENTICAL]
     for note in dict.fromkeys(row["note"] for row in told):
         yield f"{_begun(note)}: {_lines([row for row in told if row['note'] == note], letters)}."
