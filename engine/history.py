@@ -14,6 +14,7 @@ from engine.allocate import (
     take_piece,
     watermark_ok,
 )
+from engine.bags import empty_ahead, make_bag, tidy, word_of
 from engine.draw_kernel import below, scaled_word, word
 from engine.elements import (
     break_uniform,
@@ -48,6 +49,7 @@ from engine.memory import area_ok, claim, count_used
 from engine.percpu import take_huge_by_cpu
 from engine.prefetch import prefetch
 from engine.state import (
+    AR_BAG,
     AR_BELOW,
     AR_HINT,
     AR_HINTREF,
@@ -120,10 +122,12 @@ from engine.watermark import reserve
 
 NR_SIZES, WEIGHT_BITS, MAX_PAGES = 6, 8, 1 << 30
 TRIES, REACH = 8, 32
-FAR, NEAR = 6, 3
-"""How many draws ahead pageblocks and runs are asked for."""
-PER_LINE = 3
-"""Pageblocks of a cache line."""
+FARTHER, FAR, NEAR = 9, 6, 3
+"""How many draws ahead the bits of bags, pageblocks and runs are asked for."""
+TIDIES = 8
+"""One draw in so many clears bits: it takes looks at the pageblocks around."""
+LOOKS = 2
+"""Pageblocks that may have a bag's page and are asked for at each draw."""
 MIX_BITS = NR_SIZES * WEIGHT_BITS
 MILLION = 1_000_000
 MOVABLE_KIND, ALL_NODES = 2, (1 << 62) - 1
@@ -206,6 +210,7 @@ def begin(h, a, key, mix):
     h.g[HI_DRAWS] = 0
     h.slot[a, AR_HINTREF] = NIL  # positions move
     h.slot[a, AR_MARKS] = NIL
+    make_bag(h, a)
     return OK
 
 
@@ -356,9 +361,8 @@ def shrink(h, a, key, mix):
     if h.slot[a, AR_PRESENT] == 0 or nr_pages == 0:
         return False
     order = 0
-    reach = min(nr_pages * 2 // h.slot[a, AR_PRESENT], REACH)
     for _ in range(TRIES):
-        scout(h, a, key, reach)
+        scout(h, a, key)
         bits = next_word(h, key)
         order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
         pfn = first_in_bag(h, a, first + scaled_word(bits, nr_pages))
@@ -375,36 +379,45 @@ def shrink(h, a, key, mix):
 @kernel
 def first_in_bag(h, a, pfn):
     """The first page that may be freed of those in the same place of a few pageblocks, or NIL."""
-    place, pb = pfn & (h.g[G_PBP] - 1), pfn >> h.g[G_PBO]
+    place, pb, bag = pfn & (h.g[G_PBP] - 1), pfn >> h.g[G_PBO], h.slot[a, AR_BAG]
     pbs = h.g[HI_PAGES] >> h.g[G_PBO]
     end = (h.g[HI_FIRST] >> h.g[G_PBO]) + pbs
-    for _ in range(REACH):
-        state = h.pbs[pb, PS_STATE]
-        if (state == UNIFORM or state == SPLIT) and in_bag(h, a, pb, place):
-            return (pb << h.g[G_PBO]) + place
-        pb += 1
+    left = REACH
+    while left > 0:
+        step = min(empty_ahead(h, bag, pb), left, end - pb)
+        if step == 0:
+            if in_bag(h, a, pb, place):
+                return (pb << h.g[G_PBO]) + place
+            if h.g[HI_DRAWS] % TIDIES == 0:
+                tidy(h, a, pb)
+            step = 1
+        left -= step
+        pb += step
         if pb == end:
             pb -= pbs
     return NIL
 
 
 @kernel
-def scout(h, a, key, reach):
-    """Ask for what later draws will look at: pageblocks early, then the runs of split ones.
+def scout(h, a, key):
+    """Ask for what later draws will look at: bits very early, pageblocks early, then runs.
 
     Draws are a function of their number alone, so those to come are known. Some will be a grown
-    chunk's: what they ask for is not used. ``reach``: pageblocks that a draw looks at, about.
+    chunk's: what they ask for is not used.
     """
+    bag = h.slot[a, AR_BAG]
+    prefetch(h.small, word_of(h, bag, drawn(h, key, FARTHER)))
     pb = drawn(h, key, FAR)
-    for i in range(0, reach, PER_LINE):
-        prefetch(h.pb, pb + i)
+    for _ in range(LOOKS):
+        pb += empty_ahead(h, bag, pb)
+        prefetch(h.pb, pb)
+        pb = min(pb, len(h.pb) - 2) + 1
     pb = drawn(h, key, NEAR)
-    for i in range(pb, min(pb + reach, len(h.pb))):
-        state = h.pbs[i, PS_STATE]
-        if state == SPLIT:
-            prefetch(h.run, h.pb[i, PB_AUX])
-        elif state == UNIFORM and h.pb[i, PB_OWN] == a:
-            return
+    for _ in range(LOOKS):
+        pb = min(pb + empty_ahead(h, bag, pb), len(h.pb) - 1)
+        if h.pbs[pb, PS_STATE] == SPLIT:
+            prefetch(h.run, h.pb[pb, PB_AUX])
+        pb = min(pb, len(h.pb) - 2) + 1
 
 
 @kernel

@@ -3,6 +3,7 @@
 Rules as in ``engine.reference.memory``.
 """
 
+from engine.bags import note
 from engine.elements import (
     block_pb,
     chain_insert_before,
@@ -43,6 +44,7 @@ from engine.slowdown import area_ends
 from engine.stacks import whole_run
 from engine.state import (
     AR_ASKED,
+    AR_BAG,
     AR_BELOW,
     AR_DIRTY,
     AR_FILES,
@@ -227,7 +229,9 @@ def claim(h, a, ref):
         h.run[r, RN_OWN] = a
         h.run[r, RN_CNT] = 0
         h.runb[r, RS_FLAG] &= DESC
-    count_used(h, a, block_pb(h, ref), length(h, ref))
+    pb = block_pb(h, ref)
+    note(h, a, pb)
+    count_used(h, a, pb, length(h, ref))
 
 
 @kernel
@@ -457,6 +461,7 @@ def new_area(h, a, p, kind, pages, hinted, flag):
     h.slot[a, AR_HINTREF] = NIL
     h.slot[a, AR_HINTPOS] = 0
     h.slot[a, AR_MARKS] = NIL
+    h.slot[a, AR_BAG] = NIL
     h.slot[a, AR_LOCKED] = 0
     h.slot[a, AR_DIRTY] = 0
     h.slot[a, AR_LOCKS] = 0

@@ -4,6 +4,7 @@ Rules, and what they simplify, as in ``engine.reference.sharing``. A view is a h
 area below has the page at the same index. Pages of one story are looked at in one piece.
 """
 
+from engine.bags import note
 from engine.elements import (
     behind_folio,
     block_pb,
@@ -146,6 +147,7 @@ def own(h, a, ref):
         h.pb[ref, PB_OWN] = a
     else:
         h.run[-2 - ref, RN_OWN] = a
+    note(h, a, pb)
     h.slot[was, AR_PRESENT] -= pages
     h.slot[a, AR_PRESENT] += pages
     if h.slot[a, AR_KIND] == FILE:

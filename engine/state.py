@@ -120,8 +120,8 @@ NR_RUN = 8
     IO_MEAN, IO_NONE, IO_PAGES, IO_HOLD, IO_KEY, IO_MANY, AR_OLDEST, AR_ASKED, AR_MARKS, AR_LOCKED,
     AR_DIRTY, AR_LOCKS, AR_BELOW, AR_VIEWS, OB_AREA, OB_SEQ, PN_PROC, PN_SEQ, PN_THROUGH,
     PN_PINNER, PN_SLOT, PN_MAPPED, PN_AWAY, AR_UNMAPS, AR_FOLIO, AR_WORKS, AR_WORK_NS, LP_WORKS,
-    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_PINS, AR_SHIFT, AR_WAY,
-) = range(52)  # fmt: skip
+    LP_WORK_NS, LP_MARK, LP_MARK_NS, AR_PINS, AR_BAG, AR_SHIFT, AR_WAY,
+) = range(53)  # fmt: skip
 """IO_*: I/O in flight of an area (IO_PAGES 0: none); IO_MANY: about how many I/Os, rounded up.
 AR_LOCKS: locked areas that show a file, itself included. AR_BELOW, AR_VIEWS: area that the views
 show, pages they show. OB_*: area whose orphans an object has, command after which they left it.
@@ -129,8 +129,8 @@ PN_THROUGH: 1 where a mapping of another area was pinned. PN_SLOT, PN_MAPPED: ar
 named, and its AR_SEQ. AR_UNMAPS: marked by an offline that suspends its pins.
 AR_FOLIO: pageblocks of a huge folio, more than 1 in areas of gigantic pages.
 AR_WORKS to LP_MARK_NS are ``engine.slowdown``'s, in the row of -1 for pages that are in no area.
-AR_PINS: pins and holds of the area of that number, also of one that is gone. AR_SHIFT, AR_WAY:
-``engine.ways``'s.
+AR_PINS: pins and holds of the area of that number, also of one that is gone. AR_BAG:
+``engine.bags``'s, NIL without. AR_SHIFT, AR_WAY and on: ``engine.ways``'s.
 AR_OLDEST, AR_ASKED: ``allocate.oldest``'s. AR_MARKS: first row of ``marks``, NIL without."""
 PIN_AWAY = 3
 """PN_LONG of a long-term pin whose mapping an offline took away; PN_AWAY: when (ns)."""
@@ -138,7 +138,9 @@ NR_WAYS = 15
 AR_ZONE = AR_WAY + NR_WAYS
 NR_SLOT = AR_ZONE + 24
 """From AR_ZONE on: pages that a FILE area has in each zone (of eight nodes at most)."""
-EMPTY_SLOT = (AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, AR_MARKS, PR_CPU, PN_AREA, AR_BELOW, OB_AREA)
+EMPTY_SLOT = (
+    AR_KIND, AR_HEAD, AR_TAIL, AR_HINTREF, AR_MARKS, PR_CPU, PN_AREA, AR_BELOW, OB_AREA, AR_BAG,
+)  # fmt: skip
 """Columns where -1 means none."""
 
 ACC_TOUCHED = 5
@@ -162,9 +164,9 @@ ACC_TOUCHED = 5
     A_TOUCHED, G_PCP, G_PERM, GA_TOP, GA_PAGES, GA_SIZE, GA_BATCH, BL_REF, BL_INDEX,
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
-    G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED,
+    G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
     SAVED,
-) = range(139)  # fmt: skip
+) = range(141)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -185,7 +187,10 @@ FIRST_OBJECT, OBJECT_ROWS = -2, 4
 slot table, where Numba's negative indices find them; the row of -1 (NIL) belongs to nobody."""
 CPUS = RANGES
 """In small: first the heads of rows of maximal chunks, then the node of each CPU, then the chunks
-that came last to each list of ``engine.freelist.came``."""
+that came last to each list of ``engine.freelist.came``, then the bits of ``engine.bags``."""
+NR_BAGS, BAG_SHIFT = 4, 2
+"""Bags of a host that ``engine.bags`` keeps bits for; a bit stands for ``1 << BAG_SHIFT``
+pageblocks."""
 AHEAD = 32
 """How many chunks of a list ahead of their use memory is asked for; a power of two."""
 
@@ -251,7 +256,9 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_DMA], g[G_GIGANTIC] = shape.dma, shape.gigantic_pageblocks
     g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_RECENT] = NIL, NIL, nr_lists, RANGES + nr_cpus
-    g[G_PERM] = g[G_RECENT] + nz * 4 * 2 * AHEAD
+    g[G_BAGS] = g[G_RECENT] + nz * 4 * 2 * AHEAD
+    g[G_BAGWORDS] = (nb * per_block >> BAG_SHIFT) // 32 + 1
+    g[G_PERM] = g[G_BAGS] + NR_BAGS * g[G_BAGWORDS]
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
     fl = np.zeros((nr_lists + nr_cpus * nz * PCP_ROWS, 3), np.int32)
     fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL

@@ -8,6 +8,7 @@ Hugetlb pages come from the pool of the node, which grows when a workload needs 
 their own, which begins with what was reserved at boot.
 """
 
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ class Guests:
 
     Attributes
     ----------
-    causes : list of int
+    causes : array of int64
         Per command sent to the engine since boot: pin id of a PIN or UNPIN, attempt id of an
         OFFLINE, ``NOBODY`` otherwise; indexed by the ``cause`` column of rows.
     last_offline : int
@@ -116,7 +117,7 @@ class Guests:
         at_boot = list(boot_1g) or [0] * shape.nr_nodes
         self._pool = ([0] * shape.nr_nodes, [pages * self._unit[1] for pages in at_boot])
         self._total_1g = at_boot
-        self.causes: list[int] = []
+        self.causes = array("q")
         self.batch: list[EngineCommand] = []
         self.last_offline = NOBODY
 
@@ -169,7 +170,7 @@ class Guests:
         if kind == HUGETLB1G:
             kind, flags = HUGETLB, flags | HUGE_1G
         batch.append((now_ns, MAP, slot, slot, kind, whole, flags, 0))
-        causes += _TWO_NOBODIES
+        causes.extend(_TWO_NOBODIES)
         if huge:
             self._grow_pool(now_ns, node, needed, size)
         if present:

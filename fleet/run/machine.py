@@ -7,6 +7,7 @@ host's own state decide, so it does not matter into which windows a span is divi
 """
 
 import sys
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
@@ -122,7 +123,7 @@ class Machine:
         self._engine = engine
         reserved = engine.pool(PoolSize.GIGANTIC)[:, 0].tolist()
         self._guests = Guests(world, shape, slots, reserved)
-        self._guests.causes = [NOBODY] * engine.nr_commands
+        self._guests.causes = array("q", [NOBODY]) * engine.nr_commands
         self.reading.booted(self._guests)
 
     def _boot_aged(self, age: Age, now_ns: int) -> tuple[Engine, bool]:

@@ -1,0 +1,93 @@
+"""Bits that say where a bag's pages may lie: never clear where there are some, cleared in time."""
+
+import numpy as np
+import pytest
+
+from engine.enums import AreaKind, Op
+from engine.state import (
+    AR_BAG,
+    BAG_SHIFT,
+    G_BAGS,
+    G_BAGWORDS,
+    NR_BAGS,
+    PB_AUX,
+    PB_OWN,
+    PS_STATE,
+    R_ALLOC,
+    RN_BNEXT,
+    RN_OWN,
+    RS_STATE,
+    SPLIT,
+    UNIFORM,
+)
+from tests.engine.bench import Guest
+from tests.engine.test_history import BLOCKS, EVEN, KEY, PAGES, guest
+
+
+def marked(g: Guest, area: int) -> set[int]:
+    """Groups of pageblocks whose bit is set."""
+    h = g.hosts[1]._h
+    first = int(h.g[G_BAGS] + h.slot[area, AR_BAG] * h.g[G_BAGWORDS])
+    words = h.small[first : first + int(h.g[G_BAGWORDS])]
+    bits = np.unpackbits(words.view(np.uint8), bitorder="little")
+    return set(np.flatnonzero(bits).tolist())
+
+
+def held(g: Guest, area: int) -> set[int]:
+    """Groups of pageblocks in which an area has base pages."""
+    h, found = g.hosts[1]._h, set()
+    for pb, state in enumerate(h.pbs[:, PS_STATE].tolist()):
+        r = int(h.pb[pb, PB_AUX]) if state == SPLIT else -1
+        while r >= 0 and not (h.runb[r, RS_STATE] == R_ALLOC and h.run[r, RN_OWN] == area):
+            r = int(h.run[r, RN_BNEXT])
+        if r >= 0 or (state == UNIFORM and h.pb[pb, PB_OWN] == area):
+            found.add(pb >> BAG_SHIFT)
+    return found
+
+
+@pytest.mark.parametrize("mix", [EVEN, PAGES, BLOCKS])
+def test_no_bit_is_clear_where_a_bag_has_pages(mix: int) -> None:
+    g = guest("NNMMMMMMMM")
+    proc = g.spawn()
+    bags = [g.map(proc, kind, 900) for kind in (AreaKind.ANON, AreaKind.FILE, AreaKind.KERNEL)]
+    for round_, low in enumerate((100, 0, 200, 50)):
+        for bag in bags:
+            g.do(Op.AGE, bag, KEY + round_, 300, low, 200 + low, mix)
+            assert held(g, bag) <= marked(g, bag)
+    g.do(Op.OFFLINE, 1, 9, 1, 0)
+    for bag in bags:
+        assert held(g, bag) <= marked(g, bag)
+
+
+def test_what_an_area_has_before_it_is_a_bag_is_found_once() -> None:
+    g = guest()
+    bag = g.map(g.spawn(), AreaKind.ANON, 900)
+    g.do(Op.TOUCH, bag, 0, 300, -1, 0)
+    g.do(Op.AGE, bag, KEY, 0, 300, 300, EVEN)
+    assert held(g, bag) == marked(g, bag)
+    assert len(held(g, bag)) > 1
+
+
+def test_bits_of_pages_that_are_gone_are_cleared_by_those_who_look() -> None:
+    g = guest("NNNNNNNNNNNNNNNN" * 4)
+    bag = g.map(g.spawn(), AreaKind.ANON, 3000)
+    g.do(Op.AGE, bag, KEY, 0, 3000, 3000, BLOCKS)
+    g.do(Op.FREE, bag, 0, 2900)
+    stale = len(marked(g, bag) - held(g, bag))
+    assert stale > 5
+    for k in range(40):
+        g.do(Op.AGE, bag, KEY + 1 + k, 60, 40, 100, PAGES)
+    assert len(marked(g, bag) - held(g, bag)) < stale // 2
+
+
+def test_more_bags_than_bits_do_without() -> None:
+    g = guest("NNMMMMMMMM")
+    proc = g.spawn()
+    bags = [g.map(proc, AreaKind.ANON, 100) for _ in range(NR_BAGS + 2)]
+    for bag in bags:
+        g.do(Op.AGE, bag, KEY + bag, 40, 20, 60, EVEN)
+    assert g.hosts[1]._h.slot[bags, AR_BAG].tolist() == [*range(NR_BAGS), -1, -1]
+    g.do(Op.UNMAP, bags[1])
+    g.do(Op.AGE, bags[-1], KEY, 40, 20, 60, EVEN)
+    assert g.hosts[1]._h.slot[bags[-1], AR_BAG] == 1
+    assert held(g, bags[-1]) <= marked(g, bags[-1])
