@@ -151,7 +151,7 @@ def _fleet(*words: str) -> list[str]:
 def _section(large: Path, page: Path, usage: Usage) -> Section:
     catalog = Catalog.open([large])
     text = TEXT.format(
-        rows=sum(catalog.rows(name).num_rows for name in catalog.columns),
+        rows=sum(map(catalog.count, catalog.columns)),
         bytes=sum(file.stat().st_size for file in large.rglob("*.arrow")) >> 20,
         hosts=catalog.rows("hosts").num_rows // len(catalog.arms), arms=len(catalog.arms),
         cpus=len(os.sched_getaffinity(0)), page=page.stat().st_size >> 10,

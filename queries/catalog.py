@@ -221,10 +221,17 @@ class Catalog:
         columns : sequence of str, optional
             Only these; the others are not unpacked.
         """
-        view = self._views[table]
-        dataset = ds.dataset(view) if isinstance(view, pa.Table) else view
-        every = [name for name in view.schema.names if name != UNIT]
+        dataset = self._whole(table)
+        every = [name for name in dataset.schema.names if name != UNIT]
         return dataset.to_table(columns=every if columns is None else [*columns], filter=where)
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has; none is unpacked."""
+        return int(self._whole(table).count_rows())
+
+    def _whole(self, table: str) -> Any:
+        view = self._views[table]
+        return ds.dataset(view) if isinstance(view, pa.Table) else view
 
     def _connect(self, threads: int | None) -> Any:
         """Return a new connection with views and macros, locked."""

@@ -54,6 +54,7 @@ def test_views_have_every_row_and_its_partition(original: Path) -> None:
         ]
         assert rows == expected
         assert catalog.rows(table).to_pylist() == expected
+        assert catalog.count(table) == len(expected)
 
 
 def test_order_of_arms_is_the_scenarios(original: Path) -> None:
