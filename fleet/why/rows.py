@@ -9,11 +9,11 @@ from fleet.why.source import Source
 Row = dict[str, Any]
 
 EVENTS = {
-    "commands": "decided_ns", "pins": "time_ns", "migrations": "time_ns", "incidents": "time_ns",
-    "attempts": "start_ns", "requests": "issued_ns", "host_samples": "time_ns",
+    "requests": "issued_ns", "commands": "decided_ns", "attempts": "start_ns", "pins": "time_ns",
+    "migrations": "time_ns", "incidents": "time_ns", "host_samples": "time_ns",
     "slowdowns": "time_ns",
 }  # fmt: skip
-"""Tables of events and the time at which a row is told."""
+"""Tables of events and the time at which a row is told; of one time, in this order."""
 
 
 def describe(table: str, row: Row) -> str:
