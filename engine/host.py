@@ -197,7 +197,7 @@ class Host:
             raise ValueError("commands are not in order of time")
         areas = len(h.slot) - int(h.g[G_OBJROWS])
         if top >= areas:
-            self._more_slots(max(2 * areas, top + 1), int(h.g[G_OBJROWS]))
+            self._more_slots(max(areas + areas // SLOTS_MORE, top + 1), int(h.g[G_OBJROWS]))
         if h.g[G_FEW] >= self.few:
             self._survey()
         if h.g[G_ERROR]:
@@ -501,6 +501,8 @@ class Host:
         return other
 
 
+SLOTS_MORE = 4
+"""The table of slots grows by this part of it: half of one that doubles is empty, 60 MB a fleet."""
 VIEWED = ("pb", "pbs", "run", "runs", "runb")
 LANDMARKS = ("marks", "marked")
 BAGS = (int(AreaKind.FILE), int(AreaKind.KERNEL))
