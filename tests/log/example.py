@@ -50,11 +50,11 @@ def make_units() -> dict[tuple[str, int], Unit]:
 
 def write_run(root: Path, units: dict[tuple[str, int], Unit] | None = None, **changes: Any) -> Path:
     """Write the example as a complete run under ``root`` and return its folder."""
-    whole = identity(**changes)
+    whole, rows = identity(**changes), units or make_units()
     path = root / whole.folder_name
     with RunFolder.open(path, whole, SCENARIO, resume=False) as folder:
         for arm, rep in folder.missing:
-            write_unit(folder, arm, rep, (units or make_units())[arm, rep])
+            write_unit(folder, arm, rep, rows[arm, rep])
         folder.finish()
     return path
 
@@ -123,9 +123,10 @@ def _unit(arm: int, rep: int) -> Unit:
     _requests(unit, plan, luck, arm)
     _commands(unit)
     for name, rows in unit.items():
+        columns = {column.name for column in TABLES[name].columns}
         for row in rows:
+            assert set(row) == columns, name
             row["shard"] = (row.get("host") or 0) // 4 if rep else 0
-            assert set(row) - {"shard"} == set(TABLES[name].schema.names), name
     return unit
 
 
