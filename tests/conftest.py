@@ -37,10 +37,11 @@ ALONE = (
 )
 """Long tests that share nothing with their file."""
 WITHOUT_ENGINE = (
-    "tests/policies/", "tests/scenario/", "tests/inputs/", "tests/plan/", "tests/log/",
-    "tests/queries/", "tests/cli/",
+    "tests/report/test_html", "tests/report/test_report", "tests/report/test_comparisons",
+    "tests/queries/", "tests/policies/", "tests/log/", "tests/scenario/", "tests/inputs/",
+    "tests/plan/", "tests/cli/",
 )  # fmt: skip
-"""Folders most of whose tests need no compiled engine."""
+"""Folders and files most of whose tests need no compiled engine."""
 COOKBOOK = Path(__file__).resolve().parents[1] / "docs" / "cookbook.md"
 
 
