@@ -178,7 +178,8 @@ class Sharing(Memory):
             if folio.held:
                 return False
             span = range(folio.index, folio.index + folio.pages)
-        return not any(self._viewers(number, i) for i in span)
+        above = [area for area in self.area_of.values() if area.below == number]
+        return not any(area.pages[i] == VIEW for area in above for i in span)
 
     # -- orphans ------------------------------------------------------------------------------
 
