@@ -1,5 +1,6 @@
 """Every arm against the baseline, metric by metric: value, change with interval, verdict."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -147,12 +148,15 @@ def _begun(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _lines(rows: Sequence[Row], letters: dict[str, str]) -> str:
-    """Return where some cells of the table are: the line, and the letters of the columns."""
-    columns: dict[str, list[str]] = {}
+def _lines(rows: Sequence[Row], letters: dict[str, str], columns: Counter[str]) -> str:
+    """Return where some cells of the table are: the line, and the columns unless it is all."""
+    found: dict[str, list[str]] = {}
     for row in rows:
-        columns.setdefault(row["label"], []).append(letters[row["arm_b"]])
-    return "; ".join(f"{label} ({', '.join(found)})" for label, found in columns.items())
+        found.setdefault(row["label"], []).append(letters[row["arm_b"]])
+    return "; ".join(
+        label if len(mine) == columns[label] else f"{label} ({', '.join(mine)})"
+        for label, mine in found.items()
+    )
 
 
 def _notes(rows: Sequence[Row], letters: dict[str, str]) -> Iterator[str]:
@@ -164,8 +168,10 @@ def _notes(rows: Sequence[Row], letters: dict[str, str]) -> Iterator[str]:
         what = "; ".join(dict.fromkeys(row["label"] for row in mine))
         yield f"{_begun(method)} (over {over(mine)}{more}): {what}."
     told = [row for row in rows if row["note"] and row["method"] != IDENTICAL]
+    columns = Counter(row["label"] for row in rows)
     for note in dict.fromkeys(row["note"] for row in told):
-        yield f"{_begun(note)}: {_lines([row for row in told if row['note'] == note], letters)}."
+        where = _lines([row for row in told if row["note"] == note], letters, columns)
+        yield f"{_begun(note)}: {where}."
     if any(row["method"] == IDENTICAL for row in rows):
         yield "Same in all n: there is no interval, but fewer than 3/n of the units can differ."
     if any(row["cautious"] for row in rows):
