@@ -24,8 +24,10 @@ ARM = "linux-5.13+unbounded"
 ARMS = ("pin-in-place+unbounded", ARM, "linux-5.13+timeout", "kernel+unbounded@no-movable-zone")
 HOSTS, HOURS, DAY = (100, 400, 1523), (6, 24, 72), 24
 DAY_NS = 24 * 3600 * 10**9
-TEXT = """`fleet simulate real-fleet` ({inputs}) as a command of its own, wall and CPU of all its
-processes from start to end, peak memory as their proportional set sizes, sampled twice a second.
+TEXT = """`fleet simulate real-fleet` ({inputs}) in a process of its own, wall and CPU of all it
+starts from start to end, peak memory as their proportional set sizes, sampled twice a second.
+*Aged*: when all hosts were aged and full of their residents (60 s after that and 90 s for that are
+asked for).
 Two actors unless a line says otherwise. Removals and probes are as many per host and hour at every
 size. The fits are of wall and CPU time over hosts (at {day} h) and over hours (at {most} hosts),
 the start of Python and Ray included. *Committed* is the memory of workloads over that of hosts, in
@@ -154,17 +156,15 @@ def _runs(arms: Sequence[str], hosts: list[int], hours: list[int], day: int) -> 
 
 
 def _simulate(run: Run, inputs: Inputs, out: Path) -> Done:
-    """Run ``fleet simulate`` and read what it wrote, which is then removed.
+    """Simulate in a process of its own and read what was written, which is then removed.
 
     Raises
     ------
     RuntimeError
         When it fails, with what it said.
     """
-    sets = [word for setting in inputs.settings(run) for word in ("--set", setting)]
-    how = ("--actors", str(run.actors)) if run.actors else ("--inline",)
-    fleet = [sys.executable, "-m", "fleet", "simulate", "real-fleet", "--quiet"]
-    usage = measure([*fleet, "--arms", run.arm, *how, *sets, "--out", str(out)], ROOT)
+    fleet = [sys.executable, "-m", "benchmarks.fleet_stages", run.arm, str(run.actors), str(out)]
+    usage = measure([*fleet, *inputs.settings(run)], ROOT)
     if usage.exit_code:
         raise RuntimeError(f"{run}: {usage.output}")
     manifest = json.loads((out / "manifest.json").read_text())
@@ -176,6 +176,7 @@ def _simulate(run: Run, inputs: Inputs, out: Path) -> Done:
         "turned over in a day": row["started_pages"] / row["fleet_pages"] * DAY_NS / end_ns,
         "removals": row["removals"],
         "probes": row["probes"],
+        "aged_s": json.loads(usage.output.splitlines()[-1])["aged_s"],
     }
     return Done(usage, sum(manifest["rows"].values()), figures)
 
@@ -192,6 +193,7 @@ def _table(done: dict[Run, Done]) -> Table:
                 str(run.hours),
                 str(run.actors),
                 number(usage.wall_s),
+                number(figures["aged_s"]),
                 number(usage.cpu_s),
                 f"{usage.peak_bytes / 2**30:.2f}",
                 f"{one.rows:,}",
@@ -202,8 +204,8 @@ def _table(done: dict[Run, Done]) -> Table:
             )
         )
     head = (
-        "arm", "hosts", "hours", "actors", "wall, s", "CPU, s", "peak, GiB", "rows", "committed",
-        "turned over a day", "removals", "probes",
+        "arm", "hosts", "hours", "actors", "wall, s", "aged, s", "CPU, s", "peak, GiB", "rows",
+        "committed", "turned over a day", "removals", "probes",
     )  # fmt: skip
     return Table(head, rows)
 
