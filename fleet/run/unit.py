@@ -27,6 +27,7 @@ REASON_COLUMN = LEAD + SCHEMAS["migrations"].names.index("reason")
 PAGES_COLUMN = LEAD + SCHEMAS["migrations"].names.index("pages")
 KIND_COLUMN = LEAD + SCHEMAS["incidents"].names.index("kind")
 PIN_FAILED = code("incidents", "kind", "pin_failed")
+OOM_KILL = code("incidents", "kind", "oom_kill")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Tally:
         Requests by outcome name.
     pin_failures : int
         As often as it happened: a workload that is started again may fail again.
+    oom_kills : int
+        Also of workloads that had failed already: their pin, before the controller could react.
     look : dict or None
         For a run that grows: ``looks.Look.to_json()``.
     """
@@ -104,10 +107,10 @@ def run_unit(
 
     The writer is not closed.
     """
-    moved, failed = [0] * len(MigrateReason), 0
+    moved = [0] * len(MigrateReason)
+    happened = {PIN_FAILED: 0, OOM_KILL: 0}
 
     def sink(batches: list[Batch]) -> None:
-        nonlocal failed
         for batch in batches:
             columns = named(batch.table, batch.rows)
             writer.append(batch.table, batch.shard, columns)
@@ -116,21 +119,22 @@ def run_unit(
                     pages = batch.rows[batch.rows[:, REASON_COLUMN] == reason, PAGES_COLUMN]
                     moved[reason] += int(pages.sum())
             elif batch.table == "incidents":
-                failed += int((batch.rows[:, KIND_COLUMN] == PIN_FAILED).sum())
+                for kind in happened:
+                    happened[kind] += int((batch.rows[:, KIND_COLUMN] == kind).sum())
 
     coordinator = Coordinator(world, scenario, crew, sink)
     coordinator.run(tell)
     write_book(coordinator, world, writer)
-    found = tally(coordinator, moved, failed)
+    found = tally(coordinator, moved, happened)
     if scenario.until_ci is None:
         return found
     return replace(found, look=look(coordinator).to_json())
 
 
-def tally(coordinator: Coordinator, moved: list[int], failed: int) -> Tally:
+def tally(coordinator: Coordinator, moved: list[int], happened: dict[int, int]) -> Tally:
     """Count what a finished unit came to.
 
-    ``moved`` are pages per ``MigrateReason``, ``failed`` pins.
+    ``moved`` are pages per ``MigrateReason``, ``happened`` incidents by the code of their kind.
     """
     removals = coordinator.campaign.of.values()
     tenants = coordinator.tenants
@@ -144,8 +148,8 @@ def tally(coordinator: Coordinator, moved: list[int], failed: int) -> Tally:
         hung=sum(removal.reset or removal.outcome == Outcome.STUCK for removal in removals),
         outcomes=outcomes,
         workloads=int((tenants.fate != Fate.WAITING).sum()),
-        pin_failures=failed,
-        oom_kills=int(tenants.oom_kills.sum()),
+        pin_failures=happened[PIN_FAILED],
+        oom_kills=happened[OOM_KILL],
         pin_pages=moved[MigrateReason.LONGTERM_PIN],
         offline_pages=moved[MigrateReason.MEMORY_HOTPLUG],
     )
