@@ -25,7 +25,7 @@ ARMS = ("pin-in-place+unbounded", ARM, "linux-5.13+timeout", "kernel+unbounded@n
 HOSTS, HOURS, DAY = (100, 400, 1523), (6, 24, 72), 24
 DAY_NS = 24 * 3600 * 10**9
 TEXT = """`fleet simulate real-fleet` ({inputs}) in a process of its own, wall and CPU of all it
-starts from start to end, peak memory as their proportional set sizes, sampled twice a second.
+starts from start to end, peak memory as their proportional set sizes, sampled every three seconds.
 *Aged*: when all hosts were aged and full of their residents (60 s after that and 90 s for that are
 asked for).
 Two actors unless a line says otherwise. Removals and probes are as many per host and hour at every
