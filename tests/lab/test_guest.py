@@ -12,6 +12,7 @@ from engine.host import Host
 from fleet.lab import guest
 from fleet.lab.driver import TRACE_PAGES, Driver
 from fleet.lab.lines import Case, read
+from fleet.lab.machine import Machine
 from tests.engine.bench import make_table
 from tests.lab.cases import line
 
@@ -26,6 +27,12 @@ def case_of(tmp_path: Path, *texts: str, **changes: Any) -> Case:
     (found,) = read(path)
     assert isinstance(found, Case)
     return found
+
+
+def started(case: Case, kernel: str = "6.1") -> Machine:
+    """The guest of a case as it is before its first operation."""
+    table = make_table("kernel+unbounded", f"linux-{kernel}")
+    return guest.start(case, Host, table)
 
 
 def test_zone_dma_is_a_zone_unless_hot_memory_needs_zone_normal(tmp_path: Path) -> None:
@@ -55,7 +62,7 @@ def test_the_marks_at_boot_are_lower_until_memory_is_onlined(
     tmp_path: Path, kernel: str, marks: tuple[int, int, int], later: int
 ) -> None:
     case = case_of(tmp_path, "online:h0:movable", kernel=kernel)
-    machine = guest.start(case, Host, make_table("kernel+unbounded", f"linux-{kernel}"))  # type: ignore[arg-type]
+    machine = started(case, kernel)
     assert tuple(machine.engine.zones()[ZoneKind.NORMAL, 2:5]) == marks
     machine.do(Op.ONLINE, 32, 2, ZoneKind.MOVABLE)
     assert machine.engine.zones()[ZoneKind.NORMAL, 2] == pytest.approx(later, rel=0.003)
@@ -63,7 +70,7 @@ def test_the_marks_at_boot_are_lower_until_memory_is_onlined(
 
 def test_fragments_lie_between_pages_of_the_kernel_where_a_hog_leaves_them(tmp_path: Path) -> None:
     case = case_of(tmp_path, "hogfree:hog:48")
-    machine = guest.start(case, Host, make_table("kernel+unbounded", "linux-6.1"))  # type: ignore[arg-type]
+    machine = started(case)
     boot = guest.boot_of(case)
     assert boot.kernel_fragments
 
@@ -85,7 +92,7 @@ def test_fragments_lie_between_pages_of_the_kernel_where_a_hog_leaves_them(tmp_p
 def test_tracing_begins_with_the_operations_that_count_calls(tmp_path: Path) -> None:
     ops = ("online:h0:movable", "alloc:a:4:4k", "touch:a", "pinstride:a:64:iou", "repin:a:iou:1")
     case = case_of(tmp_path, *ops, "pin:a:iou")
-    machine = guest.start(case, Host, make_table("kernel+unbounded", "linux-6.1"))  # type: ignore[arg-type]
+    machine = started(case)
     driver = Driver(machine, case.hot_blocks, guest.first_free_slot(case.guest) + 1)
     traced = []
     for record in case.records:
@@ -108,8 +115,7 @@ def test_tracing_needs_memory_that_is_available(
     tmp_path: Path, leave_mib: int, traced: bool
 ) -> None:
     case = case_of(tmp_path, f"hogfree:hog:{leave_mib}", kernel="6.12")
-    table = make_table("kernel+unbounded", "linux-6.12")
-    machine = guest.start(case, Host, table)  # type: ignore[arg-type]
+    machine = started(case, "6.12")
     driver = Driver(machine, case.hot_blocks, guest.first_free_slot(case.guest) + 1)
     driver.slab_pages = guest.boot_of(case).slab_pages
     driver.run(case.records[0].operation)

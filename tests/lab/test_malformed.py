@@ -61,7 +61,7 @@ def replayed(tmp_path: Path, row: dict[str, Any]) -> str:
         for case in read(path):
             if not isinstance(case, Case):
                 raise case
-            replay(case, Host, TABLE)  # type: ignore[arg-type]
+            replay(case, Host, TABLE)
     except InputError as error:
         return str(error)
     return ""

@@ -90,7 +90,7 @@ def error_of(folder: Path, script: dict[str, Any], run: bool = True) -> str:
     try:
         loaded = load_script(str(path))
         if run:
-            run_script(loaded, loaded.script.arms[0], Host)  # type: ignore[arg-type]
+            run_script(loaded, loaded.script.arms[0], Host)
     except InputError as error:
         return str(error)
     return ""
