@@ -16,6 +16,7 @@ from engine.state import (
     BAG_SHIFT,
     G_BAGS,
     G_BAGWORDS,
+    G_PBP,
     NIL,
     NR_BAGS,
     PB_AUX,
@@ -24,6 +25,8 @@ from engine.state import (
     R_ALLOC,
     RN_BNEXT,
     RN_OWN,
+    RS_LEN,
+    RS_START,
     RS_STATE,
     SPLIT,
     UNIFORM,
@@ -102,9 +105,19 @@ def holds(h, a, pb):
     state = h.pbs[pb, PS_STATE]
     if state != SPLIT:
         return state == UNIFORM and h.pb[pb, PB_OWN] == a
+    return first_of(h, a, pb, 0, h.g[G_PBP]) != NIL
+
+
+@kernel
+def first_of(h, a, pb, start, end):
+    """First run of an area that has pages in [start, end) of a split pageblock, or NIL."""
     r = h.pb[pb, PB_AUX]
-    while r != NIL:
-        if h.runb[r, RS_STATE] == R_ALLOC and h.run[r, RN_OWN] == a:
-            return True
+    while r != NIL and h.runs[r, RS_START] < end:
+        if (
+            h.runs[r, RS_START] + h.runs[r, RS_LEN] > start
+            and h.runb[r, RS_STATE] == R_ALLOC
+            and h.run[r, RN_OWN] == a
+        ):
+            return r
         r = h.run[r, RN_BNEXT]
-    return False
+    return NIL

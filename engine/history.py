@@ -14,7 +14,7 @@ from engine.allocate import (
     take_piece,
     watermark_ok,
 )
-from engine.bags import empty_ahead, make_bag, tidy, word_of
+from engine.bags import empty_ahead, first_of, make_bag, tidy, word_of
 from engine.draw_kernel import below, scaled_word, word
 from engine.elements import (
     break_uniform,
@@ -92,11 +92,8 @@ from engine.state import (
     PS_FLAG,
     PS_LIST,
     PS_STATE,
-    R_ALLOC,
     R_LOOSE,
-    RN_BNEXT,
     RN_CNT,
-    RN_OWN,
     RN_PB,
     RQ_CPU,
     RQ_MARK,
@@ -448,21 +445,6 @@ def in_bag(h, a, pb, place):
     if h.pbs[pb, PS_STATE] != SPLIT or h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]:
         return False
     return first_of(h, a, pb, place, place + 1) != NIL
-
-
-@kernel
-def first_of(h, a, pb, start, end):
-    """First run of an area that has pages in [start, end) of a split pageblock, or NIL."""
-    r = h.pb[pb, PB_AUX]
-    while r != NIL and h.runs[r, RS_START] < end:
-        if (
-            h.runs[r, RS_START] + h.runs[r, RS_LEN] > start
-            and h.runb[r, RS_STATE] == R_ALLOC
-            and h.run[r, RN_OWN] == a
-        ):
-            return r
-        r = h.run[r, RN_BNEXT]
-    return NIL
 
 
 @kernel
