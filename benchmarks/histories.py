@@ -24,7 +24,7 @@ from engine.state import (
     G_BLOCK_PBS,
     MAXORDER,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PS_FLAG,
     PS_STATE,
     R_ALLOC,
@@ -103,7 +103,7 @@ class Content:
     def __init__(self, host: Host) -> None:
         saved = host.save()
         pb, run = saved["pb"], saved["run"]
-        pbs, runb = pb.view(np.int8), run.view(np.int8)
+        pbh, pbs, runb = pb.view(np.int16), pb.view(np.int8), run.view(np.int8)
         state, held = pbs[:, PS_STATE], runb[:, RS_STATE]
         zone = np.repeat(saved["blk"][:, BK_ZONE], int(saved["g"][G_BLOCK_PBS]))
         self.kind = zone % 3
@@ -116,7 +116,7 @@ class Content:
         kinds = saved["slot"][:, AR_KIND]
         kernel = np.zeros(len(pb), bool)
         whole = np.flatnonzero(state == UNIFORM)
-        kernel[whole[kinds[pb[whole, PB_OWN]] == AreaKind.KERNEL]] = True
+        kernel[whole[kinds[pbh[whole, PH_OWN]] == AreaKind.KERNEL]] = True
         parts = np.flatnonzero(held == R_ALLOC)
         kernel[run[parts[kinds[run[parts, RN_OWN]] == AreaKind.KERNEL], RN_PB]] = True
         low = self.kind != ZoneKind.MOVABLE

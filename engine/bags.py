@@ -20,7 +20,7 @@ from engine.state import (
     NIL,
     NR_BAGS,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PS_STATE,
     R_ALLOC,
     RN_BNEXT,
@@ -104,7 +104,7 @@ def holds(h, a, pb):
     """Whether a pageblock has base pages of an area."""
     state = h.pbs[pb, PS_STATE]
     if state != SPLIT:
-        return state == UNIFORM and h.pb[pb, PB_OWN] == a
+        return state == UNIFORM and h.pbh[pb, PH_OWN] == a
     return first_of(h, a, pb, 0, h.g[G_PBP]) != NIL
 
 

@@ -35,7 +35,7 @@ from engine.state import (
     O_NOROOM,
     OB_AREA,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PIN_AWAY,
     PIN_BITS,
     PIN_MASK,
@@ -155,7 +155,7 @@ def add_element(h, start, b, ref, reason):
     pins, references = count & PIN_MASK, count >> PIN_BITS
     pages = length(h, ref)
     if ref >= 0:
-        a = h.pb[ref, PB_OWN]
+        a = h.pbh[ref, PH_OWN]
     else:
         a = h.run[-2 - ref, RN_OWN]
         pfn += h.runs[-2 - ref, RS_START]
@@ -214,7 +214,7 @@ def straddles(h, b):
 @kernel
 def add_gigantic(h, start, b, head, reason):
     """BLOCKER row of a gigantic folio, whole, where its story is one of this reason."""
-    a, free = h.pb[head, PB_OWN], h.pb[head, PB_OWN] == NIL
+    a, free = h.pbh[head, PH_OWN], h.pbh[head, PH_OWN] == NIL
     if reason == UNMOVABLE_REASON:
         if straddles(h, b) != head:
             return True
@@ -259,13 +259,13 @@ def emit_blockers(h, b, reason):
                 if not add_gigantic(h, start, b, head_of(h, pb), reason):
                     return
         elif reason == DISSOLVE:
-            if state == FOLIO and h.pb[pb, PB_OWN] == NIL:
+            if state == FOLIO and h.pbh[pb, PH_OWN] == NIL:
                 pfn, path = pb << h.g[G_PBO], PATH_HUGETLB
                 pages = h.g[G_PBP]
                 if not add_blocker(h, start, b, RESERVED_FOLIO, pfn, pages, -1, 0, 0, path, -1):
                     return
         elif state == UNIFORM or state == FOLIO:
-            if wanted(h, h.pb[pb, PB_OWN], reason) and not add_element(h, start, b, pb, reason):
+            if wanted(h, h.pbh[pb, PH_OWN], reason) and not add_element(h, start, b, pb, reason):
                 return
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]

@@ -11,6 +11,7 @@ from engine.enums import Cell, Cost
 from engine.freelist import fl, goes, note_range, recent, set_max_chunk, take_huge
 from engine.kernel import kernel
 from engine.memory import count_used
+from engine.pageblock import set_flags
 from engine.pinrow import FAULTED, note_pin_path
 from engine.stacks import HUGE, pcp_list, put_huge
 from engine.state import (
@@ -30,10 +31,9 @@ from engine.state import (
     NIL,
     PB_AUX,
     PB_NEXT,
-    PB_OWN,
     PB_PREV,
-    PS_FLAG,
-    PS_LIST,
+    PH_LIST,
+    PH_OWN,
     PS_STATE,
     RQ_CPU,
     RQ_MT,
@@ -51,8 +51,8 @@ PCP_THP, FAULT_2M = int(Cell.PCP_THP), int(Cost.FAULT_2M)
 def append_folio(h, a, before, pb, following):
     """Make a pageblock on no list a huge folio of an area, between two elements."""
     h.pbs[pb, PS_STATE] = FOLIO
-    h.pbs[pb, PS_FLAG] = 0
-    h.pb[pb, PB_OWN] = a
+    set_flags(h, pb, 0)
+    h.pbh[pb, PH_OWN] = a
     h.pb[pb, PB_AUX] = 0
     h.pb[pb, PB_PREV] = before
     h.pb[pb, PB_NEXT] = following
@@ -148,7 +148,7 @@ def take_chunks(h, a, z, most, before, hole):
         if k == 0:
             break
         if k == row:
-            count = goes(h, last, count, pb)
+            count = goes(h, last, count, pb + 1)
         if row > 1:
             note_range(h, pb, pb + 2 * k if row - k > 1 else NIL)
         for j in range(k):
@@ -178,7 +178,7 @@ def take_chunks(h, a, z, most, before, hole):
 def rest_of_row(h, i, pb, row, following):
     """What is left of a row of chunks becomes the first entry of list i."""
     set_max_chunk(h, pb, row)
-    h.pbs[pb, PS_LIST] = h.g[RQ_MT]
+    h.pbh[pb, PH_LIST] = h.g[RQ_MT]
     h.pb[pb, PB_NEXT] = following
     if following == NIL:
         h.fl[i, FL_TAIL] = pb

@@ -23,10 +23,11 @@ from engine.elements import (
     whole_again,
 )
 from engine.enums import AreaKind, Cell, Cost, Counter
-from engine.freelist import free_loose, mt_of, unlink
+from engine.freelist import free_loose, unlink
 from engine.hugepool import unpinnable
 from engine.kernel import kernel
 from engine.memory import block_of, claim, count_used
+from engine.pageblock import mt_of
 from engine.slowdown import note_work
 from engine.state import (
     AR_KIND,
@@ -48,7 +49,7 @@ from engine.state import (
     ISOLATED,
     NIL,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PS_FLAG,
     PS_STATE,
     R_ALLOC,
@@ -197,7 +198,7 @@ def movable_uniform(h, pb):
     """Whether a pageblock is base pages of one area, all of them movable."""
     if h.pbs[pb, PS_STATE] != UNIFORM or h.pb[pb, PB_AUX] or h.pbs[pb, PS_FLAG] & ISOLATED:
         return False
-    return movable_area(h, h.pb[pb, PB_OWN])
+    return movable_area(h, h.pbh[pb, PH_OWN])
 
 
 @kernel

@@ -4,7 +4,7 @@ from engine.allocate import reclaim
 from engine.draw_kernel import below
 from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
-from engine.enums import Errno, Op, Row
+from engine.enums import MOST_AREAS, Errno, Op, Row
 from engine.fault import mlock, read, touch
 from engine.foresight import foresee
 from engine.fork import fork
@@ -351,8 +351,11 @@ def examine(at, commands):
         if commands[i, 0] < last_ns:
             return BACKWARDS
         last_ns = commands[i, 0]
-        if op in (MAP, SPAWN, PIN, HOLD, FORK, MAP_FILE):
+        if op in (SPAWN, PIN, HOLD):
             top = max(top, commands[i, 2])
+        elif op in (MAP, FORK, MAP_FILE):
+            if commands[i, 2] < MOST_AREAS:
+                top = max(top, commands[i, 2])
         elif op == SHUFFLE or op == STIR:
             h.g[G_ERROR] = 1
         if op == FREE or op == TOUCH or op == READ or op == PIN or op == HOLD:

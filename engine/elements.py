@@ -7,6 +7,7 @@ walking from the last one used, so work along an area is linear.
 
 from engine.kernel import kernel
 from engine.landmarks import hand_over, mark, nearest, place_of, unmark
+from engine.pageblock import set_flags
 from engine.prefetch import prefetch
 from engine.state import (
     AR_FOLIO,
@@ -34,8 +35,8 @@ from engine.state import (
     NIL,
     PB_AUX,
     PB_NEXT,
-    PB_OWN,
     PB_PREV,
+    PH_OWN,
     PIN_BITS,
     PIN_MASK,
     PS_FLAG,
@@ -504,14 +505,14 @@ def start_split(h, pb, state):
     h.runb[r, RS_STATE] = state
     h.pbs[pb, PS_STATE] = SPLIT
     h.pb[pb, PB_AUX] = r
-    h.pbs[pb, PS_FLAG] = 0
+    set_flags(h, pb, 0)
     return r
 
 
 @kernel
 def break_uniform(h, pb):
     """UNIFORM pageblock of an area -> SPLIT with one run in its place; returns the element."""
-    a, cnt, flag = h.pb[pb, PB_OWN], h.pb[pb, PB_AUX], h.pbs[pb, PS_FLAG] & LISTED
+    a, cnt, flag = h.pbh[pb, PH_OWN], h.pb[pb, PB_AUX], h.pbs[pb, PS_FLAG] & LISTED
     r = start_split(h, pb, R_ALLOC)
     h.run[r, RN_OWN] = a
     h.run[r, RN_CNT] = cnt
@@ -636,8 +637,8 @@ def whole_again(h, a, ref):
     if h.runs[r, RS_LEN] != h.g[G_PBP] or h.runb[r, RS_FLAG] & DESC:
         return ref
     pb = h.run[r, RN_PB]
-    h.pb[pb, PB_OWN] = h.run[r, RN_OWN]
-    h.pbs[pb, PS_FLAG] = h.runb[r, RS_FLAG] & LISTED
+    h.pbh[pb, PH_OWN] = h.run[r, RN_OWN]
+    set_flags(h, pb, h.runb[r, RS_FLAG] & LISTED)
     cnt = h.run[r, RN_CNT]
     chain_replace(h, a, ref, pb)
     drop_run(h, r)

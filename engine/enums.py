@@ -16,6 +16,8 @@ class ZoneKind(IntEnum):
 
 
 ZONES_PER_NODE = 3
+MOST_AREAS = 1 << 15
+"""Areas have numbers below: a pageblock's record keeps its area in 16 bits (MAP: EINVAL)."""
 """A zone id is ``node * ZONES_PER_NODE + kind``."""
 
 

@@ -48,6 +48,7 @@ from engine.memory import (
     range_ok,
     set_locked,
 )
+from engine.pageblock import set_flags
 from engine.pinrow import FAULTED, note_pin_path
 from engine.sharing import behind, sweep, take_back
 from engine.state import (
@@ -79,7 +80,6 @@ from engine.state import (
     HUGE_ZERO,
     NIL,
     PROMISED,
-    PS_FLAG,
     PS_STATE,
     RN_CNT,
     RQ_WAKES,
@@ -429,7 +429,7 @@ def attach_folio(h, a, index, pb, parts):
     for i in range(parts):
         h.pbs[pb + i, PS_STATE] = FOLIO
         attach(h, a, index + i * h.g[G_PBP], pb + i)
-        h.pbs[pb + i, PS_FLAG] = GIGANTIC if parts > 1 else 0
+        set_flags(h, pb + i, GIGANTIC if parts > 1 else 0)
         count_fault(h, pb + i, h.g[G_PBP], True, PATH_HUGETLB)
 
 

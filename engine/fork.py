@@ -5,7 +5,7 @@ from engine.elements import block_pb, count_of, is_hole, is_view, length, locate
 from engine.enums import Cell, Counter, Errno
 from engine.fault import PATH_COW, ask, count_fault, flagged
 from engine.kernel import kernel
-from engine.memory import ANON, THP, area_ok, attach, cpu_of, proc_ok
+from engine.memory import ANON, THP, area_ok, attach, cpu_of, may_map, proc_ok
 from engine.sharing import drop_area, share, view_area
 from engine.state import (
     AR_BELOW,
@@ -29,7 +29,7 @@ FLAG_COW = int(Cell.FAULT_FLAG_COW)
 @kernel
 def fork(h, c, a, p):
     """FORK: copy an area into a process; EINTR when memory ends."""
-    if c < 0 or area_ok(h, c) or not proc_ok(h, p) or not area_ok(h, a):
+    if not may_map(h, c) or not proc_ok(h, p) or not area_ok(h, a):
         return EINVAL
     if h.slot[a, AR_PROC] == p:
         return EINVAL

@@ -17,6 +17,7 @@ from engine.elements import (
 )
 from engine.enums import Counter
 from engine.kernel import kernel
+from engine.pageblock import mt_of, set_flags, set_mt
 from engine.prefetch import prefetch
 from engine.state import (
     AHEAD,
@@ -41,11 +42,9 @@ from engine.state import (
     NIL,
     PB_AUX,
     PB_NEXT,
-    PB_OWN,
     PB_PREV,
+    PH_LIST,
     PS_FLAG,
-    PS_LIST,
-    PS_MT,
     PS_STATE,
     R_ALLOC,
     R_LOOSE,
@@ -73,12 +72,6 @@ KERNEL_KIND, HUGETLB_KIND = 3, 4
 
 
 @kernel
-def mt_of(h, pb):
-    """Migratetype of a pageblock."""
-    return h.pbs[pb, PS_MT] ^ 1
-
-
-@kernel
 def zone_of_pb(h, pb):
     """Zone a pageblock is online in (negative: none)."""
     return h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ZONE]
@@ -96,7 +89,7 @@ def link(h, z, mt, order, ref, tail):
     i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
     if ref >= 0:
-        h.pbs[ref, PS_LIST] = mt
+        h.pbh[ref, PH_LIST] = mt
     else:
         h.runb[-2 - ref, RS_LIST] = mt
     if h.fl[i, FL_HEAD] == NIL:
@@ -121,7 +114,7 @@ def link(h, z, mt, order, ref, tail):
 @kernel
 def unlink(h, z, order, ref):
     """Take a chunk off its free list."""
-    mt = h.pbs[ref, PS_LIST] if ref >= 0 else h.runb[-2 - ref, RS_LIST]
+    mt = h.pbh[ref, PH_LIST] if ref >= 0 else h.runb[-2 - ref, RS_LIST]
     i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
     p, n = prv(h, ref), nxt(h, ref)
@@ -142,24 +135,24 @@ def recent(h, z, mt, order):
 
 
 @kernel
-def came(h, last, count, pb):
+def came(h, last, count, pb, end):
     """Note that a chunk came to the head of a list of ``count`` chunks; returns how many it has.
 
-    The owner of a free pageblock says which chunk came AHEAD before it: when it is taken, that one
-    is asked for. Lists may lose chunks in the middle without notice: then it is another one.
+    PB_AUX of its last pageblock (``end``) says which chunk came AHEAD before it: when it is taken,
+    that one is asked for. Lists may lose chunks in the middle without notice: then it is another
+    one.
     """
     slot = last + (count & (AHEAD - 1))
-    h.pb[pb, PB_OWN] = h.small[slot]
+    h.pb[end, PB_AUX] = h.small[slot]
     h.small[slot] = pb
     return count + 1
 
 
 @kernel
-def goes(h, last, count, pb):
+def goes(h, last, count, end):
     """Note that the chunk at a list's head is taken, and ask for one further down."""
-    ahead = h.pb[pb, PB_OWN]
+    ahead = h.pb[end, PB_AUX]
     prefetch(h.pb, ahead)
-    prefetch(h.pb, ahead + 1)
     h.small[last + (count - 1 & (AHEAD - 1))] = ahead
     return count - 1
 
@@ -169,8 +162,10 @@ def link_pb(h, z, mt, order, pb):
     """Put a chunk of pageblocks at the head of a list that holds only such chunks."""
     i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
-    h.fl[i, FL_COUNT] = came(h, recent(h, z, mt, order), h.fl[i, FL_COUNT], pb)
-    h.pbs[pb, PS_LIST] = mt
+    h.fl[i, FL_COUNT] = came(
+        h, recent(h, z, mt, order), h.fl[i, FL_COUNT], pb, pb + order - h.g[G_PBO]
+    )
+    h.pbh[pb, PH_LIST] = mt
     first = h.fl[i, FL_HEAD]
     h.pb[pb, PB_PREV] = NIL
     h.pb[pb, PB_NEXT] = first
@@ -184,12 +179,14 @@ def link_pb(h, z, mt, order, pb):
 @kernel
 def unlink_pb(h, z, order, pb):
     """Take a chunk of pageblocks off its list."""
-    mt = h.pbs[pb, PS_LIST]
+    mt = h.pbh[pb, PH_LIST]
     i = fl(h, z, mt, order)
     h.g[G_MUT] += 1
     p, n = h.pb[pb, PB_PREV], h.pb[pb, PB_NEXT]
     if p == NIL:
-        h.fl[i, FL_COUNT] = goes(h, recent(h, z, mt, order), h.fl[i, FL_COUNT], pb)
+        h.fl[i, FL_COUNT] = goes(
+            h, recent(h, z, mt, order), h.fl[i, FL_COUNT], pb + order - h.g[G_PBO]
+        )
         h.fl[i, FL_HEAD] = n
     else:
         h.pb[p, PB_NEXT] = n
@@ -202,10 +199,10 @@ def unlink_pb(h, z, order, pb):
 @kernel
 def replace_first(h, z, order, old, new):
     """Put a pageblock chunk in the place of the first one of its free list."""
-    mt = h.pbs[old, PS_LIST]
+    mt = h.pbh[old, PH_LIST]
     i = fl(h, z, mt, order)
     n = nxt(h, old)
-    h.pbs[new, PS_LIST] = mt
+    h.pbh[new, PH_LIST] = mt
     set_prv(h, new, NIL)
     set_nxt(h, new, n)
     h.fl[i, FL_HEAD] = new
@@ -243,7 +240,7 @@ def note_range(h, old, new):
 def set_max_chunk(h, pb, row):
     """Mark a pageblock as head of ``row`` free maximal chunks."""
     h.pbs[pb, PS_STATE] = FREE
-    h.pbs[pb, PS_FLAG] = MAXORDER
+    set_flags(h, pb, MAXORDER)
     h.pb[pb, PB_AUX] = row
     if row == 1:
         h.pbs[pb + 1, PS_STATE] = UNUSED
@@ -284,7 +281,7 @@ def single_out(h, z, pb, row_head):
     row = h.pb[row_head, PB_AUX]
     before = (pb - row_head) // 2
     after = row - before - 1
-    mt = h.pbs[row_head, PS_LIST]
+    mt = h.pbh[row_head, PH_LIST]
     i = fl(h, z, mt, order)
     if row == 1:
         return
@@ -311,7 +308,7 @@ def single_out(h, z, pb, row_head):
 def insert_after(h, i, ref, new, mt):
     """Put a pageblock chunk behind another on list ``i``."""
     n = nxt(h, ref)
-    h.pbs[new, PS_LIST] = mt
+    h.pbh[new, PH_LIST] = mt
     set_prv(h, new, ref)
     set_nxt(h, new, n)
     set_nxt(h, ref, new)
@@ -378,8 +375,7 @@ def insert_pb(h, pb):
 def set_free_pb(h, pb):
     """Mark a pageblock as a free chunk of its own order."""
     h.pbs[pb, PS_STATE] = FREE
-    h.pbs[pb, PS_FLAG] = 0
-    h.pb[pb, PB_AUX] = 1
+    set_flags(h, pb, 0)
 
 
 @kernel
@@ -564,7 +560,7 @@ def take_pages(h, z, mt, n):
     if n >= size:
         h.zone[z, Z_FREE] -= size
         h.pbs[pb, PS_STATE] = UNIFORM
-        h.pbs[pb, PS_FLAG] = 0
+        set_flags(h, pb, 0)
         h.pb[pb, PB_AUX] = 0
         return pb
     r = start_split(h, pb, R_LOOSE)
@@ -637,10 +633,10 @@ def steal(h, z, ref, order, start, claim):
         if order > pbo:
             pop_max_chunk(h, z, ref)
             set_max_chunk(h, ref, 1)
-            h.pbs[ref + 1, PS_MT] = start ^ 1
+            set_mt(h, ref + 1, start)
         else:
             unlink(h, z, order, ref)
-        h.pbs[ref, PS_MT] = start ^ 1
+        set_mt(h, ref, start)
         link(h, z, start, order, ref, True)
         return
     if claim:
@@ -673,7 +669,7 @@ def claim_pb(h, z, pb, start):
     else:
         alike = 0
     if free + alike >= h.g[G_PBP] // 2:
-        h.pbs[pb, PS_MT] = start ^ 1
+        set_mt(h, pb, start)
 
 
 # -- isolation ------------------------------------------------------------------------------------

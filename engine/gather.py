@@ -20,12 +20,12 @@ from engine.freelist import (
     fl,
     free_loose,
     free_pb,
-    mt_of,
     recent,
     set_max_chunk,
     zone_of_pb,
 )
 from engine.kernel import kernel
+from engine.pageblock import mt_of, set_flags
 from engine.percpu import free_base, free_huge
 from engine.stacks import (
     HUGE,
@@ -57,8 +57,7 @@ from engine.state import (
     NIL,
     PB_NEXT,
     PB_PREV,
-    PS_FLAG,
-    PS_LIST,
+    PH_LIST,
     PS_STATE,
     R_LOOSE,
     RN_NEXT,
@@ -206,7 +205,7 @@ def give_back_folio(h, pb, cpu):
     else:
         h.zone[z, Z_HUGE_THROUGH] -= 1
         h.pbs[pb, PS_STATE] = UNUSED
-        h.pbs[pb, PS_FLAG] = 0
+        set_flags(h, pb, 0)
         free_pb(h, pb)
 
 
@@ -222,10 +221,10 @@ def give_back_pairs(h, z, pb, through):
     while True:
         then = h.pb[pb ^ 1, PB_NEXT]
         low = pb & ~1
-        count = came(h, last, count, low)
+        count = came(h, last, count, low, low + 1)
         set_max_chunk(h, low, 1)
-        h.pbs[low + 1, PS_FLAG] = 0
-        h.pbs[low, PS_LIST] = mt
+        set_flags(h, low + 1, 0)
+        h.pbh[low, PH_LIST] = mt
         h.pb[low, PB_PREV] = NIL
         h.pb[low, PB_NEXT] = head
         if head == NIL:
@@ -293,7 +292,7 @@ def free_in_order(h, ref, cpu):
     """Free a loose base element at once, its first page first: batches change nothing then."""
     if ref >= 0 and h.zone[zone_of_pb(h, ref), Z_PCPOFF]:
         h.pbs[ref, PS_STATE] = UNUSED
-        h.pbs[ref, PS_FLAG] = 0
+        set_flags(h, ref, 0)
         free_pb(h, ref)
         return
     r = whole_run(h, ref) if ref >= 0 else -2 - ref
@@ -334,7 +333,7 @@ def end_batch(h, cpu):
         if ref >= 0:
             h.zone[zone_of_pb(h, ref), Z_THROUGH] -= h.g[G_PBP]
             h.pbs[ref, PS_STATE] = UNUSED
-            h.pbs[ref, PS_FLAG] = 0
+            set_flags(h, ref, 0)
             free_pb(h, ref)
         else:
             free_part(h, -2 - ref, cpu)

@@ -46,6 +46,7 @@ from engine.freelist import (
 )
 from engine.kernel import kernel
 from engine.memory import area_ok, claim, count_used
+from engine.pageblock import set_flags
 from engine.percpu import take_huge_by_cpu
 from engine.prefetch import prefetch
 from engine.state import (
@@ -86,11 +87,10 @@ from engine.state import (
     NIL,
     PB_AUX,
     PB_NEXT,
-    PB_OWN,
+    PH_LIST,
+    PH_OWN,
     PN_AREA,
     PN_COUNT,
-    PS_FLAG,
-    PS_LIST,
     PS_STATE,
     R_LOOSE,
     RN_CNT,
@@ -441,7 +441,7 @@ def set_span(h, zone):
 def in_bag(h, a, pb, place):
     """Whether a page may be freed: the bag's, and not in a block that is being removed."""
     if h.pbs[pb, PS_STATE] == UNIFORM:
-        return h.pb[pb, PB_OWN] == a and not h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]
+        return h.pbh[pb, PH_OWN] == a and not h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]
     if h.pbs[pb, PS_STATE] != SPLIT or h.blk[pb >> h.g[G_BLOCK_SHIFT], BK_ISO]:
         return False
     return first_of(h, a, pb, place, place + 1) != NIL
@@ -471,7 +471,7 @@ def free_chunk(h, a, pfn, order):
         if order == pbo:
             take_off(h, a, pb, h.g[G_PBP])
             h.pbs[pb, PS_STATE] = UNUSED
-            h.pbs[pb, PS_FLAG] = 0
+            set_flags(h, pb, 0)
             free_pb(h, pb)
             return
         break_uniform(h, pb)
@@ -550,12 +550,13 @@ def stir_list(h, z, mt, key, millionths):
     permute(h, z, mt, key, used)
     last, begin, count = NIL, recent(h, z, mt, order), h.fl[i, FL_COUNT]
     for k in range(used - 1, -1, -1):
-        count = came(h, begin, count, h.small[h.g[G_PERM] + k])
+        pb = h.small[h.g[G_PERM] + k]
+        count = came(h, begin, count, pb, pb + 1)
     h.fl[i, FL_COUNT] = count
     for k in range(used):
         pb = h.small[h.g[G_PERM] + k]
         set_max_chunk(h, pb, 1)
-        h.pbs[pb, PS_LIST] = mt
+        h.pbh[pb, PH_LIST] = mt
         set_prv(h, pb, last)
         if last == NIL:
             h.fl[i, FL_HEAD] = pb

@@ -15,7 +15,7 @@ from engine.dispatch import (
     run,
     set_landmarks,
 )
-from engine.enums import NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize
+from engine.enums import MOST_AREAS, NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
@@ -207,6 +207,8 @@ class Host:
     def _more_slots(self, areas: int, objects: int) -> None:
         """Make a larger table of slots: ``areas`` rows from the front, ``objects`` from the end."""
         h, kept = self._h, int(self._h.g[G_OBJROWS])
+        if objects > MOST_AREAS:
+            raise EngineError(f"more than {MOST_AREAS} objects that mappings still show")
         larger = empty_slots(areas + objects)
         larger[: len(h.slot) - kept] = h.slot[: len(h.slot) - kept]
         larger[len(larger) - kept :] = h.slot[len(h.slot) - kept :]
@@ -503,7 +505,7 @@ class Host:
 
 SLOTS_MORE = 4
 """The table of slots grows by this part of it: half of one that doubles is empty, 60 MB a fleet."""
-VIEWED = ("pb", "pbs", "run", "runs", "runb")
+VIEWED = ("pb", "pbh", "pbs", "run", "runs", "runb")
 LANDMARKS = ("marks", "marked")
 BAGS = (int(AreaKind.FILE), int(AreaKind.KERNEL))
 _SPARE: dict[str, np.ndarray] = {}

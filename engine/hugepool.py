@@ -10,6 +10,7 @@ from engine.elements import head_of
 from engine.enums import Cell
 from engine.freelist import free_pb
 from engine.kernel import kernel
+from engine.pageblock import set_flags
 from engine.percpu import free_huge
 from engine.state import (
     BK_ISO,
@@ -26,8 +27,8 @@ from engine.state import (
     NIL,
     PB_AUX,
     PB_NEXT,
-    PB_OWN,
     PB_PREV,
+    PH_OWN,
     PS_FLAG,
     PS_STATE,
     TABLE,
@@ -87,8 +88,8 @@ def pool_put(h, pb):
     pool = pool_of(h, pb)
     for part in range(pb, pb + parts_of(h, pb)):
         h.pbs[part, PS_STATE] = FOLIO
-        h.pbs[part, PS_FLAG] &= GIGANTIC
-        h.pb[part, PB_OWN] = NIL
+        set_flags(h, part, h.pbs[part, PS_FLAG] & GIGANTIC)
+        h.pbh[part, PH_OWN] = NIL
         h.pb[part, PB_AUX] = 0
         h.pb[part, PB_PREV] = NIL
         h.pb[part, PB_NEXT] = NIL
@@ -158,7 +159,7 @@ def to_buddy(h, pb, cpu):
         return
     for part in range(pb, pb + h.g[G_GIGANTIC]):
         h.pbs[part, PS_STATE] = UNUSED
-        h.pbs[part, PS_FLAG] = 0
+        set_flags(h, part, 0)
         free_pb(h, part)
 
 

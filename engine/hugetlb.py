@@ -8,6 +8,7 @@ from engine.enums import Cell, Counter, Errno, PoolSize
 from engine.freelist import row_over, single_out, unlink
 from engine.hugepool import parts_of, persistent, pool_put, pool_remove, pool_sum, to_buddy
 from engine.kernel import kernel
+from engine.pageblock import set_flags, set_mt
 from engine.percpu import drain_zone
 from engine.state import (
     BK_ISO,
@@ -35,7 +36,6 @@ from engine.state import (
     PB_AUX,
     PB_NEXT,
     PS_FLAG,
-    PS_MT,
     PS_STATE,
     R_ALLOC,
     RN_BNEXT,
@@ -53,7 +53,7 @@ from engine.state import (
     Z_PRESENT,
 )
 
-KINDS, MOVABLE_KIND = 3, 2
+KINDS, MOVABLE_KIND, MOVABLE = 3, 2, 1
 OK, EINVAL, ENOMEM = 0, int(Errno.EINVAL), int(Errno.ENOMEM)
 BUDDY_SUCCESS = int(Counter.HTLB_BUDDY_ALLOC_SUCCESS)
 BUDDY_FAIL = int(Counter.HTLB_BUDDY_ALLOC_FAIL)
@@ -115,8 +115,9 @@ def take_range(h, z, first):
         pb += 2 if top else 1
     for pb in range(first, end):
         h.pbs[pb, PS_STATE] = FOLIO
-        h.pbs[pb, PS_FLAG] = GIGANTIC
-        h.pbs[pb, PS_MT] = 0
+        set_flags(h, pb, GIGANTIC)
+        set_mt(h, pb, MOVABLE)
+        h.pb[pb, PB_AUX] = 0
     h.zone[z, Z_FREE] -= h.g[G_GIGANTIC] * h.g[G_PBP]
     return first
 

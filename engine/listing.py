@@ -22,7 +22,7 @@ from engine.state import (
     O_BLOCK,
     O_CURSOR,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PS_FLAG,
     PS_STATE,
     R_ALLOC,
@@ -56,7 +56,7 @@ def list_movable(h):
     for pb in range(h.g[O_CURSOR], stop):
         state = h.pbs[pb, PS_STATE]
         found = False
-        if state == UNIFORM or (state == FOLIO and h.pb[pb, PB_OWN] != NIL):
+        if state == UNIFORM or (state == FOLIO and h.pbh[pb, PH_OWN] != NIL):
             found = True
             if not is_gigantic(h, pb):
                 h.pbs[pb, PS_FLAG] |= ISOLATED
@@ -80,8 +80,8 @@ def hugetlb_pages(h):
     pages = 0
     start = h.g[O_BLOCK] * h.g[G_BLOCK_PBS]
     for pb in range(start, start + h.g[G_BLOCK_PBS]):
-        if h.pbs[pb, PS_STATE] == FOLIO and h.pb[pb, PB_OWN] != NIL:
-            if h.slot[h.pb[pb, PB_OWN], AR_KIND] == HUGETLB:
+        if h.pbs[pb, PS_STATE] == FOLIO and h.pbh[pb, PH_OWN] != NIL:
+            if h.slot[h.pbh[pb, PH_OWN], AR_KIND] == HUGETLB:
                 pages += h.g[G_PBP]
     return pages
 
@@ -100,7 +100,7 @@ def one_try(h):
             if is_gigantic(h, pb) and not is_whole_gigantic(h, pb, start):
                 continue
             if h.pbs[pb, PS_FLAG] & ISOLATED:
-                try_element(h, h.pb[pb, PB_OWN], pb, True)
+                try_element(h, h.pbh[pb, PH_OWN], pb, True)
         elif state == SPLIT:
             try_runs(h, pb, False)
         if h.g[M_ABORT]:

@@ -27,7 +27,7 @@ from engine.elements import (
     set_count,
     whole_again,
 )
-from engine.enums import AreaKind, Cell, Cost, Counter, Errno
+from engine.enums import MOST_AREAS, AreaKind, Cell, Cost, Counter, Errno
 from engine.freelist import free_pb
 from engine.gather import (
     begin_gather,
@@ -39,6 +39,7 @@ from engine.gather import (
 )
 from engine.hugepool import free_hugetlb, reserve_folios
 from engine.kernel import kernel
+from engine.pageblock import set_flags
 from engine.percpu import free_base
 from engine.slowdown import area_ends
 from engine.stacks import whole_run
@@ -90,13 +91,12 @@ from engine.state import (
     NIL,
     OB_AREA,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PIN_BITS,
     PIN_MASK,
     PR_CPU,
     PR_IMMUNE,
     PROMISED,
-    PS_FLAG,
     PS_STATE,
     R_ALLOC,
     R_LOOSE,
@@ -142,6 +142,12 @@ def block_of(h, pb):
 def area_ok(h, a):
     """Whether an area slot is mapped."""
     return 0 <= a < len(h.slot) - h.g[G_OBJROWS] and h.slot[a, AR_KIND] >= 0
+
+
+@kernel
+def may_map(h, a):
+    """Whether a number may become an area's."""
+    return 0 <= a < MOST_AREAS and not area_ok(h, a)
 
 
 @kernel
@@ -220,9 +226,9 @@ def claim(h, a, ref):
     """Make a loose element belong to an area."""
     h.slot[a, AR_ASKED] = 0
     if ref >= 0:
-        h.pb[ref, PB_OWN] = a
+        h.pbh[ref, PH_OWN] = a
         h.pb[ref, PB_AUX] = 0
-        h.pbs[ref, PS_FLAG] = 0
+        set_flags(h, ref, 0)
     else:
         r = -2 - ref
         h.runb[r, RS_STATE] = R_ALLOC
@@ -286,7 +292,7 @@ def free_loose_base(h, ref, cpu, upwards):
     """Free the base pages of a loose element: to a CPU's list, or directly where it has none."""
     if ref >= 0:
         b = block_of(h, ref)
-        h.pbs[ref, PS_FLAG] = 0
+        set_flags(h, ref, 0)
         if cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]:
             h.pbs[ref, PS_STATE] = UNUSED
             free_pb(h, ref)
@@ -427,7 +433,7 @@ def spawn(h, p, cpu, immune):
 @kernel
 def map_area(h, a, p, kind, pages, flags):
     """MAP."""
-    if a < 0 or area_ok(h, a) or not proc_ok(h, p) or pages <= 0 or not 0 <= kind < KINDS:
+    if not may_map(h, a) or not proc_ok(h, p) or pages <= 0 or not 0 <= kind < KINDS:
         return EINVAL
     size = 1 if flags & HUGE_1G else 0
     parts = h.g[G_GIGANTIC] if size else 1
@@ -513,7 +519,7 @@ def replace_folio(h, a, old, new):
         change_count(h, new, pins)
     chain_replace(h, a, old, new)
     count_used(h, a, old, -h.g[G_PBP])
-    h.pbs[old, PS_FLAG] = 0
+    set_flags(h, old, 0)
 
 
 @kernel
@@ -522,7 +528,7 @@ def replace_gigantic(h, a, old, new):
     parts = h.g[G_GIGANTIC]
     for i in range(parts):
         claim(h, a, new + i)
-        h.pbs[new + i, PS_FLAG] = GIGANTIC
+        set_flags(h, new + i, GIGANTIC)
         chain_replace(h, a, old + i, new + i)
         count_used(h, a, old + i, -h.g[G_PBP])
     for i in range(parts):
@@ -531,4 +537,4 @@ def replace_gigantic(h, a, old, new):
             change_count(h, old + i, 0)
             change_count(h, new + i, pins)
     for i in range(parts):
-        h.pbs[old + i, PS_FLAG] = GIGANTIC
+        set_flags(h, old + i, GIGANTIC)

@@ -73,7 +73,7 @@ from engine.state import (
     O_TRIES,
     O_UNAVAILABLE,
     O_ZONE,
-    PB_OWN,
+    PH_OWN,
     PS_STATE,
     TABLE,
     Z_ISO,
@@ -294,6 +294,6 @@ def step_finish(h):
 def dissolve_block(h, start, stop):
     """dissolve_free_huge_pages of a block, ascending; False at one that is needed."""
     for pb in range(start, stop):
-        if h.pbs[pb, PS_STATE] == FOLIO and h.pb[pb, PB_OWN] == NIL and not dissolve(h, pb):
+        if h.pbs[pb, PS_STATE] == FOLIO and h.pbh[pb, PH_OWN] == NIL and not dissolve(h, pb):
             return False
     return True

@@ -6,6 +6,7 @@ Rules and sources as in ``engine.reference.offlining``.
 from engine.enums import Cost, Errno
 from engine.freelist import add_row, link
 from engine.kernel import kernel
+from engine.pageblock import mt_of, set_flags, set_mt
 from engine.state import (
     BK_NODE,
     BK_RESERVED,
@@ -18,9 +19,6 @@ from engine.state import (
     G_PBO,
     G_PBP,
     O_ON,
-    PB_AUX,
-    PS_FLAG,
-    PS_MT,
     PS_STATE,
     RESERVED,
     T_LATENCY,
@@ -46,8 +44,8 @@ def add_block(h, b, z):
     for i in range(reserved):
         h.pbs[pb + i, PS_STATE] = RESERVED
     for i in range(pbs):
-        if h.pbs[pb + i, PS_MT]:
-            h.pbs[pb + i, PS_MT] = 0
+        if mt_of(h, pb + i) != MOVABLE:  # what was never used must stay untouched
+            set_mt(h, pb + i, MOVABLE)
     pages = (pbs - reserved) * h.g[G_PBP]
     h.zone[z, Z_PRESENT] += h.g[G_BLOCK_PAGES]
     h.zone[z, Z_MANAGED] += pages
@@ -64,8 +62,7 @@ def add_block(h, b, z):
 def add_single(h, z, pb):
     """One pageblock at the tail of its list."""
     h.pbs[pb, PS_STATE] = FREE
-    h.pbs[pb, PS_FLAG] = 0
-    h.pb[pb, PB_AUX] = 1
+    set_flags(h, pb, 0)
     link(h, z, MOVABLE, h.g[G_PBO], pb, True)
 
 

@@ -47,6 +47,7 @@ from engine.memory import (
     cpu_of,
     forget_area,
     free_pages_of,
+    may_map,
     new_area,
     proc_ok,
     range_ok,
@@ -88,7 +89,7 @@ from engine.state import (
     NIL,
     OB_AREA,
     OB_SEQ,
-    PB_OWN,
+    PH_OWN,
     PIN_AWAY,
     PN_AREA,
     PN_COUNT,
@@ -142,9 +143,9 @@ def new_object(h, like):
 def own(h, a, ref):
     """Make a present element another area's, as it is."""
     pages, pb = length(h, ref), block_pb(h, ref)
-    was = h.pb[ref, PB_OWN] if ref >= 0 else h.run[-2 - ref, RN_OWN]
+    was = h.pbh[ref, PH_OWN] if ref >= 0 else h.run[-2 - ref, RN_OWN]
     if ref >= 0:
-        h.pb[ref, PB_OWN] = a
+        h.pbh[ref, PH_OWN] = a
     else:
         h.run[-2 - ref, RN_OWN] = a
     note(h, a, pb)
@@ -309,7 +310,7 @@ def forget_range(h, o, first, count, cpu):
 @kernel
 def map_file(h, a, p, file):
     """MAP_FILE: a shared mapping of a whole file (an area of page cache)."""
-    if a < 0 or area_ok(h, a) or not proc_ok(h, p) or not area_ok(h, file):
+    if not may_map(h, a) or not proc_ok(h, p) or not area_ok(h, file):
         return EINVAL
     kind = h.slot[file, AR_KIND]
     if (kind != FILE and kind != SHMEM) or h.slot[file, AR_BELOW] >= 0:

@@ -34,8 +34,8 @@ from engine.state import (
     O_UNAVAILABLE,
     PB_AUX,
     PB_NEXT,
-    PB_OWN,
     PB_PREV,
+    PH_OWN,
     PS_STATE,
     RING,
     TABLE,
@@ -67,7 +67,7 @@ def digest(h):
     for pb in range(start, start + h.g[G_BLOCK_PBS]):
         if h.pbs[pb, PS_STATE] == FOLIO:
             d = mix(d, pb)
-            d = mix(d, h.pb[pb, PB_OWN])
+            d = mix(d, h.pbh[pb, PH_OWN])
             d = mix(d, h.pb[pb, PB_PREV])
             d = mix(d, h.pb[pb, PB_NEXT])
             d = mix(d, h.pb[pb, PB_AUX])

@@ -1,7 +1,7 @@
 """The arrays of a fast host and the names of their columns.
 
 A host is one namedtuple of arrays. Everything is a small integer, so that a pageblock costs
-20 bytes and memory that was never touched costs nothing (arrays start as untouched zero pages
+16 bytes and memory that was never touched costs nothing (arrays start as untouched zero pages
 of the operating system, and zero means "never used"). Few arrays of many columns, because every
 compiled function takes them all: compile time grows with their number.
 
@@ -96,13 +96,18 @@ PCP_ROWS = 4
     BK_ZONE, BK_ISO, BK_NODE, BK_RESERVED, BK_USED, BK_PINNED, BK_FILE, BK_KERNEL, NR_BK,
 ) = range(9)  # fmt: skip
 
-# columns of pb and pbs: pageblocks
-PB_OWN, PB_PREV, PB_NEXT, PB_AUX, PB_BYTES, NR_PB = range(6)
-"""PB_AUX: pins and references; first run; free maximal chunks in a row."""
-PS_STATE, PS_MT, PS_FLAG, PS_LIST = range(4 * PB_BYTES, 4 * PB_BYTES + 4)
-"""PS_MT: migratetype ^ 1, so that zero is MOVABLE. PS_LIST: type of the list a chunk is on.
+# columns of pb, pbh and pbs: pageblocks
+PB_PREV, PB_NEXT, PB_AUX, PB_REST, NR_PB = range(5)
+"""PB_AUX: pins and references; first run; free maximal chunks in a row; ``freelist.came``'s."""
+PH_OWN = 2 * PB_REST
+PH_LIST = PH_OWN
+"""Area that has the pages; of a free chunk the migratetype of the list that it is on."""
+PS_STATE, PS_FLAG = 4 * PB_REST + 2, 4 * PB_REST + 3
+TYPE_SHIFT, TYPE_BITS = 4, 3 << 4
+"""PS_FLAG: flags, and as TYPE_BITS migratetype ^ 1, so that zero is MOVABLE (``pageblock``).
 
-``pbs`` shows the bytes of the same records, so that all of a pageblock lies in one cache line.
+A record is 16 bytes and never lies across two cache lines; ``pbh`` shows it as int16, ``pbs`` as
+bytes.
 """
 
 # columns of run, runs and runb: runs of pages, holes
@@ -205,8 +210,9 @@ class H(NamedTuple):
     small: Int32
     slot: Int64  # [slots, NR_SLOT]
     blk: Int32  # [nr_blocks, NR_BK]
-    pb: Int32  # [nr_pageblocks, 5]
-    pbs: Int8  # [nr_pageblocks, 20], a view of pb
+    pb: Int32  # [nr_pageblocks, 4]
+    pbh: Int16  # [nr_pageblocks, 8], a view of pb
+    pbs: Int8  # [nr_pageblocks, 16], a view of pb
     run: Int32  # [nr_runs, 8]
     runs: Int16  # [nr_runs, 16], a view of run
     runb: Int8  # [nr_runs, 32], a view of run
@@ -221,7 +227,8 @@ VARIES = -1
 COLUMNS: dict[str, tuple[type, int]] = {
     "g": (np.int64, 0), "zone": (np.int64, NR_ZONE_COLUMNS), "fl": (np.int32, 3),
     "small": (np.int32, 0), "slot": (np.int64, NR_SLOT), "blk": (np.int32, NR_BK),
-    "pb": (np.int32, NR_PB), "pbs": (np.int8, 4 * NR_PB), "run": (np.int32, NR_RUN),
+    "pb": (np.int32, NR_PB), "pbh": (np.int16, 2 * NR_PB), "pbs": (np.int8, 4 * NR_PB),
+    "run": (np.int32, NR_RUN),
     "runs": (np.int16, 2 * NR_RUN), "runb": (np.int8, 4 * NR_RUN),
     "rows": (np.int64, NR_COLUMNS), "moves": (np.int64, VARIES), "acc": (np.int64, 6),
     "marks": (np.int64, 2), "marked": (np.int32, 0),
@@ -288,7 +295,7 @@ def no_landmarks() -> dict[str, Any]:
 def views(pb: Int32, run: Int32) -> dict[str, Any]:
     """The records of pageblocks and runs under all their types."""
     return {
-        "pb": pb, "pbs": pb.view(np.int8),
+        "pb": pb, "pbh": pb.view(np.int16), "pbs": pb.view(np.int8),
         "run": run, "runs": run.view(np.int16), "runb": run.view(np.int8),
     }  # fmt: skip
 

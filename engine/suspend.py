@@ -26,7 +26,7 @@ from engine.state import (
     O_STEP,
     OB_AREA,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PIN_AWAY,
     PIN_MASK,
     PN_AREA,
@@ -60,9 +60,9 @@ def suspend_pins(h, b):
         state = h.pbs[pb, PS_STATE]
         if is_whole_gigantic(h, pb, first):
             pins, _ = counts_of(h, head_of(h, pb))
-            mark_area(h, h.pb[pb, PB_OWN], min(pins, 1))
+            mark_area(h, h.pbh[pb, PH_OWN], min(pins, 1))
         elif state == UNIFORM or state == FOLIO:
-            mark_area(h, h.pb[pb, PB_OWN], h.pb[pb, PB_AUX])
+            mark_area(h, h.pbh[pb, PH_OWN], h.pb[pb, PB_AUX])
         elif state == SPLIT:
             r = h.pb[pb, PB_AUX]
             while r != NIL:

@@ -19,7 +19,7 @@ from engine.state import (
     NIL,
     NR_WAYS,
     PB_NEXT,
-    PB_OWN,
+    PH_OWN,
     PS_STATE,
     R_ALLOC,
     RN_NEXT,
@@ -57,7 +57,7 @@ def leads(h, a, ref):
     """Whether an element belongs to an area still."""
     if ref >= 0:
         state = h.pbs[ref, PS_STATE]
-        return h.pb[ref, PB_OWN] == a and (state == FOLIO or state == UNIFORM)
+        return h.pbh[ref, PH_OWN] == a and (state == FOLIO or state == UNIFORM)
     return ref != NIL and h.runb[-2 - ref, RS_STATE] == R_ALLOC and h.run[-2 - ref, RN_OWN] == a
 
 

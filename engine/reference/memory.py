@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, repeat
 
-from engine.enums import AreaKind, Cell, Cost, Counter, Errno, FaultPath
+from engine.enums import MOST_AREAS, AreaKind, Cell, Cost, Counter, Errno, FaultPath
 from engine.reference.allocator import Request
 from engine.reference.hugetlb import HugePool
 from engine.reference.state import (
@@ -66,7 +66,7 @@ class Memory(HugePool):
 
     def _map(self, area: int, proc: int, kind: int, pages: int, flags: int) -> Errno:
         """MAP: nothing is present yet; a hugetlb area reserves its folios, or is ENOMEM."""
-        if area in self.area_of or area < 0 or proc not in self.proc_of or pages <= 0:
+        if not self._may_map(area) or proc not in self.proc_of or pages <= 0:
             return Errno.EINVAL
         if not 0 <= kind < len(AreaKind):
             return Errno.EINVAL
@@ -83,6 +83,10 @@ class Memory(HugePool):
         )  # fmt: skip
         self.area_sequence += 1
         return Errno.OK
+
+    def _may_map(self, slot: int) -> bool:
+        """Whether a number may become an area's."""
+        return 0 <= slot < MOST_AREAS and slot not in self.area_of
 
     def _mapped(self, slot: int) -> Area | None:
         """The area of a slot (objects have no slots), None if there is none."""

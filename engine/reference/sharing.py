@@ -32,7 +32,7 @@ class Sharing(Memory):
 
     def _map_file(self, slot: int, proc: int, file: int) -> Errno:
         """MAP_FILE: a shared mapping of a whole file (an area of page cache)."""
-        if slot in self.area_of or slot < 0 or proc not in self.proc_of:
+        if not self._may_map(slot) or proc not in self.proc_of:
             return Errno.EINVAL
         below = self._mapped(file)
         if below is None or below.kind not in CACHES or below.below >= 0:
@@ -55,7 +55,7 @@ class Sharing(Memory):
 
     def _fork(self, child: int, slot: int, proc: int) -> Errno:
         """FORK: copy_page_range of one area into a process; EINTR when memory ends."""
-        if child in self.area_of or child < 0 or proc not in self.proc_of:
+        if not self._may_map(child) or proc not in self.proc_of:
             return Errno.EINVAL
         area = self._mapped(slot)
         if area is None or area.proc == proc:

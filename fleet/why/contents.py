@@ -95,7 +95,7 @@ def extents(engine: Host, block: int) -> list[Extent]:
 def _of_gigantic(records: dict[str, Any], pb: int, shape: HostShape) -> Extent:
     """The part of a gigantic folio that lies in a pageblock."""
     head = pb - pb % shape.gigantic_pageblocks
-    area, pages = int(records["pb"][pb, state.PB_OWN]), shape.pageblock_pages
+    area, pages = int(records["pbh"][pb, state.PH_OWN]), shape.pageblock_pages
     counts = records["pb"][head : head + shape.gigantic_pageblocks, state.PB_AUX].astype(np.int64)
     pins, refs = int((counts & PIN_MASK).sum()), int((counts >> PIN_BITS).sum())
     return Extent(pb * pages, pages, area, pins, refs, huge=True, gigantic=True)
@@ -106,7 +106,7 @@ def _of_pageblock(records: dict[str, Any], pb: int, pages: int) -> list[Extent]:
     row, kind = records["pb"][pb], records["pbs"][pb, state.PS_STATE]
     first = pb * pages
     if kind in (state.UNIFORM, state.FOLIO):
-        area, count = int(row[state.PB_OWN]), int(row[state.PB_AUX])
+        area, count = int(records["pbh"][pb, state.PH_OWN]), int(row[state.PB_AUX])
         pins, refs = (count & PIN_MASK, count >> PIN_BITS) if area >= 0 else (0, 0)
         return [Extent(first, pages, area, pins, refs, bool(kind == state.FOLIO))]
     if kind == state.RESERVED:

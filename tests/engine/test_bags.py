@@ -11,7 +11,7 @@ from engine.state import (
     G_BAGWORDS,
     NR_BAGS,
     PB_AUX,
-    PB_OWN,
+    PH_OWN,
     PS_STATE,
     R_ALLOC,
     RN_BNEXT,
@@ -40,7 +40,7 @@ def held(g: Guest, area: int) -> set[int]:
         r = int(h.pb[pb, PB_AUX]) if state == SPLIT else -1
         while r >= 0 and not (h.runb[r, RS_STATE] == R_ALLOC and h.run[r, RN_OWN] == area):
             r = int(h.run[r, RN_BNEXT])
-        if r >= 0 or (state == UNIFORM and h.pb[pb, PB_OWN] == area):
+        if r >= 0 or (state == UNIFORM and h.pbh[pb, PH_OWN] == area):
             found.add(pb >> BAG_SHIFT)
     return found
 
