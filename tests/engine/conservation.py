@@ -292,8 +292,11 @@ class Marks:
             if old[B_ZONE] != new[B_ZONE]
         ]
         shown = [(z[MIN], z[LOW], z[HIGH]) for z in now.zones]
-        if command[1] == Op.MIN_FREE and command[2] >= 0 and shown != self.marks:
+        if command[1] == Op.MIN_FREE and command[2] >= 0 and (changed or shown != self.marks):
             self._spread(self._managed(now.blocks), command[2])
+            if len(changed) == 1 and shown != self.marks:  # the offline ended after the command
+                self._spread(self._managed(before.blocks), command[2])
+                self._set(self._managed(now.blocks))
         elif len(changed) == 1:
             self._set(self._managed(now.blocks))
         elif changed or before.offline_running:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from engine.costs import CostModel
 from engine.enums import AreaKind, Counter, Op
 from engine.reference.host import ReferenceHost
 from tests.engine.bench import Guest, make_shape, make_table
@@ -112,3 +114,21 @@ def test_a_broken_law_is_noticed(tamper: Callable[[ReferenceHost], None]) -> Non
     tamper(h)
     with pytest.raises(LawError):
         laws.check(h, [h.now_ns, ADVANCE, 0])
+
+
+def test_marks_that_a_command_sets_again_as_an_offline_ends_are_lawful() -> None:
+    """The second MIN_FREE undoes what the block's leaving did: marks look as if nothing had been.
+
+    Found by a random sequence: the law took the marks of a smaller zone instead.
+    """
+    h = ReferenceHost(make_shape("NNNNNMMMMM-", chunks=2), make_table(), CostModel().vector())
+    laws, us = Conservation(h, capped=False), 1_000
+    laws.check(h, [0, ADVANCE, 0])
+    commands = (
+        [0, Op.OFFLINE, 1, 7, 1, 0, 0, 0], [10_000 * us, Op.MIN_FREE, 2, 0, 0, 0, 0, 0],
+        [20_000 * us, Op.OFFLINE, 2, 9, 1, 0, 0, 0], [40_000 * us, Op.MIN_FREE, 2, 0, 0, 0, 0, 0],
+    )  # fmt: skip
+    for command in commands:
+        h.execute(np.array([command], np.int64), command[0] + 1)
+        laws.check(h, command)
+    assert not h.offline_running

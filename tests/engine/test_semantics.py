@@ -6,7 +6,17 @@ The shapes: pageblocks of 4 pages (a THP is 4 pages), chunks of 8, blocks of 16 
 import numpy as np
 import pytest
 
-from engine.enums import AreaKind, BlockerClass, Counter, Errno, Incident, OfflineReason, Op, Row
+from engine.enums import (
+    MOST_AREAS,
+    AreaKind,
+    BlockerClass,
+    Counter,
+    Errno,
+    Incident,
+    OfflineReason,
+    Op,
+    Row,
+)
 from tests.engine.bench import Guest, command, make_shape, make_table
 
 NORMAL, MOVABLE = 1, 2
@@ -41,6 +51,17 @@ def fill(g: Guest, area: int, left: int = 0, node: int = -1) -> int:
 
 
 # -- free lists -----------------------------------------------------------------------------------
+
+
+def test_an_area_has_a_number_of_at_most_15_bits() -> None:
+    g = guest()
+    proc = g.spawn()
+    for number, errno in ((MOST_AREAS, Errno.EINVAL), (MOST_AREAS - 1, 0), (-1, Errno.EINVAL)):
+        assert g.do(Op.MAP, number, proc, ANON, 8, 0)["errno"] == errno
+    assert g.do(Op.TOUCH, MOST_AREAS - 1, 0, 8, -1, -1)["errno"] == 0
+    assert len(g.pfns(MOST_AREAS - 1)) == 8
+    other = g.spawn()
+    assert g.do(Op.FORK, MOST_AREAS, MOST_AREAS - 1, other)["errno"] == Errno.EINVAL
 
 
 def test_the_chunk_freed_last_is_taken_first() -> None:
