@@ -19,6 +19,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic, models, register_model
 from numba.core.imputils import lower_builtin, lower_getattr
+from numba.core.types.containers import UniTuple
 from numba.core.typing import signature
 from numba.core.typing.templates import (
     AbstractTemplate,
@@ -70,7 +71,7 @@ class TableType(types.Type):
     @property
     def index(self) -> Any:
         """Type of an index."""
-        return types.UniTuple(types.int64, 2) if self.columns else types.int64
+        return UniTuple(types.int64, 2) if self.columns else types.int64
 
 
 HOST = HostType()
