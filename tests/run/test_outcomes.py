@@ -1,16 +1,20 @@
 """Every outcome of a request, on scripted engines."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.enums import Errno, OfflineReason, Op, Pinner
+from fleet.log.writer import UnitWriter
 from fleet.run.campaign import Outcome, Removal
 from fleet.run.coordinator import Coordinator
+from fleet.run.crews import InlineCrew
 from fleet.run.tenants import Fate
+from fleet.run.unit import run_unit
 from tests.run import small
 from tests.run.fake import NEVER, FakeWorld, Script
-from tests.run.harness import coordinate
+from tests.run.harness import coordinate, read_rows
 
 S = small.SECOND
 ASK = {"time_ns": 10 * S}
@@ -212,6 +216,23 @@ def test_without_another_host_an_oom_kill_is_final() -> None:
     coordinator = play([], script, work=work)
     assert coordinator.tenants.of[0].fate == Fate.OOM_KILLED
     assert coordinator.tenants.unserved_ns()[0] == 200 * S - 51 * S
+
+
+def test_a_kill_before_the_controller_reacts_to_a_failed_pin_is_counted(tmp_path: Path) -> None:
+    """The workload has failed and is not started again; its process was killed all the same."""
+    work = [
+        {"arrival_ns": 20 * S, "pages": 32, "pinned_pages": 32, "pinner": int(Pinner.VFIO)},
+        {"arrival_ns": 20 * S + S // 2, "pages": 8},
+    ]
+    plan, scenario = small.plan(1, work), small.scenario()
+    script = Script(pin_errno=Errno.ENOMEM, killed_at={21 * S + S // 2: 3})
+    writer = UnitWriter(tmp_path, "arm", 0)
+    world = FakeWorld(small.world(plan, scenario), script)
+    tally = run_unit(world, scenario, InlineCrew(), writer)
+    incidents = read_rows(tmp_path, writer.close(), "incidents")
+    told = [(row["time_ns"], row["kind"], row["workload"]) for row in incidents]
+    assert told == [(21 * S, "pin_failed", 0), (21 * S + S // 2, "oom_kill", 0)]
+    assert (tally.pin_failures, tally.oom_kills) == (1, 1)
 
 
 def test_probes_end_like_requests_and_touch_nothing() -> None:
