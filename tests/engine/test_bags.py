@@ -22,6 +22,7 @@ from engine.state import (
 )
 from tests.engine.bench import Guest
 from tests.engine.test_history import BLOCKS, EVEN, KEY, PAGES, guest
+from tests.engine.test_sharing import forked
 
 
 def marked(g: Guest, area: int) -> set[int]:
@@ -61,8 +62,10 @@ def test_no_bit_is_clear_where_a_bag_has_pages(mix: int) -> None:
 
 def test_what_an_area_has_before_it_is_a_bag_is_found_once() -> None:
     g = guest()
-    bag = g.map(g.spawn(), AreaKind.ANON, 900)
+    proc = g.spawn()
+    bag = g.map(proc, AreaKind.ANON, 900)
     g.do(Op.TOUCH, bag, 0, 300, -1, 0)
+    g.touched(proc, AreaKind.ANON, 600)
     g.do(Op.AGE, bag, KEY, 0, 300, 300, EVEN)
     assert held(g, bag) == marked(g, bag)
     assert len(held(g, bag)) > 1
@@ -91,3 +94,29 @@ def test_more_bags_than_bits_do_without() -> None:
     g.do(Op.AGE, bags[-1], KEY, 40, 20, 60, EVEN)
     assert g.hosts[1]._h.slot[bags[-1], AR_BAG] == 1
     assert held(g, bags[-1]) <= marked(g, bags[-1])
+
+
+def test_a_number_that_is_used_again_has_no_bits_of_the_bag_before() -> None:
+    g = guest("NNMMMMMMMM")
+    proc = g.spawn()
+    first, second = (g.map(proc, AreaKind.ANON, 900) for _ in range(2))
+    g.do(Op.AGE, first, KEY, 0, 900, 900, BLOCKS)
+    g.do(Op.UNMAP, first)
+    g.do(Op.AGE, second, KEY, 0, 40, 40, PAGES)
+    assert g.hosts[1]._h.slot[second, AR_BAG] == 0
+    assert marked(g, second) == held(g, second)
+
+
+def test_pages_that_moved_while_a_child_saw_them_are_found_when_it_is_gone() -> None:
+    """They are an object's meanwhile, which is no bag, and come back to the area that is one."""
+    g = guest("NNMMMMMMMM")
+    bag = g.map(g.spawn(), AreaKind.ANON, 300)
+    g.do(Op.AGE, bag, KEY, 0, 300, 300, BLOCKS)
+    before = held(g, bag)
+    child = forked(g, bag)
+    for attempt, block in enumerate(g.blocks_of(bag)):
+        g.offline(block, attempt=attempt)
+        g.attempt()
+    g.do(Op.UNMAP, child)
+    assert held(g, bag) - before
+    assert held(g, bag) <= marked(g, bag)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine.draws import below, chance, draw, from_quantiles, pick_weighted
-from engine.enums import AreaKind, Migratetype, Op
-from tests.engine.bench import Guest, make_shape, make_table
+from engine.enums import Migratetype, Op
+from tests.engine.bench import Guest, make_shape
 
 
 def test_a_draw_depends_on_every_word_of_its_key_and_on_their_order() -> None:
@@ -98,23 +98,3 @@ def test_a_shuffle_is_a_function_of_its_key_alone() -> None:
     assert shuffled(5) == shuffled(5)
     assert len({tuple(shuffled(k)) for k in range(20)}) == 20
     assert sorted(shuffled(1)) == sorted(shuffled(-7))
-
-
-def test_a_list_that_was_shuffled_has_no_rows_of_neighbours_left() -> None:
-    """The fast engine keeps a fresh zone's chunks as one row; pins of its first page are none.
-
-    The list of rows would take 40 pins of that page for a row of 40 chunks, up to the block that
-    is emptied and isolated then.
-    """
-    table = make_table("pin-in-place+unbounded", "linux-5.10")
-    bench = Guest(make_shape("NNMMMM", order=4, chunks=2, thp=True), table, full_every=1)
-    bench.do(Op.SHUFFLE, 3)
-    area = bench.touched(bench.spawn(), AreaKind.THP, 208)
-    pfns, first, block = bench.pfns(area), 2 * 64, 5
-    for pin in range(40):
-        bench.pin(pin, area, pfns.index(first), 1)
-    emptied = [i for i, pfn in enumerate(pfns) if pfn // 64 == block and i % 16 == 0]
-    for index in emptied:
-        bench.free(area, index, 16)
-    bench.offline(block)
-    bench.finish()

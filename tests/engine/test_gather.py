@@ -165,6 +165,18 @@ def test_lists_give_back_in_turns() -> None:
     assert held[24:26] == [(17, 24), (13, 22)]
 
 
+def test_lists_that_hold_less_than_a_batch_give_back_what_they_have() -> None:
+    """5.10: three pages fill them, seven are owed."""
+    bench = shared("linux-5.10", 3)
+    area = bench.touched(bench.spawn(0), AreaKind.ANON, 20)
+    held = []
+    for page in range(20):
+        bench.free(area, page, 1, 0)
+        held.append(len(bench.host.pcp(0, 1)))
+    assert set(held) == {0, 1, 2}
+    bench.finish()
+
+
 def test_a_huge_page_on_a_list_leaves_less_room_for_base_pages() -> None:
     held = freed_beside(shared("linux-6.1", 600), AreaKind.THP, PAGEBLOCK, 120)
     assert held[79:82] == [(512, 86), (512, 87), (512, 81)]

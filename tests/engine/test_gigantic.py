@@ -101,6 +101,28 @@ def test_pages_of_run_time_are_the_lowest_ranges_that_are_free() -> None:
     assert g.host.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS] == 0
 
 
+def test_a_range_in_a_row_of_chunks_is_found_after_a_shuffle() -> None:
+    """The fast engine keeps neighbouring chunks as one row: a fresh zone's, and a block's onlined.
+
+    Of the zone's row nothing is left after the shuffle, whatever its first pageblock holds: read as
+    a row, 40 pins of a page there would be one of 40 chunks, with those of the block among them.
+    """
+    shape = make_shape("NNNN", chunks=8, gigantic=4)
+    g = Guest(shape, make_table("pin-in-place+unbounded"), full_every=1)
+    g.do(Op.SHUFFLE, 3)
+    g.offline(3)
+    assert g.attempt()["errno"] == 0
+    assert g.do(Op.ONLINE, 3, 1, NORMAL)["errno"] == 0
+    area = g.touched(g.spawn(), AreaKind.THP, 3 * 64 + 4)
+    pfns = g.pfns(area)
+    assert pfns[-4:] == [192, 193, 194, 195]
+    for pin in range(40):
+        g.pin(200 + pin, area, pfns.index(0), 1)
+    assert nr_hugepages(g, 1)["pages"] == 16
+    (folio,) = (p[PFN] for p in g.host.pages().tolist() if p[ORDER] == 4)
+    assert folio == 192 + 16
+
+
 def test_what_no_range_is_free_for_is_missing() -> None:
     g = guest("RNNNNMMMM")
     assert boot(g, 3) == Errno.ENOMEM

@@ -5,6 +5,7 @@ import pytest
 
 from engine.enums import AreaKind, Counter, Errno, Migratetype, Op, Row
 from engine.host import Host
+from engine.state import PS_STATE, UNIFORM
 from tests.engine.bench import (
     ENGINES,
     Bench,
@@ -144,6 +145,17 @@ def test_stirring_moves_the_used_part_and_leaves_the_tail() -> None:
     assert len(g.blocks_of(bag)) > 8  # a fresh host would have packed it into 4
 
 
+def test_stirring_leaves_pageblocks_alone_that_are_on_no_list() -> None:
+    """The first one is what a table of chunks says behind its end."""
+    g = guest("NNMMMM")
+    bag = g.map(g.spawn(), AreaKind.KERNEL, 64)
+    g.do(Op.AGE, bag, KEY, 0, 64, 64, BLOCKS)
+    assert g.pfns(bag)[0] == 0
+    g.do(Op.STIR, KEY, 2, 1_000_000)
+    g.do(Op.AGE, bag, KEY, 64, 0, 0, PAGES)
+    assert present(g, bag) == 0
+
+
 def test_one_command_may_make_many_records() -> None:
     shape = make_shape("NNNNNNNN", order=9, chunks=1, cpus=(0,))
     bench = Bench(shape, make_table(), checked=False)
@@ -201,3 +213,20 @@ def test_a_bag_that_grows_page_by_page_needs_no_records_for_whole_pageblocks() -
     g.do(Op.AGE, bag, KEY, 0, 800, 800, PAGES)
     assert present(g, bag) == 800
     assert g.hosts[1].nr_runs < runs + 800 // 16 // 2
+
+
+def test_a_whole_pageblock_from_a_list_needs_no_record() -> None:
+    """The second batch of mmu_gather is a pageblock, and is taken from its CPU's list as it went.
+
+    No pageblock can be had at once: with one the zone would be below its min mark.
+    """
+    g = Guest(make_shape("NNNN", order=4, chunks=4), make_table(PCP_HIGH_PAGES=100), full_every=1)
+    proc = g.spawn()
+    _, free, least, low, *_ = g.host.zones()[1].tolist()
+    area = g.touched(proc, AreaKind.ANON, free - low - 2)
+    assert low + 2 - 16 < least
+    g.free(area, 24, 24, 0)
+    bag = g.map(proc, AreaKind.ANON, 16)
+    g.do(Op.AGE, bag, KEY, 0, 16, 16, BLOCKS)
+    assert g.pfns(bag) == list(range(32, 48))
+    assert g.hosts[1]._h.pbs[2, PS_STATE] == UNIFORM

@@ -369,13 +369,16 @@ def test_an_unknown_command_makes_both_engines_look_again_whether_an_offline_end
 
 
 def test_page_cache_of_an_area_whose_number_was_a_shared_ones_can_be_reclaimed() -> None:
-    """Pages that a fork carries away count for nothing in what a later file has in each zone."""
+    """Pages that a fork carries away count for nothing in what a later file has in each zone.
+
+    The parent ends first: after the child they would come back to it.
+    """
     g = guest()
     proc = g.spawn()
     area = g.touched(proc, ANON, 8)
     child = forked(g, area)
-    g.do(Op.UNMAP, child)
     g.do(Op.UNMAP, area)
+    g.do(Op.UNMAP, child)
     assert g.do(Op.MAP, area, proc, FILE, 8, 0)["errno"] == 0
     g.touch(area, 0, 8)
     assert movable(g, frames(g, area)) == 8

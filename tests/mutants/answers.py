@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def digest(root: Path, folders: Iterable[str], *options: int) -> str:
+def digest(root: Path, folders: Iterable[str], *options: object) -> str:
     """What the answers of a hunt depend on: the sources below ``root``, and options."""
     h = hashlib.sha256(repr(options).encode())
     for folder in folders:

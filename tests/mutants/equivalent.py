@@ -47,9 +47,61 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
      "target == OFFLINE and (target == PIN and zone_from % KINDS == MOVABLE_KIND)"):
     "never true then, so pages that have moved are freed one by one; where it is true they wait and"
     " are freed in one piece, in that order; nothing is freed or taken of their lists meanwhile",
+    ("bags.py", "make_bag", "bag < NR_BAGS", "bag <= NR_BAGS"):
+    "no bag has the number NR_BAGS, so the search ends there either way",
+    ("history.py", "first_in_bag", "h.g[HI_DRAWS] % TIDIES == 0", "h.g[HI_DRAWS] % TIDIES != 0"):
+    "other draws clear bits, and as before only those of pageblocks without a page of the bag",
+    ("history.py", "shrink", "scout(h, a, key)", "(left out)"):
+    "only asks for memory early",
+    ("history.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"):
+    "only asks for other memory early",
+    ("history.py", "scout", "h.pbs[pb, PS_STATE] == SPLIT", "h.pbs[pb, PS_STATE] != SPLIT"):
+    "only asks for other memory early",
+    ("memory.py", "attach", "note_way(h, a, index, ref)", "(left out)"):
+    "ways only ask for memory early",
+    ("memory.py", "release_area", "bring_near(h, a)", "(left out)"):
+    "only asks for memory early",
+    ("sharing.py", "drop_pins", "bring_near(h, a)", "(left out)"):
+    "only asks for memory early",
+    ("sharing.py", "drop_pins", "not orphans and h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2",
+     "not orphans or h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2"):
+    "asks for memory early more often",
+    ("sharing.py", "drop_pins", "h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2",
+     "h.slot[q, PN_COUNT] >= h.slot[a, AR_PAGES] // 2"):
+    "asks for memory early more often",
+    ("memory.py", "release_page", "split_folio(h, ref)", "(left out)"):
+    "a pageblock has more pages than the one that is cut out, which makes it a split one from"
+    " whatever it was",
+    ("sharing.py", "any_pin", "h.slot[a, AR_PINS] > 0", "h.slot[a, AR_PINS] >= 0"):
+    "the walk that is saved finds nothing: a pin or hold counts at the area whose pages it takes"
+    " (a file's, by a mapping), FORK copies what is held, and orphans are an object's",
+    ("sharing.py", "free_range", "showing and h.slot[a, AR_KIND] == THP",
+     "showing or h.slot[a, AR_KIND] == THP"):
+    "where no hole of the range shows anything its ends are not of the huge zero page either, and"
+    " only areas of THPs have that",
+    ("tuning.py", "leaving", "others > 0 and h.g[TABLE + PCP_RULE] == BATCH_TIMES_6",
+     "others > 0 or h.g[TABLE + PCP_RULE] == BATCH_TIMES_6"):
+    "pages go through the list one by one more often; what is counted beforehand is the same",
+    ("tuning.py", "leaving", "others > 0", "others >= 0"):
+    "pages go through the list one by one more often; what is counted beforehand is the same",
+    ("tuning.py", "leaving", "out >= 0", "out > 0"):
+    "no folios leave before the list was full, and until then the factor is as it was",
+    ("tuning.py", "tune_after_free", "high < need", "high <= need"):
+    "a capacity that is what is needed is written once more: it is within the zone's limits",
+    ("tuning.py", "free_bulk", "pages <= 0", "pages < 0"):
+    "of the next lists no page is freed",
+    ("tuning.py", "alone", "k != t and h.fl[pcp_list(h, cpu, z, k), FL_COUNT] > 0",
+     "k != t or h.fl[pcp_list(h, cpu, z, k), FL_COUNT] > 0"):
+    "no list is found alone then, and one that is gives the same pages in several turns",
+    ("tuning.py", "alone", "h.fl[pcp_list(h, cpu, z, k), FL_COUNT] > 0",
+     "h.fl[pcp_list(h, cpu, z, k), FL_COUNT] >= 0"):
+    "no list is found alone then, and one that is gives the same pages in several turns",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
-PLACES = {("compact.py", "empty_pageblock", "pb + 1", "pb"): 2}
+PLACES = {
+    ("compact.py", "empty_pageblock", "pb + 1", "pb"): 2,
+    ("history.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"): 2,
+}
 """Where an argument is about more than one place of a function."""
 
 

@@ -34,6 +34,11 @@ class Seed:
     after: str
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it is, whatever else its function holds."""
+        return self.file, self.function, self.before
+
+    @property
     def order(self) -> str:
         """Sort key of the choice: a digest that does not depend on lines."""
         text = f"{self.file}:{self.function}:{self.index}:{self.kind}:{self.before}"
@@ -110,14 +115,14 @@ class _Switch(ast.NodeTransformer):
         return ast.IfExp(off, plain, copy.deepcopy(fault[1]))
 
 
-def seed(folder: Path, faults: list[Seed], cell: int) -> None:
-    """Rewrite the kernels of a folder; fault ``i`` is on when ``h.g[cell]`` is ``i + 1``."""
+def seed(folder: Path, faults: dict[int, Seed], cell: int) -> None:
+    """Rewrite the kernels of a folder; a fault is on when ``h.g[cell]`` is its number."""
     for path in sorted(folder.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         numbers: dict[int, int] = {}
         for function in kernels(tree):
             for index, node in enumerate(ast.walk(function)):
-                for number, fault in enumerate(faults, 1):
+                for number, fault in faults.items():
                     if (fault.file, fault.function, fault.index) == (
                         path.name, function.name, index,
                     ):  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.equivalent import EQUIVALENT, PLACES
+from tests.mutants.hunt import DIRECT, LEFT_OUT, QUICK
 from tests.mutants.policies import fault_of as policy_fault
 from tests.mutants.policies import faults
 from tests.mutants.seeds import KINDS, Seed, chosen, seed, sites
@@ -53,7 +54,7 @@ def test_only_kernels_have_faults_and_each_its_own_switch(tmp_path: Path) -> Non
         ("comparison", "x != 3", "x == 3"),
         ("bound", "x + 1", "x"),
     ]
-    seed(tmp_path, found, 77)
+    seed(tmp_path, dict(enumerate(found, 1)), 77)
     text = (tmp_path / "small.py").read_text()
     assert set(re.findall(r"h\.g\[77\] != (\d)", text)) == set("12345")
     assert "return x < 1" in text
@@ -62,7 +63,7 @@ def test_only_kernels_have_faults_and_each_its_own_switch(tmp_path: Path) -> Non
 def test_a_switch_that_is_off_changes_nothing(tmp_path: Path) -> None:
     """The seeded kernel, run as Python: as before with no fault on, else as seeded."""
     (tmp_path / "small.py").write_text(SOURCE)
-    seed(tmp_path, sites(tmp_path), 0)
+    seed(tmp_path, dict(enumerate(sites(tmp_path), 1)), 0)
 
     def pushed(on: int, x: int) -> list[int]:
         out: list[int] = []
@@ -87,7 +88,7 @@ def test_a_switch_that_is_off_changes_nothing(tmp_path: Path) -> None:
 def test_all_kernels_can_be_seeded(tmp_path: Path, found: list[Seed]) -> None:
     folder = tmp_path / "engine"
     shutil.copytree(ENGINE, folder, ignore=shutil.ignore_patterns("__pycache__", "reference"))
-    seed(folder, chosen(found, 200), 91)
+    seed(folder, dict(enumerate(chosen(found, 200), 1)), 91)
     for path in folder.glob("*.py"):
         ast.parse(path.read_text(encoding="utf-8"))
 
@@ -100,6 +101,12 @@ def test_policies_have_faults_in_cells_and_bounds() -> None:
     changed = policy_fault(setting)
     assert changed is not None
     assert ast.unparse(changed) == "Setting(PinFailure.PIN_IN_PLACE, 'x')"
+
+
+def test_every_file_of_engine_tests_hunts_or_says_that_it_does_not() -> None:
+    files = {f"tests/engine/{p.name}" for p in (ENGINE.parent / "tests" / "engine").glob("test_*")}
+    assert files == {*QUICK, *(f"tests/engine/test_{name}.py" for name in LEFT_OUT)}
+    assert {name.partition("::")[0] for name in DIRECT} <= set(QUICK)
 
 
 def test_every_argument_is_about_one_place(found: list[Seed]) -> None:
