@@ -20,7 +20,7 @@ from engine.state import (
     SPLIT,
     UNIFORM,
 )
-from tests.engine.bench import Guest
+from tests.engine.bench import Guest, make_shape, make_table
 from tests.engine.test_history import BLOCKS, EVEN, KEY, PAGES, guest
 from tests.engine.test_sharing import forked
 
@@ -119,4 +119,17 @@ def test_pages_that_moved_while_a_child_saw_them_are_found_when_it_is_gone() -> 
         g.attempt()
     g.do(Op.UNMAP, child)
     assert held(g, bag) - before
+    assert held(g, bag) <= marked(g, bag)
+
+
+def test_no_bit_is_lost_where_many_chunks_come_to_the_last_list() -> None:
+    """What is kept of the chunks that came to lists lies before the bits."""
+    shape = make_shape("NNMM", order=2, chunks=64, cpus=(0, 0))
+    g = Guest(shape, make_table("kernel+unbounded"), full_every=1)
+    proc = g.spawn()
+    bag, area = g.map(proc, AreaKind.KERNEL, 900), g.touched(proc, AreaKind.ANON, 400)
+    g.do(Op.AGE, bag, KEY, 0, 900, 900, BLOCKS)
+    (block,) = g.blocks_of(area)
+    g.offline(block)
+    assert g.attempt()["migrated_pages"] == 400
     assert held(g, bag) <= marked(g, bag)

@@ -96,9 +96,36 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("tuning.py", "alone", "h.fl[pcp_list(h, cpu, z, k), FL_COUNT] > 0",
      "h.fl[pcp_list(h, cpu, z, k), FL_COUNT] >= 0"):
     "no list is found alone then, and one that is gives the same pages in several turns",
+    ("bulk.py", "take_chunks", "k == row", "k != row"):
+    "how many chunks a list has, and which came last, only asks for memory early",
+    ("freelist.py", "came", "count + 1", "count"):
+    "how many chunks a list has only asks for memory early",
+    ("freelist.py", "goes", "count - 1", "count"):
+    "how many chunks a list has only asks for memory early",
+    ("freelist.py", "goes", "ahead + 1", "ahead"):
+    "only asks for other memory early",
+    ("freelist.py", "goes", "AHEAD - 1", "AHEAD"):
+    "writes what the next list keeps of its chunks, which only asks for memory early; the last list"
+    " is of isolated chunks of the largest order, which are neither taken nor merged",
+    ("elements.py", "chain_insert", "h.slot[a, AR_OLDEST] == ref", "h.slot[a, AR_OLDEST] != ref"):
+    "from keep_oldest until pages are mapped (claim) only drop_cache inserts into a file's chain:"
+    " one of two parts of the element that is kept, the first of which becomes a hole",
+    ("gather.py", "pass_through", "out < 0", "out <= 0"):
+    "no page leaves the list, and they come to it one by one",
+    ("gather.py", "pass_through_huge", "out < 0", "out <= 0"):
+    "no folio leaves the list, and they come to it one by one",
+    ("pin.py", "take_pins", "note_way(h, a, index, ref)", "(left out)"):
+    "ways only ask for memory early",
+    ("stacks.py", "further", "steps > 0", "steps >= 0"):
+    "only asks for other memory early",
+    ("stacks.py", "further", "ref != NIL", "ref == NIL"):
+    "only asks for other memory early",
+    ("stacks.py", "scout", "far != NIL", "far == NIL"):
+    "only asks for other memory early",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
 PLACES = {
+    ("freelist.py", "goes", "count - 1", "count"): 2,
     ("compact.py", "empty_pageblock", "pb + 1", "pb"): 2,
     ("history.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"): 2,
 }
