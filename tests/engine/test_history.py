@@ -146,12 +146,13 @@ def test_stirring_moves_the_used_part_and_leaves_the_tail() -> None:
 
 
 def test_stirring_leaves_pageblocks_alone_that_are_on_no_list() -> None:
-    """The first one is what a table of chunks says behind its end."""
+    """The first ones are what a table of chunks says behind its end."""
     g = guest("NNMMMM")
     bag = g.map(g.spawn(), AreaKind.KERNEL, 64)
     g.do(Op.AGE, bag, KEY, 0, 64, 64, BLOCKS)
     assert g.pfns(bag)[0] == 0
-    g.do(Op.STIR, KEY, 2, 1_000_000)
+    for turn in range(3):
+        g.do(Op.STIR, KEY + turn, 2, 1_000_000)
     g.do(Op.AGE, bag, KEY, 64, 0, 0, PAGES)
     assert present(g, bag) == 0
 

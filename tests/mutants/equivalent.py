@@ -102,8 +102,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "how many chunks a list has only asks for memory early",
     ("freelist.py", "goes", "count - 1", "count"):
     "how many chunks a list has only asks for memory early",
-    ("freelist.py", "goes", "ahead + 1", "ahead"):
-    "only asks for other memory early",
     ("freelist.py", "goes", "AHEAD - 1", "AHEAD"):
     "writes what the next list keeps of its chunks, which only asks for memory early; the last list"
     " is of isolated chunks of the largest order, which are neither taken nor merged",
@@ -119,8 +117,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("stacks.py", "further", "steps > 0", "steps >= 0"):
     "only asks for other memory early",
     ("stacks.py", "further", "ref != NIL", "ref == NIL"):
-    "only asks for other memory early",
-    ("stacks.py", "scout", "far != NIL", "far == NIL"):
     "only asks for other memory early",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
