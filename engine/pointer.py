@@ -75,6 +75,7 @@ class TableType(types.Type):
 
 
 HOST = HostType()
+_EXPECTED = {name: (np.dtype(dtype), columns) for name, (dtype, columns) in COLUMNS.items()}
 _TABLES = {name: TableType(name, number) for number, name in enumerate(COLUMNS)}
 
 
@@ -233,14 +234,13 @@ def table_of(h: H) -> NDArray[np.int64]:
     ValueError
         When an array is not as ``engine.state.COLUMNS`` says.
     """
-    out = np.zeros(WORDS * len(COLUMNS), np.int64)
-    for number, (name, (dtype, columns)) in enumerate(COLUMNS.items()):
+    words: list[int] = []
+    for name, (dtype, columns) in _EXPECTED.items():
         array = getattr(h, name)
-        wide = array.shape[1:]
         if array.dtype != dtype or not array.flags.c_contiguous:
             raise ValueError(f"{name}: {array.dtype}, not in C order")
+        rows, *wide = array.shape
         if len(wide) != (columns != 0) or (columns > 0 and wide[0] != columns):
             raise ValueError(f"{name}: shape {array.shape}")
-        out[WORDS * number] = array.ctypes.data
-        out[WORDS * number + 1 : WORDS * number + 1 + array.ndim] = array.shape
-    return out
+        words += (array.__array_interface__["data"][0], rows, *(wide or (0,)))
+    return np.array(words, np.int64)

@@ -12,11 +12,9 @@ from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.draws import draw
 from engine.enums import Op, PoolSize
 from engine.shape import HostShape
 from fleet.plan.backing import Backing
-from fleet.plan.draws import Purpose
 from fleet.plan.tables import NO_PINNER
 from fleet.run.messages import pin_id
 from fleet.run.slots import Slots
@@ -25,8 +23,8 @@ from fleet.run.world import World
 EngineCommand = tuple[int, int, int, int, int, int, int, int]
 """``time_ns, op, a0..a5`` of ``Host.execute``."""
 
-SPAWN, MAP, TOUCH, PIN, EXIT = (
-    int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.EXIT)
+SPAWN, MAP, TOUCH, PIN, IO, EXIT = (
+    int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.IO, Op.EXIT)
 )  # fmt: skip
 HUGETLB, HUGETLB1G = int(Backing.HUGETLB), int(Backing.HUGETLB1G)
 NORESERVE, HUGE_1G = 2, 4
@@ -98,7 +96,7 @@ class Guests:
     def __init__(
         self, world: World, shape: HostShape, first_slot: int, boot_1g: Sequence[int] = ()
     ) -> None:
-        self._plan, self._wants = world.plan, world.wants
+        self._wants = world.wants
         huge = shape.pageblock_pages
         self._unit = (huge, huge * shape.gigantic_pageblocks)
         self._holds = world.plan.holds
@@ -198,12 +196,14 @@ class Guests:
 
     def _start_io(self, now_ns: int, slot: int, workload: int) -> None:
         """From now on the workload has direct I/O in flight, drawn by its key."""
-        plan, wants = self._plan, self._wants
+        wants = self._wants
         density = wants.io_density[workload]
         if density:
             pages, hold_ns = wants.io_pages[workload], wants.io_hold_ns[workload]
-            key = draw(plan.seed, plan.replication, wants.key[workload], Purpose.IN_FLIGHT) >> 1
-            self.send(now_ns, Op.IO, slot, density, pages, hold_ns, key)
+            self.batch.append(
+                (now_ns, IO, slot, density, pages, hold_ns, wants.io_key[workload], 0)
+            )
+            self.causes.append(NOBODY)
 
     def leave(self, now_ns: int, workload: int, placement: int) -> None:
         """End a workload, or clear away what is left of it."""

@@ -80,7 +80,8 @@ class Wants(NamedTuple):
     io_pages: "memoryview[int]"
     io_hold_ns: "memoryview[int]"
     io_before_pin: "memoryview[int]"
-    key: "memoryview[int]"
+    io_key: "memoryview[int]"
+    """63-bit draw, of which the engine draws what is in flight."""
     cpu: "memoryview[int]"
     """64-bit draw of a CPU, as ``engine.draws.below`` uses it."""
 
@@ -131,9 +132,13 @@ class World:
     def wants(self) -> Wants:
         """What workloads want, by number."""
         work, plan = self.plan.workloads, self.plan
-        columns: list[Any] = [getattr(work, name) for name in Wants._fields[:-1]]
-        columns.append(draw(plan.seed, plan.replication, work.key, Purpose.CPU))
-        return Wants(*(memoryview(column) for column in columns))
+        columns: dict[str, Any] = {
+            "io_key": draw(plan.seed, plan.replication, work.key, Purpose.IN_FLIGHT)
+            >> np.uint64(1),
+            "cpu": draw(plan.seed, plan.replication, work.key, Purpose.CPU),
+        }
+        columns |= {name: getattr(work, name) for name in Wants._fields if name not in columns}
+        return Wants(**{name: memoryview(column) for name, column in columns.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what every process works out for itself.

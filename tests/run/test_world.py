@@ -44,7 +44,7 @@ def test_a_world_on_its_way_keeps_what_hosts_look_up() -> None:
     here = small.world(small.busy_plan(), small.scenario())
     there = pickle.loads(pickle.dumps(here))
     assert [column.tolist() for column in there.wants] == [c.tolist() for c in here.wants]
-    assert len(here.wants.key) == 120
+    assert len(here.wants.io_key) == 120
     assert len(there.plan.workloads) == 0
     assert there.plan.hosts.memory_pages.tolist() == here.plan.hosts.memory_pages.tolist()
     assert there.plan.requests.time_ns.tolist() == here.plan.requests.time_ns.tolist()
