@@ -4,57 +4,49 @@ Rules and sources as in ``engine.reference.allocator``. The request stands in th
 Requests for many base pages are served in pieces, with the same result as page by page.
 """
 
-from engine.elements import (
-    block_pb,
-    count_of,
-    is_hole,
-    isolated,
-    length,
-    make_hole,
-    nxt,
-    split_first,
-)
+from engine.elements import length
 from engine.emit import new_row
 from engine.enums import Cell, Cost, Counter, Incident, Row
 from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
-from engine.memory import ANON, SHMEM, THP, block_of, count_used, free_pages_of
+from engine.kswapd import DEF_PRIORITY, MIN_LRU_BATCH, bits_of, page_cache, tick, wake_in_turns
+from engine.memory import ANON, SHMEM, THP
 from engine.percpu import drain_zone, take_huge_by_cpu
+from engine.reclaim import (
+    BY_ZONE,
+    CLUSTER,
+    KINDS,
+    balanced,
+    cache_on,
+    in_list,
+    reclaim,
+    spare,
+    watermark_ok,
+)
 from engine.sharing import exit_process
 from engine.stacks import pcp_list, pcp_refill, pcp_take
 from engine.state import (
-    AR_ASKED,
-    AR_DIRTY,
-    AR_FILES,
-    AR_HEAD,
     AR_KIND,
-    AR_LOCKS,
-    AR_OLDEST,
     AR_PRESENT,
     AR_PROC,
     AR_VIEWS,
-    AR_ZONE,
-    BK_ISO,
-    BK_ZONE,
     COSTS,
     COUNTERS,
     D_LEFT,
     D_MORE,
     FL_COUNT,
-    G_BUSY,
     G_KILLED,
-    G_NDIRTY,
-    G_NFILES,
     G_NNODES,
     G_NZONES,
     G_PANIC,
     G_STAMP,
+    KS_LEFT,
+    KS_TASK,
     NIL,
     PR_CPU,
     PR_IMMUNE,
     PR_RSS,
-    RC_DROPPED,
-    RC_LEFT,
+    RC_CPU,
     RQ_CPU,
     RQ_HIGHEST,
     RQ_MARK,
@@ -63,14 +55,13 @@ from engine.state import (
     RQ_OOM,
     RQ_POOL,
     RQ_PROC,
+    RQ_SLAB,
     RQ_START,
     RQ_WAKES,
     RS_LEN,
     T_LATENCY,
-    T_RECLAIMED,
     TABLE,
     Z_BELOW,
-    Z_FILE,
     Z_FREE,
     Z_HIGH,
     Z_LOW,
@@ -85,17 +76,12 @@ from engine.watermark import pcp_batch, pool_left, reserve
 
 MOVABLE_KIND, NORMAL_KIND = 2, 1
 UNMOVABLE, MOVABLE = 0, 1
-KINDS = 3
 ALL_NODES = (1 << 62) - 1
-CLUSTER = 32
 POOL = int(Cell.PIN_POOL_MILLIONTHS)
 NOWAIT = -1
 """RQ_OOM of a request that takes nothing below the low marks and reclaims nothing."""
 STALL, WAKE = int(Counter.ALLOCSTALL), int(Counter.KSWAPD_WAKE)
-BY_ZONE = int(Cell.RECLAIM_BY_ZONE)
-STEAL, OOMS = int(Counter.PGSTEAL), int(Counter.OOM_KILL)
-RECLAIM_COST, OOM_COST = int(Cost.RECLAIM_4K), int(Cost.OOM_KILL)
-WRITEBACK = int(Cost.WRITEBACK_4K)
+OOMS, OOM_COST = int(Counter.OOM_KILL), int(Cost.OOM_KILL)
 INCIDENT = int(Row.INCIDENT)
 KILL, PANIC = int(Incident.OOM_KILL), int(Incident.PANIC)
 
@@ -111,6 +97,7 @@ def request(h, start, mask, movable, cpu, proc, may_oom):
     h.g[RQ_PROC] = proc
     h.g[RQ_OOM] = may_oom
     h.g[RQ_POOL] = 0
+    h.g[RQ_SLAB] = 0
     h.g[D_LEFT] = 0
     list_zones(h)
 
@@ -163,32 +150,6 @@ def stopped(h):
 
 
 @kernel
-def spare(h, z, mark):
-    """Pages of a zone above a mark and its reserve."""
-    over = h.zone[z, Z_FREE] - h.zone[z, mark] - reserve(h, z, h.g[RQ_HIGHEST])
-    return over + pool_left(h, z) if h.g[RQ_POOL] else over
-
-
-@kernel
-def watermark_ok(h, z, order, mark):
-    """__zone_watermark_ok; for a huge request a large enough chunk must exist, too."""
-    if order == 0:
-        return spare(h, z, mark) > 0
-    if spare(h, z, mark) - ((1 << order) - 1) <= 0:
-        return False
-    return any_chunk(h, z, order)
-
-
-@kernel
-def any_chunk(h, z, order):
-    """Whether a zone has a free chunk of at least this order, of any type."""
-    for mt in range(3):
-        if smallest(h, z, mt, order) >= 0:
-            return True
-    return False
-
-
-@kernel
 def has_room(h, order):
     """Whether an allocation down to the min marks would succeed without reclaim."""
     n = ZONELIST
@@ -237,6 +198,7 @@ def find_zone(h):
 
     Returns -1 when there is none (or the host stopped). RQ_MARK tells which mark it passed.
     """
+    tick(h)
     while True:
         h.g[RQ_WAKES] = 0
         if self_tuned(h):
@@ -282,7 +244,11 @@ def take_piece(h, z, n):
     over = spare(h, z, h.g[RQ_MARK])
     if h.g[RQ_MARK] == Z_MIN and pick_zone(h, Z_LOW) >= 0:
         n = 1  # only the page that woke kswapd is taken at the min mark
-    if h.zone[z, Z_PCPOFF] or mt > MOVABLE:
+    if h.g[KS_LEFT] > 0:
+        n = min(n, h.g[KS_LEFT])
+    if h.g[RQ_SLAB]:
+        n = 1  # each looks whether the zone is below its high mark
+    if h.zone[z, Z_PCPOFF] or mt > MOVABLE or h.g[RQ_SLAB]:
         return woken(h, take_pages(h, z, mt, min(n, over)))
     i = pcp_list(h, h.g[RQ_CPU], z, mt)
     if self_tuned(h):
@@ -341,7 +307,9 @@ def take_tuned(h, z, i, n, over):
 
 @kernel
 def woken(h, ref):
-    """Every further page below the low marks would have woken kswapd again."""
+    """Every further page below the low marks would have woken kswapd again; a turn passes."""
+    if h.g[KS_LEFT] > 0 and ref != NIL:
+        h.g[KS_LEFT] = max(h.g[KS_LEFT] - length(h, ref), 0)
     if h.g[RQ_WAKES] and ref != NIL:
         h.g[COUNTERS + WAKE] += h.g[RQ_WAKES] * (length(h, ref) - 1)
     return ref
@@ -357,6 +325,9 @@ def alloc_huge(h, order):
         pb = huge_above(h, order, Z_MIN)
     if pb == NIL and reclaim_for_huge(h, order) > 0:
         pb = huge_above(h, order, Z_MIN)
+        if pb == NIL and reclaims_by_list(h):
+            drain_all(h)
+            pb = huge_above(h, order, Z_MIN)
     return pb
 
 
@@ -401,164 +372,11 @@ def least_free(h, order, z):
 
 
 @kernel
-def eligible(h, z, node, zone):
-    """Whether a zone may be reclaimed from: exactly ``zone``, or any of the request on ``node``."""
-    if zone >= 0:
-        return z == zone
-    return z // KINDS == node and z % KINDS <= h.g[RQ_HIGHEST]
-
-
-@kernel
-def reclaim(h, node, zone, pages, to_high, order):
-    """Drop page cache, oldest first, clean before dirty.
-
-    Stops after ``pages`` (for a huge request of ``order``: after as many times as
-    ``clusters_at_once`` says), or (``to_high``) when an eligible zone is above its high mark.
-    Returns the pages dropped. With lists by zone (RECLAIM_BY_ZONE) the highest zone comes first.
-    """
-    h.g[RC_LEFT], h.g[RC_DROPPED] = pages, 0
-    by_zone = zone < 0 and h.g[TABLE + BY_ZONE]
-    for dirty in range(1 if h.g[G_NDIRTY] == 0 else 2):  # what is dirty comes last
-        if not by_zone:
-            if reclaim_from(h, node, zone, dirty, to_high, order):
-                break
-            continue
-        for kind in range(h.g[RQ_HIGHEST], -1, -1):
-            z = node * KINDS + kind
-            if h.zone[z, Z_FILE] and reclaim_from(h, node, z, dirty, to_high, order):
-                return h.g[RC_DROPPED]
-    return h.g[RC_DROPPED]
-
-
-@kernel
-def reclaim_from(h, node, zone, dirty, to_high, order):
-    """Drop clean or dirty page cache of the eligible zones, oldest first, until it is enough.
-
-    RC_LEFT holds the pages still wanted, RC_DROPPED those dropped. Returns whether it is enough.
-    """
-    for i in range(h.g[G_NFILES]):
-        a = h.slot[i, AR_FILES]
-        if a == h.g[G_BUSY] or h.slot[a, AR_LOCKS] or h.slot[a, AR_DIRTY] != dirty:
-            continue
-        left = eligible_pages(h, a, node, zone)
-        ref = oldest(h, a, node, zone) if left else NIL
-        while ref != NIL and left > 0:
-            size = length(h, ref)
-            if is_hole(h, ref) or count_of(h, ref) != 0 or isolated(h, ref):
-                ref = nxt(h, ref)
-                continue
-            b = block_of(h, block_pb(h, ref))
-            z = h.blk[b, BK_ZONE]
-            if not eligible(h, z, node, zone):
-                ref = nxt(h, ref)
-                continue
-            keep_oldest(h, a, node, zone, ref)
-            k = size
-            if to_high:
-                if not h.blk[b, BK_ISO]:
-                    k = min(k, 1 - spare(h, z, Z_HIGH))
-            else:
-                if order and not h.g[RC_DROPPED] and not h.blk[b, BK_ISO]:
-                    h.g[RC_LEFT] *= clusters_at_once(h, order, z, size)
-                k = min(k, h.g[RC_LEFT])
-            if k <= 0:
-                return True
-            hole = drop_cache(h, a, ref, k)
-            h.g[RC_DROPPED] += k
-            h.g[RC_LEFT] -= k
-            left -= k
-            if to_high and spare(h, z, Z_HIGH) > 0 and not h.blk[b, BK_ISO]:
-                return True
-            ref = nxt(h, hole)
-    return not to_high and h.g[RC_LEFT] <= 0
-
-
-@kernel
-def oldest(h, a, node, zone):
-    """Element of a page cache before which nothing may be reclaimed for a node's request.
-
-    Known only within one command, step or migrate_pages call, and up to an OOM kill, which lets
-    go of what the victim held (G_STAMP); until then pages become eligible in no other way than by
-    being mapped (``memory.claim``).
-    """
-    if h.slot[a, AR_ASKED] == asked(h, node, zone) and h.slot[a, AR_OLDEST] != NIL:
-        return h.slot[a, AR_OLDEST]
-    return h.slot[a, AR_HEAD]
-
-
-@kernel
-def keep_oldest(h, a, node, zone, ref):
-    """Keep what ``oldest`` returns; the chains of areas keep it up to date."""
-    h.slot[a, AR_ASKED] = asked(h, node, zone)
-    h.slot[a, AR_OLDEST] = ref
-
-
-@kernel
-def asked(h, node, zone):
-    """A number for this moment and a zone, or a node and the highest zone of the request."""
-    where = zone + 64 * KINDS if zone >= 0 else node * KINDS + h.g[RQ_HIGHEST]
-    return h.g[G_STAMP] * 128 * KINDS + where
-
-
-@kernel
-def eligible_pages(h, a, node, zone):
-    """Page cache of an area in the zones that may be reclaimed from."""
-    if zone >= 0:
-        return h.slot[a, AR_ZONE + zone]
-    pages = 0
-    for kind in range(h.g[RQ_HIGHEST] + 1):
-        pages += h.slot[a, AR_ZONE + node * KINDS + kind]
-    return pages
-
-
-@kernel
-def drop_cache(h, a, ref, k):
-    """Free the first k pages of a cache element straight to the buddy; returns their hole."""
-    ref = split_first(h, ref, k)
-    pb = block_pb(h, ref)
-    hole = make_hole(h, a, ref)
-    count_used(h, a, pb, -k)
-    free_pages_of(h, ref, -1)
-    h.g[COUNTERS + STEAL] += k
-    h.g[T_RECLAIMED] += k
-    h.g[T_LATENCY] += k * h.g[COSTS + RECLAIM_COST]
-    h.g[T_LATENCY] += k * h.slot[a, AR_DIRTY] * h.g[COSTS + WRITEBACK]
-    return hole
-
-
-@kernel
-def balanced(h, node):
-    """Whether an allowed zone of a node is above its high mark and its reserve."""
-    for kind in range(h.g[RQ_HIGHEST] + 1):
-        z = node * KINDS + kind
-        if h.zone[z, Z_MANAGED] > 0 and spare(h, z, Z_HIGH) > 0:
-            return True
-    return False
-
-
-@kernel
-def cache_on(h, node):
-    """Page cache a node could give back to the request, pages."""
-    pages = 0
-    for kind in range(h.g[RQ_HIGHEST] + 1):
-        pages += h.zone[node * KINDS + kind, Z_FILE]
-    return pages
-
-
-@kernel
-def in_list(h, node):
-    """Whether the zonelist has a zone of this node."""
-    if not (h.g[RQ_MASK] >> node) & 1:
-        return False
-    for kind in range(h.g[RQ_HIGHEST] + 1):
-        if h.zone[node * KINDS + kind, Z_MANAGED] > 0:
-            return True
-    return False
-
-
-@kernel
 def wake_kswapds(h):
     """Each node of the zonelist reclaims until one allowed zone is above its high mark."""
+    if h.g[KS_TASK]:
+        wake_in_turns(h)
+        return 0
     dropped = 0
     wakes = 0
     for k in range(h.g[G_NNODES]):
@@ -579,6 +397,8 @@ def direct_reclaim(h, order):
 
     For a huge request as many clusters as ``clusters_at_once`` says.
     """
+    if reclaims_by_list(h):
+        return reclaim_share(h)
     for k in range(h.g[G_NNODES]):
         node = (h.g[RQ_START] + k) % h.g[G_NNODES]
         if not in_list(h, node) or not cache_on(h, node):
@@ -590,17 +410,25 @@ def direct_reclaim(h, order):
 
 
 @kernel
-def clusters_at_once(h, order, z, size):
-    """How many clusters may be dropped in one piece from the start of an element of zone z.
+def reclaims_by_list(h):
+    """Whether direct reclaim is the multi-gen LRU's of a task that shares kswapd's CPU."""
+    return h.g[KS_TASK] and h.g[TABLE + BY_ZONE]
 
-    Compaction does not become suitable before the zone is above a mark or, where it is above the
-    min mark already, before the element has given its last page.
-    """
-    need = (2 << order) + 1 - spare(h, z, Z_LOW)
-    above = (1 << order) - spare(h, z, Z_MIN)
-    if above > 0 and any_chunk(h, z, order):
-        need = min(need, above)
-    return max(min((need + CLUSTER - 1) // CLUSTER, size // CLUSTER), 1)
+
+@kernel
+def reclaim_share(h):
+    """Direct reclaim by the multi-gen LRU: batches up to a share of the page cache."""
+    cache, dropped = page_cache(h), 0
+    priority = min(DEF_PRIORITY, max(bits_of(cache) - 1, 0))
+    h.g[RC_CPU] = h.g[RQ_CPU]
+    while True:
+        wanted = page_cache(h) >> priority
+        got = reclaim(h, 0, NIL, MIN_LRU_BATCH, False, 0)
+        dropped += got
+        if got < MIN_LRU_BATCH or dropped >= wanted:
+            break
+    h.g[RC_CPU] = NIL
+    return dropped
 
 
 @kernel
@@ -626,6 +454,8 @@ def reclaim_for_huge(h, order):
         if dropped == 0:
             h.g[COUNTERS + STALL] += 1
         dropped += pages
+        if reclaims_by_list(h):
+            break
     return dropped
 
 

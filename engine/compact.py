@@ -3,13 +3,7 @@
 Runs that are taken from or left in a pageblock under way are loose: on no list, in their place.
 """
 
-from engine.allocate import (
-    any_chunk,
-    drain_all,
-    huge_above,
-    spare,
-    watermark_ok,
-)
+from engine.allocate import drain_all, huge_above
 from engine.elements import (
     add_run_after,
     break_uniform,
@@ -28,6 +22,7 @@ from engine.hugepool import unpinnable
 from engine.kernel import kernel
 from engine.memory import block_of, claim, count_used
 from engine.pageblock import mt_of
+from engine.reclaim import any_chunk, spare, watermark_ok
 from engine.slowdown import note_work
 from engine.state import (
     AR_KIND,

@@ -1,6 +1,5 @@
 """The compiled main loop: commands in, steps of a running offline in between, rows out."""
 
-from engine.allocate import reclaim
 from engine.draw_kernel import below
 from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
@@ -13,6 +12,7 @@ from engine.history import age, follow, stir
 from engine.hugetlb import grow_pool, set_pool
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
+from engine.kswapd import pass_time
 from engine.landmarks import mark
 from engine.memory import map_area, proc_ok, spawn
 from engine.migrate import migrate
@@ -20,6 +20,7 @@ from engine.offline import offline, signal, status, step
 from engine.online import add_block, online
 from engine.pin import hold, pin, unpin_and_return
 from engine.pointer import host_at
+from engine.reclaim import reclaim
 from engine.sharing import exit_process, free_range, map_file, set_dirty, tidy, unmap
 from engine.state import (
     AR_HEAD,
@@ -404,14 +405,14 @@ def run(at, commands, i, until_ns):
         if h.g[O_ON] and h.g[O_STEP] < limit:
             step(h, limit)
         elif i < n:
-            h.g[G_NOW] = commands[i, 0]
+            pass_time(h, commands[i, 0])
             if len(h.marks):
                 foresee(h, commands, i)
             if not command(h, commands, i):
                 return i
             i += 1
         else:
-            h.g[G_NOW] = max(h.g[G_NOW], until_ns)
+            pass_time(h, max(h.g[G_NOW], until_ns))
             return n + 1
         if h.g[G_ERROR]:
             return -1

@@ -96,7 +96,7 @@ class Op(IntEnum):
     """Commands of ``Host.execute``: columns ``time_ns, op, a0..a5`` (int64)."""
 
     SPAWN = 1  # proc, cpu, oom_immune
-    MAP = 2  # area, proc, kind, pages, flags (1: hinted, 2: MAP_NORESERVE, 4: 1 GiB)
+    MAP = 2  # area, proc, kind, pages, flags (1: hinted, or slabs; 2: MAP_NORESERVE, 4: 1 GiB)
     TOUCH = 3  # area, first, count, cpu (-1: the process's), node (-1: zonelist of the cpu's node)
     READ = 4  # area, first, count
     FREE = 5  # area, first, count, cpu (-1)

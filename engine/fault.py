@@ -82,6 +82,7 @@ from engine.state import (
     PROMISED,
     PS_STATE,
     RN_CNT,
+    RQ_SLAB,
     RQ_WAKES,
     T_FALLBACK,
     T_FAULTED,
@@ -132,6 +133,7 @@ def ask(h, a, cpu, node, flagged):
     movable = h.slot[a, AR_KIND] != KERNEL and not flagged
     proc = h.slot[a, AR_PROC] if h.g[G_FOR] == NIL else h.g[G_FOR]
     request(h, home, ALL_NODES, movable, cpu, proc, True)
+    h.g[RQ_SLAB] = h.slot[a, AR_KIND] == KERNEL and h.slot[a, AR_HINT]
     if flagged and h.g[G_PINNING] == FOR_LONG:
         from_pool(h)
 

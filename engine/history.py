@@ -10,9 +10,7 @@ from engine.allocate import (
     note_below,
     pick_zone,
     request,
-    spare,
     take_piece,
-    watermark_ok,
 )
 from engine.bags import empty_ahead, first_of, make_bag, tidy, word_of
 from engine.draw_kernel import below, scaled_word, word
@@ -49,6 +47,7 @@ from engine.memory import area_ok, claim, count_used
 from engine.pageblock import set_flags
 from engine.percpu import take_huge_by_cpu
 from engine.prefetch import prefetch
+from engine.reclaim import spare, watermark_ok
 from engine.state import (
     AR_BAG,
     AR_BELOW,

@@ -40,6 +40,10 @@ class HostShape:
         whose 16 MiB of ZONE_DMA matter. Otherwise DMA32 includes ZONE_DMA, with its reserve.
     gigantic_pageblocks : int
         Pageblocks of a gigantic hugetlb page, a power of two; 512 of 2 MiB are 1 GiB.
+    turns : (int, int, int)
+        Base pages that tasks take, and that kswapd drops, in a turn on the only CPU, which they
+        share, and that tasks take in their first turn; zeros: kswapd has a CPU of its own
+        (``engine.reference.kswapd``).
     """
 
     pageblock_order: int
@@ -51,6 +55,7 @@ class HostShape:
     thp: bool = True
     dma: bool = False
     gigantic_pageblocks: int = 512
+    turns: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
         """Reject shapes the engines cannot hold (ValueError)."""
@@ -64,6 +69,10 @@ class HostShape:
             raise ValueError("block_pages must be a power of two")
         if not self.cpu_node or max(self.cpu_node) >= self.nr_nodes:
             raise ValueError("every CPU needs a node")
+        if any(self.turns) and (min(self.turns) < 1 or len(self.cpu_node) * self.nr_nodes > 1):
+            raise ValueError("turns are positive, and those of the only CPU of the only node")
+        if self.turns[2] > self.turns[0]:
+            raise ValueError("a first turn is no longer than the others")
         if any(z < HOLE or z >= ZONES_PER_NODE for z in self.block_zone):
             raise ValueError("unknown zone kind")
         if self.gigantic_pageblocks < 2 or self.gigantic_pageblocks.bit_count() != 1:

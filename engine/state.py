@@ -77,14 +77,15 @@ NR_MOVE = 9
     Z_PCP_LOW, Z_BELOW,
     Z_POOL_TOTAL, Z_POOL_FREE, Z_POOL_SURPLUS, Z_POOL_ADDED,
     Z_COMPACT_FROM, Z_COMPACT_TO, Z_COMPACT_CONSIDERED, Z_COMPACT_SHIFT,
-    Z_PINNED, NR_ZONE_COLUMNS,
-) = range(35)  # fmt: skip
+    Z_PINNED, Z_ACTIVE, NR_ZONE_COLUMNS,
+) = range(36)  # fmt: skip
 """Z_POOL of a node's first zone: first free hugetlb folio of the node; Z_POOL_TOTAL to
 Z_POOL_ADDED count its folios (all, free, surplus, those a command adds). Its second zone has those
 of the gigantic ones. Z_RESERVE_1 to
 Z_PCP_HIGH follow from managed pages and marks (``engine.watermark``), Z_FREED on are
 ``engine.gather``'s. Z_FREED has a column per list (UNMOVABLE, MOVABLE). Z_PCP_LOW and Z_PCP_HIGH
-differ where per-CPU lists tune themselves; Z_BELOW: a request found it below the high mark."""
+differ where per-CPU lists tune themselves; Z_BELOW: a request found it below the high mark;
+Z_ACTIVE: kswapd is at work in it (``engine.kswapd``)."""
 
 # columns of fl: free lists, then per-CPU lists
 FL_HEAD, FL_TAIL, FL_COUNT = range(3)
@@ -158,6 +159,7 @@ ACC_TOUCHED = 5
     G_NCMD, G_NRANGES, G_MUT, G_AREASEQ, G_BUSY, G_NFILES, G_LPOS, G_PINNING,
     T_PAGES, T_LATENCY, T_FAULTED, T_THP, T_FALLBACK, T_RECLAIMED, T_MIGRATED, T_FAILED, T_CALLS,
     RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES, RQ_POOL,
+    RQ_SLAB,
     D_LEFT, D_MORE, RC_LEFT, RC_DROPPED, G_DMA,
     M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
     M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAING, M_AGAINT,
@@ -170,8 +172,9 @@ ACC_TOUCHED = 5
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
-    SAVED,
-) = range(141)  # fmt: skip
+    KS_TASK, KS_OWN, KS_LEFT, KS_AWAKE, KS_HIGHEST, KS_PRIORITY, KS_DROPPED, KS_GOAL,
+    RC_CPU, SAVED,
+) = range(151)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -182,7 +185,8 @@ TABLE = FORESEEN + 48
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
 order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL. WALK: where the walks
-of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s."""
+of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s. KS_:
+``engine.kswapd``'s. RC_CPU: CPU whose lists get the page cache that is dropped, NIL: none."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
@@ -262,6 +266,8 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_NZONES], g[G_NCPUS], g[G_THP] = nz, nr_cpus, shape.thp
     g[G_DMA], g[G_GIGANTIC] = shape.dma, shape.gigantic_pageblocks
     g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
+    g[KS_TASK], g[KS_OWN], g[KS_LEFT] = shape.turns
+    g[RC_CPU], g[KS_DROPPED] = NIL, NIL
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_RECENT] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[G_BAGS] = g[G_RECENT] + nz * 4 * 2 * AHEAD
     g[G_BAGWORDS] = (nb * per_block >> BAG_SHIFT) // 32 + 1

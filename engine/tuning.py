@@ -16,6 +16,7 @@ from engine.state import (
     FL_TAIL,
     G_PBP,
     TABLE,
+    Z_ACTIVE,
     Z_BELOW,
     Z_FREE,
     Z_HIGH,
@@ -46,6 +47,13 @@ def capacity(h, z, u):
 
 
 @kernel
+def fixed_high(h, z):
+    """Fixed capacity of a CPU's lists: four batches at most while kswapd is at work (5.14)."""
+    high = h.zone[z, Z_PCP_HIGH]
+    return min(4 * pcp_batch(h, z), high) if h.zone[z, Z_ACTIVE] else high
+
+
+@kernel
 def pages_on(h, z, cpu):
     """Pages on all lists of a CPU in a zone."""
     i = pcp_list(h, cpu, z, UNMOVABLE)
@@ -65,7 +73,7 @@ def give_back_pages(h, z, cpu):
     """Pages that full lists of a fixed capacity give to the buddy at once."""
     u = pcp_list(h, cpu, z, TUNING)
     factor, scale = h.fl[u, T_FACTOR], h.g[TABLE + SCALE]
-    pages, h.fl[u, T_FACTOR] = nr_pcp_free(h.zone[z, Z_PCP_HIGH], pcp_batch(h, z), factor, scale)
+    pages, h.fl[u, T_FACTOR] = nr_pcp_free(fixed_high(h, z), pcp_batch(h, z), factor, scale)
     return pages
 
 
@@ -86,7 +94,7 @@ def leaving(h, z, cpu, t, folios, pages):
     """
     u = pcp_list(h, cpu, z, TUNING)
     factor, scale = h.fl[u, T_FACTOR], h.g[TABLE + SCALE]
-    high, batch = h.zone[z, Z_PCP_HIGH], pcp_batch(h, z)
+    high, batch = fixed_high(h, z), pcp_batch(h, z)
     held = h.fl[pcp_list(h, cpu, z, t), FL_COUNT]
     others = pages_on(h, z, cpu) - held * pages
     if others > 0 and h.g[TABLE + PCP_RULE] == BATCH_TIMES_6:
@@ -146,9 +154,11 @@ def refill_pages(h, z, cpu, order):
 def full_at(h, z, cpu):
     """Pages that may be freed one by one before a CPU's lists give some back."""
     if not self_tuned(h):
-        return h.zone[z, Z_PCP_HIGH] - pages_on(h, z, cpu)
+        return fixed_high(h, z) - pages_on(h, z, cpu)
     full = capacity(h, z, pcp_list(h, cpu, z, TUNING))
-    if h.zone[z, Z_BELOW]:
+    if h.zone[z, Z_ACTIVE]:
+        full = min(4 * pcp_batch(h, z), h.zone[z, Z_PCP_LOW])
+    elif h.zone[z, Z_BELOW]:
         full = h.zone[z, Z_PCP_LOW]
     return full - pages_on(h, z, cpu)
 
@@ -158,7 +168,7 @@ def after_free(h, z, cpu, t, folios, pages):
     """Account ``folios`` of ``pages`` each that came onto list t; only the last may fill it."""
     if self_tuned(h):
         tune_after_free(h, z, cpu, t, folios, pages)
-    elif pages_on(h, z, cpu) >= h.zone[z, Z_PCP_HIGH]:
+    elif pages_on(h, z, cpu) >= fixed_high(h, z):
         free_pages_of(h, z, cpu, t, give_back_pages(h, z, cpu))
 
 
@@ -173,7 +183,10 @@ def tune_after_free(h, z, cpu, t, folios, pages):
     least, most = h.zone[z, Z_PCP_LOW], h.zone[z, Z_PCP_HIGH]
     count = pages_on(h, z, cpu)
     high = capacity(h, z, u)
-    if h.zone[z, Z_BELOW] and least != most:
+    if h.zone[z, Z_ACTIVE]:
+        count_freed_below(h, z, u, batch, folios, pages)
+        high = min(4 * batch, h.fl[u, T_HIGH])
+    elif h.zone[z, Z_BELOW] and least != most:
         count_freed_below(h, z, u, batch, folios, pages)
         high = max(count, least)
     else:

@@ -19,10 +19,14 @@ from engine.enums import (
     Row,
     ZoneKind,
 )
-from engine.reference.percpu import PerCpu
+from engine.reference.kswapd import (
+    DEF_PRIORITY,
+    MIN_LRU_BATCH,
+    SWAP_CLUSTER_MAX,
+    KswapdTurns,
+)
 from engine.reference.state import ABSENT, VIEW, Area, Zone
 
-SWAP_CLUSTER_MAX = 32
 NOBODY = -1
 
 
@@ -49,9 +53,11 @@ class Request:
     """It is for a long-term pin and takes from the pool kept for them."""
     nowait: bool = False
     """Takes nothing below the low marks and reclaims nothing."""
+    direct: bool = False
+    """Base pages of slabs of several pages, which do not pass through the lists of base pages."""
 
 
-class Allocator(PerCpu):
+class Allocator(KswapdTurns):
     """The layer that finds pages for a request."""
 
     def _request(
@@ -94,6 +100,8 @@ class Allocator(PerCpu):
                 continue
             if order:
                 pfn = self._pcp_take_huge(zone, request.cpu, request.mt)
+            elif request.direct:
+                pfn = self._rmqueue(zone, 0, request.mt)
             else:
                 pfn = self._pcp_take(zone, request.cpu, request.mt)
             if pfn >= 0:
@@ -115,19 +123,20 @@ class Allocator(PerCpu):
 
         Raises KilledError (the requester died) or PanicError.
         """
+        if not order:
+            self._kswapd_tick()
         while True:
             pfn = self._from_freelists(request, order, low=True)
             if pfn >= 0 or request.nowait:
-                return pfn
+                return self._taken(pfn, order)
             reclaimed = 0 if order else self._wake_kswapds(request)
             pfn = self._from_freelists(request, order, low=False)
             if pfn >= 0:
-                return pfn
+                return self._taken(pfn, order)
             if reclaimed:
                 continue
             if order:
-                reclaimed = self._reclaim_for_huge(request, order)
-                return self._from_freelists(request, order, low=False) if reclaimed else -1
+                return self._huge_by_reclaim(request, order)
             self.counters[Counter.ALLOCSTALL] += 1
             if self._direct_reclaim(request) or self._drain_all():
                 continue
@@ -135,10 +144,26 @@ class Allocator(PerCpu):
                 return -1
             self._oom_kill(request.proc)
 
+    def _huge_by_reclaim(self, request: Request, order: int) -> int:
+        """A huge folio after reclaim, or -1.
+
+        __alloc_pages_direct_reclaim: where reclaim made progress and was not enough, all lists are
+        drained. (Without the multi-gen LRU, or with a kswapd of its own CPU: left out.)
+        """
+        if not self._reclaim_for_huge(request, order):
+            return -1
+        pfn = self._from_freelists(request, order, low=False)
+        if pfn < 0 and self._reclaims_by_list():
+            self._drain_all()
+            pfn = self._from_freelists(request, order, low=False)
+        return pfn
+
     # -- reclaim ------------------------------------------------------------------------------
 
-    def _reclaim(self, zones: Sequence[Zone], done: Callable[[int], bool]) -> int:
+    def _reclaim(self, zones: Sequence[Zone], done: Callable[[int], bool], cpu: int = -1) -> int:
         """Drop page cache in ``zones`` until ``done(reclaimed)``, oldest first. Returns pages.
+
+        It goes to the lists of ``cpu``; without one straight to the buddy.
 
         What is clean goes first; what is dirty is written back (mm/vmscan.c ``shrink_folio_list``),
         what is locked stays. Where lists are kept by zone (mm/vmscan.c ``scan_folios``, multi-gen
@@ -151,7 +176,7 @@ class Allocator(PerCpu):
         for dirty in (False, True):
             for ids in kinds:
                 for area in self._files(dirty=dirty):
-                    reclaimed += self._drop_cache(area, ids, reclaimed, done)
+                    reclaimed += self._drop_cache(area, ids, reclaimed, done, cpu)
                     if done(reclaimed):
                         return reclaimed
         return reclaimed
@@ -168,7 +193,7 @@ class Allocator(PerCpu):
         return sorted((a for a in files if bool(a.dirty) == dirty), key=lambda a: a.sequence)
 
     def _drop_cache(
-        self, area: Area, zone_ids: set[int], before: int, done: Callable[[int], bool]
+        self, area: Area, zone_ids: set[int], before: int, done: Callable[[int], bool], cpu: int
     ) -> int:
         """Drop the pages of one area that lie in some zones until ``done``; ``before`` others."""
         reclaimed = 0
@@ -181,7 +206,7 @@ class Allocator(PerCpu):
                 break
             area.pages[index] = ABSENT
             del self.owner[pfn]
-            self._free_chunk(pfn, 0)
+            self._free_base_page(pfn, cpu)
             reclaimed += 1
             self.counters[Counter.PGSTEAL] += 1
             self.tally.reclaimed_pages += 1
@@ -194,6 +219,9 @@ class Allocator(PerCpu):
 
         mm/vmscan.c ``pgdat_balanced``: the mark and the zone's lowmem_reserve for the request.
         """
+        if self.shape.turns[0]:
+            self._wake_in_turns(request.highest)
+            return 0
         reclaimed = 0
         for node in dict.fromkeys(z.node for z in request.zones):
             zones = [z for z in request.zones if z.node == node]
@@ -209,12 +237,38 @@ class Allocator(PerCpu):
 
     def _direct_reclaim(self, request: Request) -> int:
         """try_to_free_pages: a cluster from the first node that has something."""
+        if self._reclaims_by_list():
+            return self._reclaim_share(request)
         for node in dict.fromkeys(z.node for z in request.zones):
             zones = [z for z in request.zones if z.node == node]
             reclaimed = self._reclaim(zones, lambda n: n >= SWAP_CLUSTER_MAX)
             if reclaimed:
                 return reclaimed
         return 0
+
+    def _reclaims_by_list(self) -> bool:
+        """Whether direct reclaim is the multi-gen LRU's of a task that shares kswapd's CPU."""
+        return bool(self.shape.turns[0] and self.table[Cell.RECLAIM_BY_ZONE])
+
+    def _reclaim_share(self, request: Request) -> int:
+        """Direct reclaim by the multi-gen LRU: batches up to a share of the page cache.
+
+        ``get_nr_to_scan``: shifted right by DEF_PRIORITY, and less from try to try (mm/vmscan.c
+        ``do_try_to_free_pages``).
+        """
+        cache = self._page_cache()
+        priority = min(DEF_PRIORITY, max(cache.bit_length() - 1, 0))
+
+        def enough(now: int) -> bool:
+            wanted = cache - now + MIN_LRU_BATCH >> priority
+            return now > 0 and now % MIN_LRU_BATCH == 0 and now >= wanted
+
+        return self._reclaim(request.zones, enough, request.cpu)
+
+    def _page_cache(self) -> int:
+        """Pages of files."""
+        files = [a for a in self.area_of.values() if a.kind == AreaKind.FILE]
+        return sum(pfn >= 0 for area in files for pfn in area.pages)
 
     def _drain_all(self) -> int:
         """drain_all_pages of __alloc_pages_direct_reclaim; returns the pages that were on lists.
@@ -251,6 +305,8 @@ class Allocator(PerCpu):
                 break
             self.counters[Counter.ALLOCSTALL] += not reclaimed
             reclaimed += dropped
+            if self._reclaims_by_list():
+                break
         return reclaimed
 
     # -- OOM ----------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ class History(Offlining):
                 return True
         for index in range(end, end + size):
             if area.kind == AreaKind.FILE:
-                pfn = self._from_freelists(request, 0, low=True)
+                pfn = self._taken(self._from_freelists(request, 0, low=True))
             else:
                 pfn = self._alloc(request, 0)
             if pfn < 0:

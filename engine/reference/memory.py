@@ -144,6 +144,8 @@ class Memory(HugePool):
         home = self.shape.cpu_node[cpu] if node < 0 else node
         proc = area.proc if self.on_behalf < 0 else self.on_behalf
         request = self._request(self._nodes_from(home), movable, cpu, proc, may_oom=True)
+        if area.kind == AreaKind.KERNEL and area.hinted:
+            request = replace(request, direct=True)
         return self._from_pool(request) if pinning and flagged else request
 
     def _from_pool(self, request: Request) -> Request:

@@ -106,7 +106,7 @@ class PerCpu(Buddy):
     def _give_back_pages(self, zone: Zone, cpu: int) -> int:
         """nr_pcp_free up to 6.6: pages that the full lists of a CPU give to the buddy at once."""
         tuning, batch = zone.tuning[cpu], self._pcp_batch(zone)
-        most = self._pcp_range(zone)[0] - batch
+        most = self._fixed_high(zone) - batch
         pages = batch << tuning.free_factor
         if pages < most and tuning.free_factor < self.table[Cell.PCP_BATCH_SCALE]:
             tuning.free_factor += 1
@@ -138,8 +138,13 @@ class PerCpu(Buddy):
         """free_unref_page_commit after a folio of ``pages`` was put on list ``which`` of a CPU."""
         if self._self_tuned():
             self._tune_after_free(zone, cpu, which, pages)
-        elif zone.pages_of(cpu, self.pb_pages) >= self._pcp_range(zone)[0]:
+        elif zone.pages_of(cpu, self.pb_pages) >= self._fixed_high(zone):
             self._free_pages_of(zone, cpu, which, self._give_back_pages(zone, cpu))
+
+    def _fixed_high(self, zone: Zone) -> int:
+        """nr_pcp_high up to 6.6: four batches at most while kswapd is at work (5.14)."""
+        high = self._pcp_range(zone)[0]
+        return min(self._pcp_batch(zone) << 2, high) if zone.reclaim_active else high
 
     def _free_pages_of(self, zone: Zone, cpu: int, which: int, pages: int) -> None:
         """free_pcppages_bulk: give pages of a CPU's lists, list ``which`` first, to the buddy."""
@@ -170,6 +175,9 @@ class PerCpu(Buddy):
         """nr_pcp_high: the capacity that counts now; the next one goes to ``tuning.high``."""
         least, most = self._pcp_range(zone)
         high = tuning.high = min(max(tuning.high, least), most)
+        if zone.reclaim_active:
+            tuning.high = max(high - max(tuning.free_count, batch), least)
+            return min(batch << 2, tuning.high)
         if least == most:
             return high
         if zone.below_high:

@@ -20,6 +20,23 @@ PCP_TYPES = (Migratetype.UNMOVABLE, Migratetype.MOVABLE)
 
 
 @dataclass(slots=True)
+class Kswapd:
+    """A kswapd that shares its CPU with the tasks (``engine.reference.kswapd``)."""
+
+    task_left: int
+    """Base pages that are taken before its next turn."""
+    awake: bool = False
+    highest: int = 0
+    """Highest zone kind that is wanted above its high mark."""
+    priority: int = 0
+    """A pass drops the page cache shifted right by this."""
+    dropped: int = -1
+    """Pages that the pass under way has dropped, -1 between passes."""
+    goal: int = 0
+    """What it is to drop (without the multi-gen LRU; with it, 0 if nothing)."""
+
+
+@dataclass(slots=True)
 class Tuning:
     """What a CPU's lists of a zone remember (struct per_cpu_pages of 6.1 and 6.12)."""
 
@@ -57,6 +74,8 @@ class Zone:
         self.compact_from = self.compact_to = 0
         """Pageblocks where the scanners of compaction go on (compact_to 0: at the ends)."""
         self.compact_considered = self.compact_defer_shift = 0
+        self.reclaim_active = False
+        """ZONE_RECLAIM_ACTIVE: kswapd is at work (``engine.reference.kswapd``)."""
 
     def pages_of(self, cpu: int, huge_pages: int) -> int:
         """Pages on the lists of one CPU; a huge folio has ``huge_pages``."""
@@ -299,6 +318,7 @@ class State:
         self.busy_area = -1
         """Area a PIN works on: its page cache is not reclaimed meanwhile."""
         self.tally = Tally()
+        self.kswapd = Kswapd(task_left=shape.turns[2])
         self.moves = Moves()
         self.cause = 0
         self.nr_commands = 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import product
 
-from fleet.lab.guest import start_cpus
+from fleet.lab.guest import TICK_PARTS, presses_by_chance, start_cpus
 from fleet.lab.lines import Case
 
 
@@ -20,11 +20,15 @@ class Chance:
     missed_turns : int
         Turns that the other thread misses before its first one: its CPU was idle and has to be
         woken. (In the recorded run of 6.1 a thread has two turns in a row at once and once again.)
+    tick : int
+        Eighths of a turn that had passed when the guest was up: when kswapd, where it shares the
+        CPU and the tick decides, has its turns (``fleet.lab.guest.presses_by_chance``).
     """
 
     start_cpu: int = 0
     second_begins: bool = False
     missed_turns: int = 0
+    tick: int = 0
 
     def threads(self) -> str:
         """The order of the threads in words."""
@@ -41,4 +45,5 @@ def ways(case: Case) -> tuple[Chance, ...]:
     threads = [(False, 0)]
     if any(r.operation.name == "par" for r in case.records):
         threads = [(second, missed) for missed in (0, 1) for second in (False, True)]
-    return tuple(Chance(cpu, *order) for cpu, order in product(start_cpus(case), threads))
+    ticks = range(TICK_PARTS if presses_by_chance(case) else 1)
+    return tuple(Chance(c, *order, t) for c, order, t in product(start_cpus(case), threads, ticks))

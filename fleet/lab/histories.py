@@ -16,6 +16,12 @@ INDEX_BYTES = 4
 """The driver keeps the chunks that it shuffles as 4-byte numbers."""
 READAHEAD_PAGES = 32
 """Pages read at a time (include/linux/mm.h VM_READAHEAD_PAGES)."""
+SLABS = 1
+"""MAP's flag of kernel memory that does not pass through the lists of base pages."""
+SLAB_PAGES, PAGES_PER_SLAB = 2, 14 * 64
+"""A slab of radix_tree_node (lib/radix-tree.c, 576 bytes) is two pages and has fourteen nodes of 64
+pages of page cache each (mm/slub.c ``calculate_order``). Nodes stay when their pages are dropped:
+they hold the shadows (mm/workingset.c)."""
 TURN_PAGES = 800
 """Pages a thread touches before the other has its turn (two threads at once): the recording
 machine ran two virtual CPUs in turn, about 2.5 million guest instructions each. Who begins and who
@@ -143,13 +149,31 @@ class Histories(Buffers):
             raise UnsupportedOperationError("a file is written again beyond its first size")
         return self.machine.do(Op.TOUCH, slot, 0, pages, self.cpu_now, self.node_now)
 
+    disk_pages: tuple[int, int] | None = None
+    """Kernel pages that the file system takes, and that it leaves on the CPU's list (None: it takes
+    none, and page cache needs no nodes)."""
+
     def op_cacheread(self, path: str, pages: int) -> Errno:
         """Read a file into the page cache; what is cached stays where it is."""
+        new = path not in self.files
         slot, mapped = self._open(path, pages)
         if pages > mapped:
             raise UnsupportedOperationError("a file is read again beyond what was read first")
-        rows = [
-            (slot, first, min(READAHEAD_PAGES, pages - first), self.cpu_now, self.node_now)
-            for first in range(0, pages, READAHEAD_PAGES)
-        ]
+        nodes = self._new_nodes(pages) if new and self.disk_pages is not None else None
+        rows, where = [], (self.cpu_now, self.node_now)
+        for first in range(0, pages, READAHEAD_PAGES):
+            if nodes is not None and first % PAGES_PER_SLAB == 0:
+                rows.append((nodes, first // PAGES_PER_SLAB * SLAB_PAGES, SLAB_PAGES, *where))
+            rows.append((slot, first, min(READAHEAD_PAGES, pages - first), *where))
         return self.machine.do_all(Op.TOUCH, rows)
+
+    def _new_nodes(self, pages: int) -> int:
+        """Make a file system, and an area for the nodes of a file's page cache."""
+        assert self.disk_pages is not None
+        kept, left = self.disk_pages
+        self._kernel_pages(kept)
+        if left:
+            slot = self._map(left, AreaKind.KERNEL)
+            self.machine.do(Op.TOUCH, slot, 0, left, self.cpu_now, self.node_now)
+            self.machine.do(Op.FREE, slot, 0, left, self.cpu_now)
+        return self._map(-(-pages // PAGES_PER_SLAB) * SLAB_PAGES, AreaKind.KERNEL, SLABS)

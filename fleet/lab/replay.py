@@ -22,6 +22,8 @@ from fleet.lab.machine import (
 )
 from fleet.lab.operations import Operation
 
+RECORD_NS = 1_000_000
+"""What the driver takes to write a record: long enough for a kswapd that was woken."""
 VMSTAT = {
     "pgmigrate_success": Counter.PGMIGRATE_SUCCESS,
     "pgmigrate_fail": Counter.PGMIGRATE_FAIL,
@@ -105,13 +107,15 @@ def replay(case: Case, factory: EngineFactory, table: Ints) -> Outcome:
 def _replay(case: Case, factory: EngineFactory, table: Ints, chance: Chance) -> Outcome:
     """Replay a case in which chance went a certain way."""
     kind = class_of(case)
-    machine = guest.start(case, factory, table)
+    machine = guest.start(case, factory, table, chance.tick)
     first_slot = guest.first_free_slot(case.guest)
     driver = Driver(machine, case.hot_blocks, first_slot + 1, scattered(case))
     driver.chance = chance
-    driver.slab_pages = guest.boot_of(case).slab_pages
+    boot = guest.boot_of(case)
+    driver.slab_pages, driver.disk_pages = boot.slab_pages, boot.disk_pages
     _add_neighbour(case, machine, driver, first_slot)
-    rules = Comparison(kind in PLACEMENT, is_random(case), frozenset(case.hot_blocks))
+    random = is_random(case) or guest.presses_by_chance(case)
+    rules = Comparison(kind in PLACEMENT, random, frozenset(case.hot_blocks))
     found: list[Disagreement] = []
     fate, at, last = "finished", len(case.records), ""
     for index, operation, recorded in _steps(case):
@@ -133,6 +137,7 @@ def _replay(case: Case, factory: EngineFactory, table: Ints, chance: Chance) -> 
             break
         if recorded is None:
             continue
+        machine.wait(machine.clock_ns + RECORD_NS)
         after = machine.counters()
         seen["vmstat"] = {name: after[c] - before[c] for name, c in VMSTAT.items()}
         try:

@@ -52,6 +52,11 @@ def as_json(summary: Summary) -> dict[str, Any]:
             }
             for o in _by_threads(summary)
         ],
+        "ticks": [
+            {"where": o.case.where, "case": o.case.label, "eighths": o.chance.tick}
+            for o in summary.outcomes
+            if o.agrees and o.chance.tick
+        ],
         "stray_pages": [_stray(outcome) for outcome in summary.outcomes if outcome.strays],
         "disagreements": [
             _row(outcome, found)
@@ -102,7 +107,8 @@ def as_text(summary: Summary) -> str:
         rows.append((name, _share(outcomes), _null(outcomes), *each))
     rows.append(("overall", _share(summary.outcomes), _null(summary.outcomes)))
     lines = ["  ".join(f"{word:<16}" for word in row).rstrip() for row in rows]
-    lines += _stray_lines(summary) + _start_lines(summary) + _thread_lines(summary)
+    lines += _stray_lines(summary) + _start_lines(summary)
+    lines += _thread_lines(summary) + _tick_lines(summary)
     for outcome in summary.outcomes:
         if not outcome.agrees:
             lines += ["", f"{outcome.case.where} {outcome.case.label} ({outcome.kind})"]
@@ -149,6 +155,17 @@ def _thread_lines(summary: Summary) -> list[str]:
     """Say which cases agree only with another order of their threads than the first."""
     lines = [f"  {o.case.where} {o.case.label}: {o.chance.threads()}" for o in _by_threads(summary)]
     head = "chance chose how two threads took turns, agrees where:"
+    return ["", head, *lines] if lines else []
+
+
+def _tick_lines(summary: Summary) -> list[str]:
+    """Say which cases agree only where the tick came at another time than the first tried."""
+    lines = [
+        f"  {o.case.where} {o.case.label}: {o.chance.tick} eighths of a turn had passed"
+        for o in summary.outcomes
+        if o.agrees and o.chance.tick
+    ]
+    head = "chance chose when kswapd had its turns, agrees where:"
     return ["", head, *lines] if lines else []
 
 

@@ -49,7 +49,7 @@ _KINDS = {
 
 def make_shape(
     nodes: str, *, order: int = 2, chunks: int = 2, cpus: Sequence[int] = (0,), thp: bool = False,
-    dma: bool = False, gigantic: int = 512,
+    dma: bool = False, gigantic: int = 512, turns: tuple[int, int, int] = (0, 0, 0),
 ) -> HostShape:  # fmt: skip
     """Return a shape drawn with one letter per memory block.
 
@@ -70,6 +70,8 @@ def make_shape(
         Whether ``D`` stands for ZONE_DMA and ``N`` for DMA32.
     gigantic : int
         Pageblocks of a gigantic hugetlb page.
+    turns : (int, int, int)
+        Pages taken and dropped in a turn, and taken in the first one, where kswapd shares the CPU.
     """
     letters = [(node, c) for node, part in enumerate(nodes.split("|")) for c in part]
     return HostShape(
@@ -82,6 +84,7 @@ def make_shape(
         thp=thp,
         dma=dma,
         gigantic_pageblocks=gigantic,
+        turns=turns,
     )
 
 

@@ -21,6 +21,9 @@ SHAPES = [
     make_shape("NNNMMMM-", order=3, chunks=1, cpus=(0,), thp=True),
     make_shape("NNNMMM|MM", order=4, chunks=1, cpus=(0, 1)),
     make_shape("RNNMMM-", order=4, chunks=2, cpus=(0,)),
+    make_shape("DNNNMMMM-", order=2, chunks=2, thp=True, turns=(5, 64, 2)),
+    make_shape("RNNMMM-", order=4, chunks=2, turns=(17, 100, 17)),
+    make_shape("NNMMMM-", order=3, chunks=4, thp=True, turns=(1, 1 << 40, 1)),
 ]
 GIGANTIC_SHAPES = [
     make_shape("NNNNNNMMM", order=2, chunks=1, gigantic=4),
