@@ -2,7 +2,8 @@
 
 Sources: mm/page_alloc.c (``get_page_from_freelist``, ``__alloc_pages_slowpath``), mm/vmscan.c
 (``balance_pgdat``), mm/oom_kill.c (``select_bad_process``), Linux 5.10 and 6.1. kswapd runs at
-once and to its goal: its wake-up delay cannot change which zone a page comes from in the end.
+once and to its goal, unless it shares its CPU (``engine.reference.kswapd``): its wake-up delay
+cannot change which zone a page comes from in the end.
 """
 
 from collections.abc import Callable, Sequence

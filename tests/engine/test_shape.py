@@ -31,11 +31,20 @@ GOOD: dict[str, Any] = {
         ("block_zone", (1, -3, 1), "zone kind"),
         ("block_reserved", (5, 0, 0), "reserved"),
         ("block_reserved", (-1, 0, 0), "reserved"),
+        ("turns", (3, 64, 3), "only CPU"),
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(field: str, value: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         HostShape(**{**GOOD, field: value})
+
+
+@pytest.mark.parametrize("turns", [(3, 0, 1), (0, 64, 0), (-1, 64, -1), (3, 64, 4), (3, 64, 0)])
+def test_turns_that_cannot_be_are_refused(turns: tuple[int, int, int]) -> None:
+    one = {"block_node": (0,), "block_zone": (1,), "block_reserved": (0,), "cpu_node": (0,)}
+    assert HostShape(**{**GOOD, **one, "turns": (3, 64, 2)}).turns == (3, 64, 2)
+    with pytest.raises(ValueError, match="turn"):
+        HostShape(**{**GOOD, **one, "turns": turns})
 
 
 def test_a_shape_knows_its_sizes() -> None:

@@ -10,6 +10,7 @@ from engine.costs import CostModel
 from engine.enums import Migratetype, Op, ZoneKind
 from engine.host import Host
 from fleet.lab import guest
+from fleet.lab.chance import ways
 from fleet.lab.driver import TRACE_PAGES, Driver
 from fleet.lab.lines import Case, read
 from fleet.lab.machine import Machine
@@ -127,3 +128,27 @@ def test_tracing_needs_memory_that_is_available(
 def _costs() -> Any:
     """The cost vector of a host."""
     return CostModel().vector()
+
+
+def test_kswapd_and_tasks_take_turns_where_there_is_one_cpu(tmp_path: Path) -> None:
+    """At once up to 6.1; by the tick on 6.12, whose first turn may have begun."""
+    ops = ("online:h0:movable",)
+    old, new = (case_of(tmp_path, *ops, kernel=kernel) for kernel in ("6.1", "6.12"))
+    assert guest.shape_of(old).turns == (*guest.AT_ONCE, 1)
+    task, own, first = guest.shape_of(new).turns
+    assert task == first > 1
+    assert own > task
+    assert guest.shape_of(new, 2).turns == (task, own, task * 3 // 4)
+    assert guest.shape_of(case_of(tmp_path, *ops, guest=TWO_NODES)).turns == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "chance"),
+    [(3_000, "6.12", True), (800, "6.12", False), (3_000, "6.1", False)],
+)
+def test_when_kswapd_runs_is_chance_where_a_file_does_not_fit(
+    tmp_path: Path, size: int, kernel: str, chance: bool
+) -> None:
+    case = case_of(tmp_path, "online:h0-h7:movable", f"cacheread:/m/f:{size}", kernel=kernel)
+    assert guest.presses_by_chance(case) == chance
+    assert [way.tick for way in ways(case)] == list(range(guest.TICK_PARTS if chance else 1))

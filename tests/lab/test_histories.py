@@ -173,3 +173,27 @@ def test_only_whole_chunks_are_freed(replay: Replay) -> None:
             freed.append(np.flatnonzero(frames < 0).tolist())
             assert seen[3]["freed_pages"] == len(freed[-1]) > 0
         assert freed[0] == freed[1]
+
+
+def free_outside(driver: Driver) -> int:
+    """Free pages outside MOVABLE and on the lists of the CPU there."""
+    zones = driver.machine.engine.zones()
+    return int(zones[:2, 1].sum() + zones[:2, 6].sum())
+
+
+def test_page_cache_of_a_guest_needs_nodes_and_a_file_system(replay: Replay) -> None:
+    """A slab of two pages for fourteen nodes, of 64 pages each; a second reading needs no more."""
+    driver, _ = replay("online:h0-h1:movable", "alloc:a:1:4k", "touch:a")
+    driver.disk_pages = (100, 30)
+    before = free_outside(driver)
+    driver.op_cacheread("/m/f", 28 * 64)
+    assert before - free_outside(driver) == 100 + 4
+    driver.op_cacheread("/m/f", 28 * 64)
+    assert before - free_outside(driver) == 100 + 4
+
+
+def test_page_cache_of_a_script_costs_itself_alone(replay: Replay) -> None:
+    driver, _ = replay("online:h0-h1:movable", "alloc:a:1:4k", "touch:a")
+    before = free_outside(driver)
+    driver.op_cacheread("/m/f", 28 * 64)
+    assert free_outside(driver) == before

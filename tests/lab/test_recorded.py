@@ -118,6 +118,15 @@ def test_a_pin_that_has_to_compact() -> None:
     }
 
 
+def test_memory_full_of_page_cache_agrees_under_its_own_kernel_alone() -> None:
+    """Eight ways of chance are tried for 6.12; other passes, lists and turns agree in none."""
+    own = replayed("", "Pf-cache-full").outcomes
+    assert [o.case.label for o in own if not o.agrees] == []
+    for kernel, profile in (("6.12", "linux-6.1"), ("6.1", "linux-6.12"), ("5.10", "linux-6.12")):
+        wrong = replayed(profile, "Pf-cache-full", kernels=(kernel,)).outcomes
+        assert [len(o.disagreements) > 5 for o in wrong] == [True]
+
+
 def test_two_threads_at_once_agree_under_their_own_kernel_alone() -> None:
     """Several ways of chance are tried; lists of another size agree in none of them."""
     own = replayed("", "Pc-par2-*").outcomes
