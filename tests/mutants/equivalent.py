@@ -9,7 +9,7 @@ from tests.mutants.seeds import Seed
 EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("allocate.py", "alloc_huge_again", "h.zone[z, Z_FREE] >= least", "h.zone[z, Z_FREE] > least"):
     "the shortcut and alloc_huge, which is asked then, give the same pageblock",
-    ("allocate.py", "clusters_at_once", "above > 0", "above >= 0"):
+    ("reclaim.py", "clusters_at_once", "above > 0", "above >= 0"):
     "above = 0 means one page over the min mark's need, with a chunk at hand: compaction is"
     " suitable then and reclaim_for_huge has ended before it asks",
     ("bulk.py", "take_folios", "most - taken > 1", "most - taken >= 1"):
@@ -39,7 +39,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("move.py", "move_base", "eats_itself and h.g[RQ_WAKES]", "eats_itself or h.g[RQ_WAKES]"):
     "asks for one page in more cases than before, and pieces of one page are what the reference"
     " takes; larger ones are a shortcut to the same",
-    ("allocate.py", "reclaim_from", "keep_oldest(h, a, node, zone, ref)", "(left out)"):
+    ("reclaim.py", "reclaim_from", "keep_oldest(h, a, node, zone, ref)", "(left out)"):
     "the next search begins at the area's first page instead, or where an earlier one of the same"
     " moment left it; what lies before the place left out cannot be reclaimed, and is passed over",
     ("move.py", "out_of_sight",
