@@ -5,7 +5,7 @@ The shape: pageblocks of 16 pages, blocks of 128, eight of ZONE_NORMAL and twelv
 
 import pytest
 
-from engine.enums import AreaKind, Counter, Op
+from engine.enums import Counter, Op
 from tests.engine.bench import Guest, make_shape, make_table
 from tests.engine.test_semantics import ANON, FILE, KERNEL, MOVABLE, NORMAL, THP
 
@@ -175,9 +175,3 @@ def test_no_area_is_dropped_by_a_turn_in_the_middle_of_its_own_touch() -> None:
     pages = g.pfns(cache)
     assert pages[-1] >= 0
     assert sum(pfn >= 0 for pfn in pages) == 3_500 - counted(g, Counter.PGSTEAL)
-
-
-def test_kinds_are_as_the_tests_name_them() -> None:
-    assert (ANON, THP, FILE, KERNEL) == (
-        AreaKind.ANON, AreaKind.THP, AreaKind.FILE, AreaKind.KERNEL,
-    )  # fmt: skip

@@ -23,7 +23,7 @@ QUICK = [
     f"tests/engine/test_{name}.py"
     for name in (
         "seeded", "checkerboard", "compaction", "hugetlb", "gigantic", "semantics", "sharing",
-        "gather", "reclaim", "inflight", "same_node", "page_cache", "pinners", "history", "bags",
+        "gather", "reclaim", "kswapd", "inflight", "same_node", "page_cache", "pinners", "history", "bags",
         "draws", "ahead", "slowdown", "skipped_loops", "arena", "conservation", "plausibility",
         "costs", "fast_engine",
     )
