@@ -23,9 +23,9 @@ QUICK = [
     f"tests/engine/test_{name}.py"
     for name in (
         "seeded", "checkerboard", "compaction", "hugetlb", "gigantic", "semantics", "sharing",
-        "gather", "reclaim", "kswapd", "inflight", "same_node", "page_cache", "pinners", "history", "bags",
-        "draws", "ahead", "slowdown", "skipped_loops", "arena", "conservation", "plausibility",
-        "costs", "fast_engine",
+        "gather", "reclaim", "kswapd", "inflight", "same_node", "page_cache", "pinners", "history",
+        "bags", "draws", "ahead", "slowdown", "skipped_loops", "arena", "conservation",
+        "plausibility", "costs", "fast_engine",
     )
 ]  # fmt: skip
 """Quick tests of the engine: those written for faults first."""
