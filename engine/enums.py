@@ -268,7 +268,7 @@ class Cell(IntEnum):
         20  # 1: tails of a THP split by migrate_pages go to the end of its list (5.10)
     )
     OFFLINE_TARGET = 21  # OfflineTarget
-    GATHER_IN_ORDER = 22  # 1: unmapped base pages are freed first to last (6.12), 0: batch by batch
+    GATHER_IN_ORDER = 22  # 1: unmapped, dropped pages are freed first to last (6.12), 0: by batch
     IOU_FOLIO_PINS = 23  # 1: an io_uring buffer of huge folios keeps one pin of each (6.12)
     COMPACT_ISOLATED_SHIFT = 24  # pages off the LRU lists beyond lru >> shift stop compaction
     SPLIT_COUNTS_FAIL = 25  # 1: thp_migration_fail also counts a THP that was split (6.1)

@@ -2,7 +2,7 @@
 
 from engine.enums import Cell, Counter, PcpRule
 from engine.kernel import kernel
-from engine.reclaim import KINDS, reclaim
+from engine.reclaim import KINDS, free_held_back, reclaim
 from engine.state import (
     COUNTERS,
     G_NOW,
@@ -17,6 +17,7 @@ from engine.state import (
     KS_TASK,
     NIL,
     RC_CPU,
+    RC_HELD,
     RQ_HIGHEST,
     TABLE,
     Z_ACTIVE,
@@ -30,6 +31,7 @@ from engine.watermark import reserve
 SWAP_CLUSTER_MAX, DEF_PRIORITY, MIN_LRU_BATCH = 32, 12, 64
 ONLY_CPU = 0
 BY_ZONE, WAKE = int(Cell.RECLAIM_BY_ZONE), int(Counter.KSWAPD_WAKE)
+IN_ORDER = int(Cell.GATHER_IN_ORDER)
 PCP_RULE, BATCH_TIMES_6 = int(Cell.PCP_RULE), int(PcpRule.BATCH_TIMES_6)
 
 
@@ -188,9 +190,28 @@ def drop(h, pages):
     """Drop the oldest page cache of the allowed zones to the lists of kswapd's CPU."""
     highest = h.g[RQ_HIGHEST]
     h.g[RQ_HIGHEST], h.g[RC_CPU] = h.g[KS_HIGHEST], ONLY_CPU
-    got = reclaim(h, 0, NIL, pages, False, 0)
+    got = 0
+    if h.g[TABLE + IN_ORDER]:
+        got = reclaim(h, 0, NIL, pages, False, 0)
+    else:
+        got = drop_backwards(h, pages)
     h.g[RQ_HIGHEST], h.g[RC_CPU] = highest, NIL
     return got
+
+
+@kernel
+def drop_backwards(h, pages):
+    """As ``drop``, by batches that are freed last to first."""
+    done = 0
+    while done < pages:
+        wanted = min(pages - done, SWAP_CLUSTER_MAX)
+        h.g[RC_HELD] = 0
+        got = reclaim(h, 0, NIL, wanted, False, 0)
+        free_held_back(h)
+        done += got
+        if got < wanted:
+            break
+    return done
 
 
 @kernel

@@ -16,7 +16,7 @@ from engine.elements import (
 from engine.enums import Cell, Cost, Counter
 from engine.freelist import smallest
 from engine.kernel import kernel
-from engine.memory import block_of, count_used, free_pages_of
+from engine.memory import block_of, count_used, free_loose_base, free_pages_of
 from engine.state import (
     AR_ASKED,
     AR_DIRTY,
@@ -29,17 +29,23 @@ from engine.state import (
     BK_ZONE,
     COSTS,
     COUNTERS,
+    DESC,
     G_BUSY,
     G_NDIRTY,
     G_NFILES,
     G_STAMP,
+    HELD,
     NIL,
+    R_LOOSE,
     RC_CPU,
     RC_DROPPED,
+    RC_HELD,
     RC_LEFT,
     RQ_HIGHEST,
     RQ_MASK,
     RQ_POOL,
+    RS_FLAG,
+    RS_STATE,
     T_LATENCY,
     T_RECLAIMED,
     TABLE,
@@ -204,6 +210,8 @@ def drop_cache(h, a, ref, k):
     count_used(h, a, pb, -k)
     if h.g[RC_CPU] == NIL:
         free_pages_of(h, ref, NIL)  # as a constant: the compiler leaves the lists out
+    elif h.g[RC_HELD] != NIL:
+        hold_back(h, ref)
     else:
         free_pages_of(h, ref, h.g[RC_CPU])
     h.g[COUNTERS + STEAL] += k
@@ -211,6 +219,25 @@ def drop_cache(h, a, ref, k):
     h.g[T_LATENCY] += k * h.g[COSTS + RECLAIM_COST]
     h.g[T_LATENCY] += k * h.slot[a, AR_DIRTY] * h.g[COSTS + WRITEBACK]
     return hole
+
+
+@kernel
+def hold_back(h, ref):
+    """Keep a loose element until its batch is whole."""
+    if ref < NIL:
+        h.runb[-2 - ref, RS_STATE] = R_LOOSE
+    h.g[HELD + h.g[RC_HELD]] = ref
+    h.g[RC_HELD] += 1
+
+
+@kernel
+def free_held_back(h):
+    """Free a batch last to first."""
+    for i in range(h.g[RC_HELD] - 1, -1, -1):
+        ref = h.g[HELD + i]
+        upwards = ref >= 0 or not h.runb[-2 - ref, RS_FLAG] & DESC
+        free_loose_base(h, ref, h.g[RC_CPU], not upwards)
+    h.g[RC_HELD] = NIL
 
 
 @kernel

@@ -173,20 +173,22 @@ ACC_TOUCHED = 5
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
     KS_TASK, KS_OWN, KS_LEFT, KS_AWAKE, KS_HIGHEST, KS_PRIORITY, KS_DROPPED, KS_GOAL,
-    RC_CPU, SAVED,
-) = range(151)  # fmt: skip
+    RC_CPU, RC_HELD, SAVED,
+) = range(152)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 WALK = ZONELIST + 25
 FORESEEN = WALK + 2 * (NR_WAYS + 1)
-TABLE = FORESEEN + 48
+HELD = FORESEEN + 48
+TABLE = HELD + 32
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
 order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL. WALK: where the walks
 of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s. KS_:
-``engine.kswapd``'s. RC_CPU: CPU whose lists get the page cache that is dropped, NIL: none."""
+``engine.kswapd``'s. RC_CPU: CPU whose lists get the page cache that is dropped, NIL: none.
+RC_HELD: elements of a batch that is not freed yet, in HELD on; NIL: none is held back."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
@@ -267,7 +269,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_DMA], g[G_GIGANTIC] = shape.dma, shape.gigantic_pageblocks
     g[G_OBJROWS], g[G_FOR] = OBJECT_ROWS, NIL
     g[KS_TASK], g[KS_OWN], g[KS_LEFT] = shape.turns
-    g[RC_CPU], g[KS_DROPPED] = NIL, NIL
+    g[RC_CPU], g[RC_HELD], g[KS_DROPPED] = NIL, NIL, NIL
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_RECENT] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[G_BAGS] = g[G_RECENT] + nz * 4 * 2 * AHEAD
     g[G_BAGWORDS] = (nb * per_block >> BAG_SHIFT) // 32 + 1

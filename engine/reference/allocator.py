@@ -207,7 +207,7 @@ class Allocator(KswapdTurns):
                 break
             area.pages[index] = ABSENT
             del self.owner[pfn]
-            self._free_base_page(pfn, cpu)
+            self._free_dropped(pfn, cpu)
             reclaimed += 1
             self.counters[Counter.PGSTEAL] += 1
             self.tally.reclaimed_pages += 1

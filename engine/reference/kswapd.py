@@ -125,11 +125,29 @@ class KswapdTurns(PerCpu):
         def stops(now: int) -> bool:
             return ended(now) or (now >= pages and now % unit == 0)
 
+        self.held_back = None if self.table[Cell.GATHER_IN_ORDER] else []
         got = self._reclaim(self._kswapd_zones(kswapd.highest), stops, ONLY_CPU)
+        self._free_held_back()
         kswapd.dropped += got
         if ended(got) or not stops(got):  # done, or nothing is left
             self._pass_ends()
         return got
+
+    def _free_dropped(self, pfn: int, cpu: int) -> None:
+        """Free a page that was dropped, or hold it back until its batch is whole."""
+        if self.held_back is None:
+            self._free_base_page(pfn, cpu)
+            return
+        self.held_back.append(pfn)
+        if len(self.held_back) == SWAP_CLUSTER_MAX:
+            self._free_held_back()
+            self.held_back = []
+
+    def _free_held_back(self) -> None:
+        """Free a batch last to first (shrink_page_list, free_unref_page_list; up to 6.9)."""
+        for pfn in reversed(self.held_back or []):
+            self._free_base_page(pfn, ONLY_CPU)
+        self.held_back = None
 
     def _all_safe(self, highest: int) -> bool:
         """should_abort_scan: every allowed zone is well above its high mark."""

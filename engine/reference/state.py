@@ -318,6 +318,8 @@ class State:
         self.busy_area = -1
         """Area a PIN works on: its page cache is not reclaimed meanwhile."""
         self.tally = Tally()
+        self.held_back: list[int] | None = None
+        """Page cache that a batch of kswapd's has dropped and not freed yet."""
         self.kswapd = Kswapd(task_left=shape.turns[2])
         self.moves = Moves()
         self.cause = 0
