@@ -599,3 +599,19 @@ def test_an_attempt_names_no_more_than_32_blockers() -> None:
     g.offline(2)
     g.do(Op.STATUS, 7, after_ns=SECOND_NS // 20)
     assert len(g.seen(Row.BLOCKER)) == 32
+
+
+def test_a_block_that_comes_online_is_movable_whatever_was_in_it() -> None:
+    """online_pages: MIGRATE_MOVABLE, also for pageblocks that kernel memory had claimed (5.10)."""
+    g = guest("NNNN", chunks=4)
+    proc = g.spawn()
+    kernel = g.touched(proc, KERNEL, 100)
+    block = max(g.blocks_of(kernel))
+    g.do(Op.UNMAP, kernel)
+    g.offline(block)
+    assert g.attempt()["errno"] == 0
+    assert g.do(Op.ONLINE, block, 1, 1)["errno"] == 0
+    area = g.touched(proc, ANON, 80)
+    assert block in g.blocks_of(area)
+    g.free(area, 0, 60)
+    g.finish()

@@ -96,6 +96,12 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("tuning.py", "alone", "h.fl[pcp_list(h, cpu, z, k), FL_COUNT] > 0",
      "h.fl[pcp_list(h, cpu, z, k), FL_COUNT] >= 0"):
     "no list is found alone then, and one that is gives the same pages in several turns",
+    ("bulk.py", "take_chunks", "pb + 1", "pb"):
+    "asks for other memory early",
+    ("history.py", "stir_list", "pb + 1", "pb"):
+    "what is kept of a chunk only asks for memory early; its length is written afterwards",
+    ("elements.py", "start_split", "set_flags(h, pb, 0)", "(left out)"):
+    "nobody reads the flags of a split pageblock, and what becomes of it next sets them",
     ("bulk.py", "take_chunks", "k == row", "k != row"):
     "how many chunks a list has, and which came last, only asks for memory early",
     ("freelist.py", "came", "count + 1", "count"):
