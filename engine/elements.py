@@ -335,7 +335,7 @@ def chain_replace(h, a, ref, new):
 def locate(h, a, index):
     """Element that covers a virtual index; its first index goes to G_LPOS."""
     ref, pos = h.slot[a, AR_HINTREF], h.slot[a, AR_HINTPOS]
-    if ref == NIL:
+    if ref == NIL or 2 * index < pos:
         ref, pos = h.slot[a, AR_HEAD], 0
     far = len(h.marks) and h.slot[a, AR_MARKS] >= 0 and abs(index - pos) > h.g[G_PBP]
     if far:
