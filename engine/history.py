@@ -86,6 +86,7 @@ from engine.state import (
     NIL,
     PB_AUX,
     PB_NEXT,
+    PB_PREV,
     PH_LIST,
     PH_OWN,
     PN_AREA,
@@ -413,7 +414,19 @@ def scout(h, a, key):
         pb = min(pb + empty_ahead(h, bag, pb), len(h.pb) - 1)
         if h.pbs[pb, PS_STATE] == SPLIT:
             prefetch(h.run, h.pb[pb, PB_AUX])
+        elif h.pbs[pb, PS_STATE] == UNIFORM and h.pbh[pb, PH_OWN] == a:
+            bring(h, h.pb[pb, PB_PREV])
+            bring(h, h.pb[pb, PB_NEXT])
         pb = min(pb, len(h.pb) - 2) + 1
+
+
+@kernel
+def bring(h, ref):
+    """Ask for an element's record: it is linked to what will be freed."""
+    if ref >= 0:
+        prefetch(h.pb, ref)
+    else:
+        prefetch(h.run, -2 - ref)
 
 
 @kernel
