@@ -308,22 +308,34 @@ def quiet_zone(h, zone):
 
 @kernel
 def whole_pageblock(h, file, zone):
-    """A free pageblock, on no list; page cache does not go below the low marks. NIL if none."""
+    """A free pageblock, on no list; page cache does not go below the low marks. NIL if none.
+
+    A stated zone need not be among the request's: a hinted file may be told to fill ZONE_MOVABLE.
+    """
     for mark in (Z_LOW, Z_MIN):
         if mark == Z_MIN and file:
             return NIL
+        if zone >= 0:
+            pb = pageblock_from(h, zone, mark)
+            if pb != NIL:
+                return pb
+            continue
         n = ZONELIST
         while h.g[n] != NIL:
-            z = h.g[n]
+            pb = pageblock_from(h, h.g[n], mark)
+            if pb != NIL:
+                return pb
             n += 1
-            if zone >= 0 and z != zone:
-                continue
-            if mark == Z_LOW:
-                note_below(h, z, h.g[G_PBO])
-            if watermark_ok(h, z, h.g[G_PBO], mark):
-                pb = take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
-                if pb != NIL:
-                    return pb
+    return NIL
+
+
+@kernel
+def pageblock_from(h, z, mark):
+    """A free pageblock of a zone that stays above a mark, or NIL."""
+    if mark == Z_LOW:
+        note_below(h, z, h.g[G_PBO])
+    if watermark_ok(h, z, h.g[G_PBO], mark):
+        return take_huge_by_cpu(h, z, h.g[RQ_CPU], h.g[RQ_MT])
     return NIL
 
 

@@ -131,6 +131,17 @@ def test_page_cache_follows_what_is_free(free: int) -> None:
     assert free <= left[1] - left[3] + 0 < free + g.shape.pageblock_pages
 
 
+def test_a_hinted_file_may_be_told_to_fill_zone_movable() -> None:
+    """Its own faults stay out of there; a random sequence found the engines apart."""
+    table = make_table("kernel+unbounded", "linux-6.1", HINT_HONOURED=1, PCP_HIGH_PAGES=40)
+    g = Guest(make_shape("NNMMMMM-"), table, full_every=1)
+    bag = 1
+    assert g.do(Op.MAP, bag, g.spawn(), AreaKind.FILE, 37, 1)["errno"] == 0
+    assert g.do(Op.CACHE, bag, KEY, 2, 80, 41, EVEN)["errno"] == 0
+    assert set(g.zones_of(bag)) <= {2, -1}
+    assert 2 in g.zones_of(bag)
+
+
 def test_stirring_moves_the_used_part_and_leaves_the_tail() -> None:
     g = guest("NN" + "M" * 30)
     before = g.host.free_list(2, Migratetype.MOVABLE, 5).tolist()
