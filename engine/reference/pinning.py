@@ -65,13 +65,13 @@ class Pinning(Migration):
         except KilledError:
             errno = Errno.EINTR
         except StuckError:  # it would return only when somebody kills the process
-            errno, self.later_ns = Errno.EINTR, 0
+            errno = Errno.EINTR
             self._emit(Row.INCIDENT, Incident.PIN_STUCK, self.area_of[slot].proc, pin, 0)
         except PanicError:
             self.tally.pages = 0
             raise
         finally:
-            self.pin_rows, self.busy_area, self.on_behalf = None, -1, -1
+            self.pin_rows, self.busy_area, self.on_behalf, self.later_ns = None, -1, -1, 0
         if errno != Errno.OK and pin in self.pin_of:
             self._unpin(pin)
         elif errno == Errno.OK and pinner == Pinner.IO_URING:

@@ -3,6 +3,9 @@
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.costs import CostModel
 from engine.draws import below
 from engine.enums import AreaKind, Cell, Cost, Op, PoolSize
@@ -118,14 +121,20 @@ class Draws:
         return self.below(100) < chance
 
 
+def long_passes(scale: int) -> NDArray[np.int64]:
+    """Costs with which passes take longer, and an offline as a whole less."""
+    costs = CostModel().vector()
+    costs[Cost.PASS_FIXED] *= scale
+    costs[Cost.OFFLINE_FIXED] //= scale
+    return costs
+
+
 def make_bench(d: Draws, engines: tuple[Engine, ...], full_every: int) -> Bench:
     """Return a bench of a random shape and table, with costs that make passes longer at times."""
     kind = d.below(16)
     shape = d.of(LARGE_SHAPES if kind == 0 else GIGANTIC_SHAPES if kind < 4 else SHAPES)
     table = make_table(d.of(ARMS), d.of(("linux-5.10", "linux-6.1", "linux-6.12")), **d.of(CELLS))
-    costs, scale = CostModel().vector(), d.of((1, 4, 10))
-    costs[Cost.PASS_FIXED] *= scale
-    costs[Cost.OFFLINE_FIXED] //= scale
+    costs = long_passes(d.of((1, 4, 10)))
     return Bench(shape, table, costs, engines=engines, full_every=full_every)
 
 

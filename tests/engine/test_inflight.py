@@ -14,7 +14,8 @@ from engine.enums import AreaKind, BlockerClass, Counter, Errno, MigrateReason, 
 from engine.host import Host
 from engine.reference.inflight import ONE, mean_in_flight, none_in_flight, places, poisson
 from engine.reference.state import Io
-from tests.engine.bench import Guest, command, make_shape, make_table, rows_of
+from tests.engine.bench import Bench, Guest, command, make_shape, make_table, rows_of, table_of
+from tests.engine.commands import long_passes
 from tests.marks import first_quick
 
 HOLD_NS = 200_000
@@ -373,3 +374,39 @@ def test_bad_io_is_refused() -> None:
         (areas[0], 1, 2, 0), (areas[0], 1, 2, 1 << 32), (77, 1, 2, HOLD_NS),
     ):  # fmt: skip
         assert g.do(Op.IO, *arguments, 1)["errno"] == Errno.EINVAL
+
+
+def test_a_pin_killed_while_it_moves_pages_leaves_no_clock_behind() -> None:
+    """Its wait for references once went on in the draws of a later offline, in the reference.
+
+    Found by a sweep of random sequences; the OOM killer takes the process of the pin.
+    """
+    cells = {
+        "FAULT_FLAG_ANON": 1, "FAULT_FLAG_THP": 1, "FAULT_FLAG_FILE": 1, "FAULT_FLAG_HUGETLB": 1,
+        "PIN_MIGRATES": 1, "ISOLATED_UNPINNABLE": 1, "MIGRATE_TRIES": 10, "VFIO_CALL_PAGES": 9,
+        "THP_FAIL_PAGES": 1, "HUGETLB_PIN_MIGRATES": 1, "SPLIT_TAILS_LAST": 1,
+        "COMPACT_ISOLATED_SHIFT": 1, "PIN_ISOLATION": 1, "PIN_RETRIES": 3, "PIN_WAIT_NS": 500_000,
+        "FAULT_FLAG_SHMEM": 1, "FILE_PIN": 1, "FAULT_FLAG_ZERO": 1, "FAULT_FLAG_HZP": 1,
+        "FAULT_FLAG_COW": 1,
+    }  # fmt: skip
+    shape = make_shape("NNMMMMM-", order=3, thp=True, dma=True)
+    bench = Bench(shape, table_of(cells), long_passes(10), full_every=1)
+    bench.replay([
+        [0, 1],  # SPAWN
+        [0, 1, 1],  # SPAWN
+        [0, 1, 2],  # SPAWN
+        [0, 2, 1, 1, 2, 58, 1],  # MAP
+        [0, 3, 1, 0, 58, -1, -1],  # TOUCH
+        [0, 2, 2, 2, 1, 82],  # MAP
+        [0, 3, 2, 0, 82, -1, -1],  # TOUCH
+        [9121000, 12, 13, 6, 1],  # OFFLINE
+        [9121000, 10, 3, 2, 22, 16],  # HOLD
+        [14320001, 8, 2, 2, 0, 63, 0, 1],  # PIN
+        [36533001, 5, 1, 24, 27, 1],  # FREE
+        [36783001, 2, 3, 0, 1, 32, 1],  # MAP
+        [36783001, 3, 3, 0, 32, -1, -1],  # TOUCH
+        [41543003, 24, 3, 250000000000, 8, 1, 3316304580985182412],  # IO
+        [54593004, 12, 48, 2, 1],  # OFFLINE
+        [57093004, 1, 2],  # SPAWN
+    ])  # fmt: skip
+    assert bench.host.counters[Counter.OOM_KILL] == 1
