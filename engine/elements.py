@@ -157,6 +157,15 @@ def block_pb(h, ref):
 
 
 @kernel
+def ask_for(h, ref):
+    """Ask for the record of an element early; any reference is allowed."""
+    if ref >= 0:
+        prefetch(h.pb, ref)
+    else:
+        prefetch(h.run, -2 - ref)
+
+
+@kernel
 def count_of(h, ref):
     """Pins and references of a present element (of each page; of the folio)."""
     if ref >= 0:

@@ -8,7 +8,7 @@ of which many commands about single pages are expected. Nothing that counts is r
 element may have become something else since, then the command finds its page as ever.
 """
 
-from engine.elements import length, nxt, prv
+from engine.elements import ask_for, length, nxt, prv
 from engine.enums import Op
 from engine.kernel import kernel
 from engine.landmarks import place_of
@@ -91,15 +91,6 @@ def look_up(h, j):
         prefetch(h.marked, place_of(h, ref))
         ask_for(h, ref)
     h.g[at + REF] = ref
-
-
-@kernel
-def ask_for(h, ref):
-    """Ask for the record of an element."""
-    if ref >= 0:
-        prefetch(h.pb, ref)
-    else:
-        prefetch(h.run, -2 - ref)
 
 
 @kernel

@@ -15,6 +15,7 @@ from engine.allocate import (
 from engine.bags import empty_ahead, first_of, make_bag, tidy, word_of
 from engine.draw_kernel import below, scaled_word, word
 from engine.elements import (
+    ask_for,
     break_uniform,
     chain_insert_before,
     chain_unlink,
@@ -427,18 +428,9 @@ def scout(h, a, key):
         if h.pbs[pb, PS_STATE] == SPLIT:
             prefetch(h.run, h.pb[pb, PB_AUX])
         elif h.pbs[pb, PS_STATE] == UNIFORM and h.pbh[pb, PH_OWN] == a:
-            bring(h, h.pb[pb, PB_PREV])
-            bring(h, h.pb[pb, PB_NEXT])
+            ask_for(h, h.pb[pb, PB_PREV])  # linked to what will be freed
+            ask_for(h, h.pb[pb, PB_NEXT])
         pb = min(pb, len(h.pb) - 2) + 1
-
-
-@kernel
-def bring(h, ref):
-    """Ask for an element's record: it is linked to what will be freed."""
-    if ref >= 0:
-        prefetch(h.pb, ref)
-    else:
-        prefetch(h.run, -2 - ref)
 
 
 @kernel

@@ -1,9 +1,10 @@
 """What a validation found, as JSON and as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fleet.lab import null
+from fleet.lab.chance import Chance
 from fleet.lab.known import entry_for
 from fleet.lab.replay import Disagreement, Outcome
 from fleet.lab.validate import Summary, agreement
@@ -54,8 +55,7 @@ def as_json(summary: Summary) -> dict[str, Any]:
         ],
         "ticks": [
             {"where": o.case.where, "case": o.case.label, "eighths": o.chance.tick}
-            for o in summary.outcomes
-            if o.agrees and o.chance.tick
+            for o in _by_ticks(summary)
         ],
         "stray_pages": [_stray(outcome) for outcome in summary.outcomes if outcome.strays],
         "disagreements": [
@@ -142,31 +142,36 @@ def _stray_lines(summary: Summary) -> list[str]:
 
 def _start_lines(summary: Summary) -> list[str]:
     """Say which cases agree only from another CPU than the first, where chance chose it."""
-    lines = [
-        f"  {o.case.where} {o.case.label}: CPU {o.chance.start_cpu}"
-        for o in summary.outcomes
-        if o.agrees and o.chance.start_cpu
-    ]
     head = "the driver started on a CPU that chance chose, agrees from:"
-    return ["", head, *lines] if lines else []
+    others = [o for o in summary.outcomes if o.agrees and o.chance.start_cpu]
+    return _chance_lines(head, others, lambda chance: f"CPU {chance.start_cpu}")
 
 
 def _thread_lines(summary: Summary) -> list[str]:
     """Say which cases agree only with another order of their threads than the first."""
-    lines = [f"  {o.case.where} {o.case.label}: {o.chance.threads()}" for o in _by_threads(summary)]
     head = "chance chose how two threads took turns, agrees where:"
-    return ["", head, *lines] if lines else []
+    return _chance_lines(head, _by_threads(summary), Chance.threads)
 
 
 def _tick_lines(summary: Summary) -> list[str]:
     """Say which cases agree only where the tick came at another time than the first tried."""
-    lines = [
-        f"  {o.case.where} {o.case.label}: {o.chance.tick} eighths of a turn had passed"
-        for o in summary.outcomes
-        if o.agrees and o.chance.tick
-    ]
     head = "chance chose when kswapd had its turns, agrees where:"
+    return _chance_lines(
+        head, _by_ticks(summary), lambda chance: f"{chance.tick} eighths of a turn had passed"
+    )
+
+
+def _chance_lines(
+    head: str, outcomes: Sequence[Outcome], way: Callable[[Chance], str]
+) -> list[str]:
+    """Cases and the ways that chance went in them, under a head; nothing without any."""
+    lines = [f"  {o.case.where} {o.case.label}: {way(o.chance)}" for o in outcomes]
     return ["", head, *lines] if lines else []
+
+
+def _by_ticks(summary: Summary) -> list[Outcome]:
+    """Cases that agree, but not with the first time of the tick."""
+    return [o for o in summary.outcomes if o.agrees and o.chance.tick]
 
 
 def _by_threads(summary: Summary) -> list[Outcome]:

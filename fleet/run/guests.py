@@ -23,8 +23,8 @@ from fleet.run.world import World
 EngineCommand = tuple[int, int, int, int, int, int, int, int]
 """``time_ns, op, a0..a5`` of ``Host.execute``."""
 
-SPAWN, MAP, TOUCH, PIN, IO, EXIT = (
-    int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.IO, Op.EXIT)
+SPAWN, MAP, TOUCH, PIN, EXIT = (
+    int(op) for op in (Op.SPAWN, Op.MAP, Op.TOUCH, Op.PIN, Op.EXIT)
 )  # fmt: skip
 HUGETLB, HUGETLB1G = int(Backing.HUGETLB), int(Backing.HUGETLB1G)
 NORESERVE, HUGE_1G = 2, 4
@@ -200,10 +200,7 @@ class Guests:
         density = wants.io_density[workload]
         if density:
             pages, hold_ns = wants.io_pages[workload], wants.io_hold_ns[workload]
-            self.batch.append(
-                (now_ns, IO, slot, density, pages, hold_ns, wants.io_key[workload], 0)
-            )
-            self.causes.append(NOBODY)
+            self.send(now_ns, Op.IO, slot, density, pages, hold_ns, wants.io_key[workload])
 
     def leave(self, now_ns: int, workload: int, placement: int) -> None:
         """End a workload, or clear away what is left of it."""

@@ -176,8 +176,7 @@ class Machine:
             else:
                 self._translate(command, guests)
             sent = len(guests.causes)
-            if self._attempt != NOBODY:
-                limit_ns = min(limit_ns, self._limit_ns(until_ns))
+            limit_ns = min(limit_ns, self._limit_ns(until_ns))
             at += 1
         rows = engine.execute(_array(guests.batch), limit_ns)
         guests.batch = []

@@ -233,7 +233,7 @@ class Reading:
         for kind in BULK & present:
             own = rows[kinds == kind]
             if kind == SLOWED:
-                own = self._with_workloads(own[~_tells_attempt(own)])
+                own = self._with_workloads(own[~np.isin(own[:, FIRST], BY_ATTEMPT)])
             idents = [causes[index] for index in own[:, 2].tolist()]
             if self._guests.last_offline in own[:, 2]:
                 self._name_mapped_again(kind, own, idents)
@@ -432,16 +432,8 @@ class Reading:
 
 def _by_attempt(rows: Matrix, kinds: Matrix) -> NDArray[np.bool_]:
     """Which rows say whom an attempt slowed."""
-    mine: NDArray[np.bool_] = (kinds == SLOWED) & _tells_attempt(rows)
+    mine: NDArray[np.bool_] = (kinds == SLOWED) & np.isin(rows[:, FIRST], BY_ATTEMPT)
     return mine
-
-
-def _tells_attempt(slowed: Matrix) -> NDArray[np.bool_]:
-    """Which of SLOWED rows have a reason that is logged with the attempt (``BY_ATTEMPT``)."""
-    hotplug, suspended = BY_ATTEMPT
-    reason = slowed[:, FIRST]
-    told: NDArray[np.bool_] = (reason == hotplug) | (reason == suspended)
-    return told
 
 
 LEAD_ATTEMPT, LEAD_START, LEAD_END = 3, 8, 9

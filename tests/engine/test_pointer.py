@@ -21,12 +21,12 @@ def compiled(function: Any) -> Any:
 
 @compiled
 def read(at: int, row: int, column: int) -> int:
-    return host_at(at).pb[row, column]  # type: ignore[no-any-return]
+    return int(host_at(at).pb[row, column])
 
 
 @compiled
 def read_slot(at: int, row: int, column: int) -> int:
-    return host_at(at).slot[row, column]  # type: ignore[no-any-return]
+    return int(host_at(at).slot[row, column])
 
 
 @compiled
@@ -35,7 +35,7 @@ def write(at: int, row: int, value: int) -> int:
     h.pb[row, PB_NEXT] = value
     h.pbh[row, PH_OWN] = value
     h.pbs[row, PS_STATE] += 3
-    return len(h.pb) * 1_000 + h.g[G_NBLOCKS]  # type: ignore[no-any-return]
+    return int(len(h.pb) * 1_000 + h.g[G_NBLOCKS])
 
 
 def host() -> Host:
