@@ -3,7 +3,7 @@
 Rules and sources as in ``engine.reference.migration``.
 """
 
-from engine.allocate import alloc_huge, find_zone, pick_zone, stopped, take_piece
+from engine.allocate import POOL, alloc_huge, find_zone, pick_zone, stopped, take_piece
 from engine.compact import STUCK, compact_for
 from engine.elements import (
     block_pb,
@@ -83,9 +83,11 @@ def move_base(h, a, ref, low_first):
     """Migrate a base element that nobody holds, piece by piece.
 
     ``low_first``: pages go in pfn order (a block is emptied), else in virtual order. Below the
-    low marks each page of a file that has moved may be the next one that kswapd drops.
+    low marks each page of a file that has moved may be the next one that kswapd drops; each page
+    whose (revoked) pin goes with it to a zone with a pool for pins takes one page of the pool.
     """
     eats_itself = h.slot[a, AR_KIND] == FILE and h.g[G_BUSY] != a
+    fills_pool = h.g[TABLE + POOL] and count_of(h, ref)
     left = length(h, ref)
     pb = block_pb(h, ref)
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
@@ -100,7 +102,8 @@ def move_base(h, a, ref, low_first):
             if not stopped(h):
                 abort_call(h, a, False)
             return
-        new = take_piece(h, z, 1 if eats_itself and h.g[RQ_WAKES] else left)
+        one_by_one = fills_pool or (eats_itself and h.g[RQ_WAKES])
+        new = take_piece(h, z, 1 if one_by_one else left)
         k = length(h, new)
         part, rest = ref, NIL
         if k < left:

@@ -435,10 +435,13 @@ def orphanage(h, a):
 
 @kernel
 def holder(h, a, sequence, index, stop):
-    """Where the page is that a pin of a time took at an index; until where this holds."""
+    """Where the page is that a pin of a time took at an index; until where this holds.
+
+    A huge folio leaves an area whole: what lies in later objects does not divide it.
+    """
     if h.g[G_NOBJ] == 0:
         return a, stop
-    found, first = a, 0
+    found, first, limit, end = a, 0, stop, 0
     for row in range(len(h.slot)):
         if h.slot[row, AR_KIND] < 0 or h.slot[row, OB_AREA] != a:
             continue
@@ -450,7 +453,8 @@ def holder(h, a, sequence, index, stop):
         stop = min(stop, h.g[G_LPOS] + length(h, ref))
         if not is_hole(h, ref) and (found == a or left < first):
             found, first = o, left
-    return found, stop
+            end = h.g[G_LPOS] + h.g[G_PBP] if is_folio(h, ref) else 0
+    return found, min(limit, end) if end else stop
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.enums import AreaKind, Counter, Errno, FaultPath, Op, Row
+from engine.enums import AreaKind, Cost, Counter, Errno, FaultPath, Op, Row
 from tests.engine.bench import Guest, make_shape, make_table
 
 ANON, THP, FILE, SHMEM = AreaKind.ANON, AreaKind.THP, AreaKind.FILE, AreaKind.SHMEM
@@ -216,6 +216,21 @@ def test_part_of_a_pinned_thp_can_be_freed() -> None:
     g.do(Op.UNPIN, 51)
     g.do(Op.UNPIN, 50)
     assert used(g) == 3
+
+
+def test_a_folio_that_left_its_area_whole_is_unpinned_whole() -> None:
+    g = guest("linux-5.10")
+    g.do(Op.SPAWN, 80, 0, 0)
+    area = g.touched(80, THP, 4)
+    g.pin(50, area, 0, 4)
+    g.free(area, 0, 4)
+    g.touch(area, 0, 4)
+    g.pin(51, area, 1, 1)
+    g.free(area, 2, 1)  # the page of the later pin is an orphan of its own among absent ones
+    g.do(Op.UNMAP, area)
+    costs = g.costs[[Cost.UNPIN_2M, Cost.FREE_2M]]
+    assert g.do(Op.UNPIN, 50)["latency_ns"] == costs.sum()
+    assert used(g) == 1
 
 
 def test_repinning_fresh_pages_drains_the_kernel_zones() -> None:

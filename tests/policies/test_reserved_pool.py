@@ -9,7 +9,7 @@ import pytest
 from engine.costs import CostModel
 from engine.enums import AreaKind, Counter, Errno, Incident, Op, Row
 from engine.host import Host
-from tests.engine.bench import command, make_shape, make_table, rows_of
+from tests.engine.bench import Guest, command, make_shape, make_table, rows_of
 from tests.policies.test_pin_policies import guest
 
 NORMAL, MOVABLE = 1, 2
@@ -100,3 +100,24 @@ def test_a_host_that_aged_without_a_pool_has_one_under_another_table() -> None:
         [r["errno"] for r in rows_of(h.execute(commands, 0), Row.RESULT)] for h in (host, fresh)
     ]
     assert errnos[0] == errnos[1] == [0, 0, 0, 0, Errno.ENOMEM, Errno.ENOMEM]
+
+
+def test_each_revoked_pin_that_moves_into_a_pool_leaves_less_of_it_to_keep() -> None:
+    """The zone is at its low mark and the pool; then each page that comes frees one of the pool."""
+    table = make_table("revocable+unbounded", "linux-6.12", PIN_POOL_MILLIONTHS=300_000)
+    g = Guest(make_shape("NNNM-", order=4), table, full_every=1)
+    proc, (_, normal, movable) = g.spawn(), g.host.zones()[:3]
+    area = g.touched(proc, ANON, int(movable[1]) - 40)
+    g.pin(90, area, 0, 16)
+    low, pool = int(normal[3]), int(normal[0]) * 3 // 10
+    rest = g.map(proc, ANON, int(normal[1]), hinted=True)
+    while int(g.host.zones()[NORMAL, 1]) > low + pool:
+        g.touch(rest, g.pfns(rest).index(-1), 1)
+    listed = len(g.host.pcp(0, NORMAL))
+    assert int(g.host.zones()[NORMAL, 1]) == low + pool
+    assert listed > 16  # pages of the CPU's list, so that no move changes what is free
+    before = int(g.host.counters[Counter.KSWAPD_WAKE])
+    g.offline(3)
+    assert g.attempt()["errno"] == 0
+    reserve = int(movable[0]) // 32  # lowmem_reserve of NORMAL for what may lie in MOVABLE
+    assert g.host.counters[Counter.KSWAPD_WAKE] == before + reserve + 1
