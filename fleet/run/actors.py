@@ -4,6 +4,7 @@ An actor never writes files and is never restarted by Ray. When one is lost, a n
 the same calls in the same windows; what it reports and logs again is known already and dropped.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -148,8 +149,7 @@ class ActorCrew:
         for index, hosts in enumerate(squads):
             self._owner[hosts] = index
         self._windows: deque[list[_Member]] = deque()
-        for member in self._members:
-            self._hire(member)
+        self._hire(self._members)
         self._check_code()
 
     def _check_code(self) -> None:
@@ -232,7 +232,7 @@ class ActorCrew:
         self._promising = False
         for member in self._members:
             self._dismiss(member)
-            self._hire(member)
+        self._hire(self._members)
 
     def close(self) -> None:
         """End the actors' processes."""
@@ -280,16 +280,18 @@ class ActorCrew:
 
     # -- actors that come and go ----------------------------------------------------------------
 
-    def _hire(self, member: _Member) -> None:
-        """Start an actor and have it dial in; without a line when it is lost already."""
-        number = self._exchange.number()
-        member.handle = self._actor.remote()
-        member.task = member.handle.serve.remote(*number)
-        while member.line is None and not self._over(member, 0):
-            try:
-                member.line = self._exchange.connect(number[2])
-            except TimeoutError:
-                continue
+    def _hire(self, members: Sequence[_Member]) -> None:
+        """Start actors side by side and have them dial in; one lost already gets no line."""
+        tokens = []
+        for member in members:
+            number = self._exchange.number()
+            member.handle = self._actor.remote()
+            member.task = member.handle.serve.remote(*number)
+            tokens.append(number[2])
+        for member, token in zip(members, tokens, strict=True):
+            while member.line is None and not self._over(member, 0):
+                with contextlib.suppress(TimeoutError):
+                    member.line = self._exchange.connect(token)
 
     def _over(self, member: _Member, wait_s: float) -> bool:
         """Whether an actor has stopped serving."""
@@ -310,7 +312,7 @@ class ActorCrew:
         if member.losses > MAX_LOSSES:
             raise RunError(f"the actor of {span} was lost {member.losses} times")
         self._notice(f"an actor was lost; repeating {span} from their commands")
-        self._hire(member)
+        self._hire([member])
         if self._world is not None:
             self._take_up(member)
         member.stale = member.answered

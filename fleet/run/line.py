@@ -82,7 +82,7 @@ class Line:
 
 
 class Exchange:
-    """Where actors dial in.
+    """Where actors dial in, in any order.
 
     Parameters
     ----------
@@ -93,24 +93,39 @@ class Exchange:
     def __init__(self, host: str) -> None:
         self._socket = socket.create_server((host, 0))
         self._socket.settimeout(RING_S)
+        self._lines: dict[bytes, Line | None] = {}
+        """By the tokens of actors that have not been connected yet."""
 
     def number(self) -> tuple[str, int, bytes]:
         """Return what an actor needs to ``dial``: host, port, a token of its own."""
         host, port = self._socket.getsockname()[:2]
-        return host, port, secrets.token_bytes(TOKEN_BYTES)
+        token = secrets.token_bytes(TOKEN_BYTES)
+        self._lines[token] = None
+        return host, port, token
 
     def connect(self, token: bytes) -> Line:
-        """Wait a while for the actor with a token, hang up on others (TimeoutError: try again)."""
-        while True:
+        """Wait a while for the actor with a token (TimeoutError: try again).
+
+        Other actors that dial in meanwhile are kept waiting, strangers are hung up on.
+        """
+        while (line := self._lines[token]) is None:
             link, _ = self._socket.accept()
             link.settimeout(DIAL_S)
-            if hmac.compare_digest(_token(link), token):
-                return Line(link)
-            link.close()
+            said = _token(link)
+            known = [own for own in self._lines if hmac.compare_digest(said, own)]
+            if known:
+                self._lines[known[0]] = Line(link)
+            else:
+                link.close()
+        del self._lines[token]
+        return line
 
     def close(self) -> None:
         """Take no more calls."""
         self._socket.close()
+        for line in self._lines.values():
+            if line is not None:
+                line.close()
 
 
 def _token(link: socket.socket) -> bytes:

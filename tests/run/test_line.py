@@ -96,6 +96,31 @@ def test_strangers_are_hung_up_on(exchange: Exchange) -> None:
     far.close()
 
 
+def test_actors_may_dial_in_in_any_order(exchange: Exchange) -> None:
+    host, port, first = exchange.number()
+    second = exchange.number()[2]
+    far = [dial(host, port, second), dial(host, port, first)]
+    near = [exchange.connect(first), exchange.connect(second)]
+    for name, line in zip(("first", "second"), near, strict=True):
+        line.send(name)
+    assert [line.receive() for line in far] == ["second", "first"]
+    for line in (*near, *far):
+        line.close()
+
+
+def test_who_is_never_connected_is_hung_up_on_at_the_end() -> None:
+    exchange = Exchange("127.0.0.1")
+    host, port, late = exchange.number()
+    token = exchange.number()[2]
+    far = [dial(host, port, late), dial(host, port, token)]
+    exchange.connect(token).close()
+    exchange.close()
+    with pytest.raises(ConnectionResetError):
+        far[0].receive()
+    for line in far:
+        line.close()
+
+
 def test_waiting_for_a_call_ends(exchange: Exchange) -> None:
     exchange._socket.settimeout(0.05)
     with pytest.raises(TimeoutError):
