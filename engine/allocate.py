@@ -23,7 +23,6 @@ from engine.reclaim import (
     spare,
     watermark_ok,
 )
-from engine.sharing import exit_process
 from engine.stacks import pcp_list, pcp_refill, pcp_take
 from engine.state import (
     AR_KIND,
@@ -72,6 +71,7 @@ from engine.state import (
     ZONELIST,
 )
 from engine.tuning import refill_pages, self_tuned, took
+from engine.unmap import exit_process
 from engine.watermark import pcp_batch, pool_left, reserve
 
 MOVABLE_KIND, NORMAL_KIND = 2, 1

@@ -15,8 +15,8 @@ from engine.enums import BlockerClass, Cell, OfflineReason, Row
 from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
+from engine.orphans import holder
 from engine.pinrow import PATH_HUGETLB, path_of
-from engine.sharing import holder
 from engine.state import (
     AR_KIND,
     BK_RESERVED,

@@ -16,12 +16,13 @@ from engine.kswapd import pass_time
 from engine.landmarks import mark
 from engine.memory import map_area, proc_ok, spawn
 from engine.migrate import migrate
+from engine.objects import tidy
 from engine.offline import offline, signal, status, step
 from engine.online import add_block, online
 from engine.pin import hold, pin, unpin_and_return
 from engine.pointer import host_at
 from engine.reclaim import reclaim
-from engine.sharing import exit_process, free_range, map_file, set_dirty, tidy, unmap
+from engine.sharing import map_file
 from engine.state import (
     AR_HEAD,
     AR_KIND,
@@ -77,6 +78,7 @@ from engine.state import (
     Z_MIN,
     Z_PRESENT,
 )
+from engine.unmap import exit_process, free_range, set_dirty, unmap
 from engine.watermark import (
     keep_reserves,
     set_watermarks,

@@ -6,7 +6,7 @@ from engine.enums import Cell, Counter, Errno
 from engine.fault import PATH_COW, ask, count_fault, flagged
 from engine.kernel import kernel
 from engine.memory import ANON, THP, area_ok, attach, cpu_of, may_map, proc_ok
-from engine.sharing import drop_area, share, view_area
+from engine.sharing import share, view_area
 from engine.state import (
     AR_BELOW,
     AR_HINT,
@@ -20,6 +20,7 @@ from engine.state import (
     T_PAGES,
     VIEW,
 )
+from engine.unmap import drop_area
 
 OK, EINVAL, EINTR = 0, int(Errno.EINVAL), int(Errno.EINTR)
 KILLS, PGFAULT = int(Counter.OOM_KILL), int(Counter.PGFAULT)

@@ -59,8 +59,9 @@ from engine.memory import (
 )
 from engine.migrate import finish_now, left_behind, try_deferred, try_element
 from engine.move import NEVER_RETURNS
+from engine.orphans import holder
 from engine.pinrow import FAILED, PINNED, note_pin
-from engine.sharing import behind, cpu_of_pin, drop_pins, forget_pin, holder, note_taken, unpin
+from engine.sharing import behind
 from engine.slowdown import emit_work
 from engine.state import (
     A_TOUCHED,
@@ -106,6 +107,7 @@ from engine.state import (
     TABLE,
 )
 from engine.target import PIN, RETURN, begin_call
+from engine.unpin import cpu_of_pin, drop_pins, forget_pin, note_taken, unpin
 from engine.watermark import pool_short
 from engine.ways import note_way
 

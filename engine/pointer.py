@@ -35,7 +35,7 @@ from engine.state import COLUMNS, VARIES, H
 WORDS = 3
 """Words of the table per array: data pointer, length of each of up to two dimensions."""
 FROM_THE_END = ("slot",)
-"""Objects (``engine.sharing``) have negative numbers and stand at the end."""
+"""Objects (``engine.objects``) have negative numbers and stand at the end."""
 WORD = ir.IntType(64)
 
 

@@ -194,7 +194,7 @@ COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
 """The decision table, the costs and the counters follow the globals."""
 FIRST_OBJECT, OBJECT_ROWS = -2, 4
-"""Objects (``engine.sharing``) have numbers from -2 downwards and stand in the last rows of the
+"""Objects (``engine.objects``) have numbers from -2 downwards and stand in the last rows of the
 slot table, where Numba's negative indices find them; the row of -1 (NIL) belongs to nobody."""
 CPUS = RANGES
 """In small: first the heads of rows of maximal chunks, then the node of each CPU, then the chunks

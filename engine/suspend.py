@@ -5,7 +5,6 @@ from engine.enums import Cost, Counter
 from engine.kernel import kernel
 from engine.listing import is_whole_gigantic
 from engine.pin import pin
-from engine.sharing import drop_pins, forget_pin
 from engine.slowdown import SUSPENDED, new_slowed
 from engine.state import (
     AR_KIND,
@@ -47,6 +46,7 @@ from engine.state import (
     T_LATENCY,
     UNIFORM,
 )
+from engine.unpin import drop_pins, forget_pin
 
 SUSPEND = int(Cost.PIN_SUSPEND)
 PIN_SUSPENDED = int(Counter.PIN_SUSPENDED)

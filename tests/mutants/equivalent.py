@@ -31,7 +31,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("skipping.py", "note_pass", "min(n, RING) + 1", "min(n, RING)"):
     "the oldest of the passes that are kept is not looked at: a period is found one pass later, or"
     " (one as long as the ring) never, and what is skipped adds exactly what passes one by one do",
-    ("sharing.py", "orphanage", "last > newest", "last >= newest"):
+    ("orphans.py", "orphanage", "last > newest", "last >= newest"):
     "they are equal only where one command both takes a pin of an area and lets held pages of that"
     " area go. PIN and HOLD take one area, that of their own process, and let its pages go only by"
     " killing the process, after which nothing is taken; what runs between commands, an offline,"
@@ -61,21 +61,21 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "ways only ask for memory early",
     ("memory.py", "release_area", "bring_near(h, a)", "(left out)"):
     "only asks for memory early",
-    ("sharing.py", "drop_pins", "bring_near(h, a)", "(left out)"):
+    ("unpin.py", "drop_pins", "bring_near(h, a)", "(left out)"):
     "only asks for memory early",
-    ("sharing.py", "drop_pins", "not orphans and h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2",
+    ("unpin.py", "drop_pins", "not orphans and h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2",
      "not orphans or h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2"):
     "asks for memory early more often",
-    ("sharing.py", "drop_pins", "h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2",
+    ("unpin.py", "drop_pins", "h.slot[q, PN_COUNT] > h.slot[a, AR_PAGES] // 2",
      "h.slot[q, PN_COUNT] >= h.slot[a, AR_PAGES] // 2"):
     "asks for memory early more often",
     ("memory.py", "release_page", "split_folio(h, ref)", "(left out)"):
     "a pageblock has more pages than the one that is cut out, which makes it a split one from"
     " whatever it was",
-    ("sharing.py", "any_pin", "h.slot[a, AR_PINS] > 0", "h.slot[a, AR_PINS] >= 0"):
+    ("orphans.py", "any_pin", "h.slot[a, AR_PINS] > 0", "h.slot[a, AR_PINS] >= 0"):
     "the walk that is saved finds nothing: a pin or hold counts at the area whose pages it takes"
     " (a file's, by a mapping), FORK copies what is held, and orphans are an object's",
-    ("sharing.py", "free_range", "showing and h.slot[a, AR_KIND] == THP",
+    ("unmap.py", "free_range", "showing and h.slot[a, AR_KIND] == THP",
      "showing or h.slot[a, AR_KIND] == THP"):
     "where no hole of the range shows anything its ends are not of the huge zero page either, and"
     " only areas of THPs have that",
