@@ -9,6 +9,7 @@ from engine.foresight import foresee
 from engine.fork import fork
 from engine.freelist import fl, link, note_range, set_max_chunk, unlink
 from engine.history import age, follow, stir
+from engine.hold import hold
 from engine.hugetlb import grow_pool, set_pool
 from engine.inflight import set_io
 from engine.kernel import entry, kernel
@@ -19,9 +20,10 @@ from engine.migrate import migrate
 from engine.objects import tidy
 from engine.offline import offline, signal, status, step
 from engine.online import add_block, online
-from engine.pin import hold, pin, unpin_and_return
+from engine.pin import pin
 from engine.pointer import host_at
 from engine.reclaim import reclaim
+from engine.returning import unpin_and_return
 from engine.sharing import map_file
 from engine.state import (
     AR_HEAD,
