@@ -514,7 +514,6 @@ def start_split(h, pb, state):
     h.runb[r, RS_STATE] = state
     h.pbs[pb, PS_STATE] = SPLIT
     h.pb[pb, PB_AUX] = r
-    set_flags(h, pb, 0)
     return r
 
 

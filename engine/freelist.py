@@ -560,7 +560,6 @@ def take_pages(h, z, mt, n):
     if n >= size:
         h.zone[z, Z_FREE] -= size
         h.pbs[pb, PS_STATE] = UNIFORM
-        set_flags(h, pb, 0)
         h.pb[pb, PB_AUX] = 0
         return pb
     r = start_split(h, pb, R_LOOSE)

@@ -25,7 +25,7 @@ from engine.freelist import (
     zone_of_pb,
 )
 from engine.kernel import kernel
-from engine.pageblock import mt_of, set_flags
+from engine.pageblock import mt_of
 from engine.percpu import free_base, free_huge
 from engine.stacks import (
     HUGE,
@@ -205,7 +205,6 @@ def give_back_folio(h, pb, cpu):
     else:
         h.zone[z, Z_HUGE_THROUGH] -= 1
         h.pbs[pb, PS_STATE] = UNUSED
-        set_flags(h, pb, 0)
         free_pb(h, pb)
 
 
@@ -223,7 +222,6 @@ def give_back_pairs(h, z, pb, through):
         low = pb & ~1
         count = came(h, last, count, low, low + 1)
         set_max_chunk(h, low, 1)
-        set_flags(h, low + 1, 0)
         h.pbh[low, PH_LIST] = mt
         h.pb[low, PB_PREV] = NIL
         h.pb[low, PB_NEXT] = head
@@ -292,7 +290,6 @@ def free_in_order(h, ref, cpu):
     """Free a loose base element at once, its first page first: batches change nothing then."""
     if ref >= 0 and h.zone[zone_of_pb(h, ref), Z_PCPOFF]:
         h.pbs[ref, PS_STATE] = UNUSED
-        set_flags(h, ref, 0)
         free_pb(h, ref)
         return
     r = whole_run(h, ref) if ref >= 0 else -2 - ref
@@ -333,7 +330,6 @@ def end_batch(h, cpu):
         if ref >= 0:
             h.zone[zone_of_pb(h, ref), Z_THROUGH] -= h.g[G_PBP]
             h.pbs[ref, PS_STATE] = UNUSED
-            set_flags(h, ref, 0)
             free_pb(h, ref)
         else:
             free_part(h, -2 - ref, cpu)

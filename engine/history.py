@@ -45,7 +45,6 @@ from engine.freelist import (
 )
 from engine.kernel import kernel
 from engine.memory import area_ok, claim, count_used
-from engine.pageblock import set_flags
 from engine.percpu import take_huge_by_cpu
 from engine.prefetch import prefetch
 from engine.reclaim import spare, watermark_ok
@@ -487,7 +486,6 @@ def free_chunk(h, a, pfn, order):
         if order == pbo:
             take_off(h, a, pb, h.g[G_PBP])
             h.pbs[pb, PS_STATE] = UNUSED
-            set_flags(h, pb, 0)
             free_pb(h, pb)
             return
         break_uniform(h, pb)

@@ -292,7 +292,6 @@ def free_loose_base(h, ref, cpu, upwards):
     """Free the base pages of a loose element: to a CPU's list, or directly where it has none."""
     if ref >= 0:
         b = block_of(h, ref)
-        set_flags(h, ref, 0)
         if cpu < 0 or h.blk[b, BK_ISO] or h.zone[h.blk[b, BK_ZONE], Z_PCPOFF]:
             h.pbs[ref, PS_STATE] = UNUSED
             free_pb(h, ref)
@@ -519,7 +518,6 @@ def replace_folio(h, a, old, new):
         change_count(h, new, pins)
     chain_replace(h, a, old, new)
     count_used(h, a, old, -h.g[G_PBP])
-    set_flags(h, old, 0)
 
 
 @kernel
@@ -536,5 +534,3 @@ def replace_gigantic(h, a, old, new):
         if pins:  # revoked: they go with the folio
             change_count(h, old + i, 0)
             change_count(h, new + i, pins)
-    for i in range(parts):
-        set_flags(h, old + i, GIGANTIC)

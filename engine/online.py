@@ -6,7 +6,7 @@ Rules and sources as in ``engine.reference.offlining``.
 from engine.enums import Cost, Errno
 from engine.freelist import add_row, link
 from engine.kernel import kernel
-from engine.pageblock import mt_of, set_flags, set_mt
+from engine.pageblock import mt_of, set_mt
 from engine.state import (
     BK_NODE,
     BK_RESERVED,
@@ -62,7 +62,6 @@ def add_block(h, b, z):
 def add_single(h, z, pb):
     """One pageblock at the tail of its list."""
     h.pbs[pb, PS_STATE] = FREE
-    set_flags(h, pb, 0)
     link(h, z, MOVABLE, h.g[G_PBO], pb, True)
 
 

@@ -7,7 +7,7 @@ from engine.elements import add_run_after
 from engine.enums import Cell
 from engine.freelist import fl, free_loose, free_pb, pop_max_chunk, smallest, take_huge
 from engine.kernel import kernel
-from engine.pageblock import mt_of, set_flags
+from engine.pageblock import mt_of
 from engine.stacks import (
     HUGE,
     MOVABLE,
@@ -100,7 +100,6 @@ def free_huge(h, pb, cpu):
     z = h.blk[b, BK_ZONE]
     if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or not h.g[TABLE + PCP_THP]:
         h.pbs[pb, PS_STATE] = UNUSED
-        set_flags(h, pb, 0)
         free_pb(h, pb)
         return
     i = pcp_list(h, cpu, z, HUGE)

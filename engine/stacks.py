@@ -8,7 +8,6 @@ direction: without DESC the page nearest the top is its lowest pfn.
 from engine.elements import add_run_after, new_run
 from engine.freelist import free_loose, free_pb, take_pages
 from engine.kernel import kernel
-from engine.pageblock import set_flags
 from engine.prefetch import prefetch
 from engine.state import (
     DESC,
@@ -171,7 +170,6 @@ def whole_run(h, pb):
     h.runs[r, RS_LEN] = h.g[G_PBP]
     h.runb[r, RS_STATE] = R_LOOSE
     h.pbs[pb, PS_STATE] = SPLIT
-    set_flags(h, pb, 0)
     h.pb[pb, PB_AUX] = r
     return r
 
@@ -222,7 +220,6 @@ def pcp_drain(h, z, i, pages):
 def put_huge(h, z, i, pb, bottom):
     """Put a huge folio on top of list i, or under it."""
     h.pbs[pb, PS_STATE] = PCP_HUGE
-    set_flags(h, pb, 0)
     first, last = h.fl[i, FL_HEAD], h.fl[i, FL_TAIL]
     h.pb[pb, PB_PREV] = last if bottom else NIL
     h.pb[pb, PB_NEXT] = NIL if bottom else first
