@@ -12,6 +12,7 @@ from engine.enums import (
     Counter,
     Errno,
     MigrateReason,
+    Migratetype,
     OfflineReason,
     Op,
     Pinner,
@@ -30,11 +31,12 @@ PAGES, ORDER_1G = 32, 5
 
 
 def guest(
-    nodes: str = "NNNNNNNNMMMM", profile: str = "linux-5.10", gigantic: int = 8, **cells: int
-) -> Guest:
+    nodes: str = "NNNNNNNNMMMM", profile: str = "linux-5.10", gigantic: int = 8,
+    arm: str = "kernel+unbounded", **cells: int,
+) -> Guest:  # fmt: skip
     """A host with the hugetlb pools still empty."""
     cpus = tuple(range(nodes.count("|") + 1))
-    table = make_table("kernel+unbounded", profile, **cells)
+    table = make_table(arm, profile, **cells)
     return Guest(make_shape(nodes, cpus=cpus, gigantic=gigantic), table, full_every=1)
 
 
@@ -70,6 +72,11 @@ def touched(g: Guest, proc: int, folios: int = 1) -> int:
     assert errno == 0
     assert g.touch(area, 0, folios * PAGES)["errno"] == 0
     return area
+
+
+def free_pages(g: Guest, mt: Migratetype) -> int:
+    """Pages on the free lists of a type in ZONE_NORMAL."""
+    return sum(len(g.host.free_list(NORMAL, mt, order)) << order for order in range(4))
 
 
 # -- where they come from -------------------------------------------------------------------------
@@ -188,6 +195,17 @@ def test_pages_are_taken_from_the_nodes_in_turn() -> None:
     assert [row[TOTAL] for row in pool(g)] == [1, 0]
 
 
+def test_what_was_a_gigantic_page_is_movable_memory() -> None:
+    """alloc_contig_range makes its pageblocks movable, whatever they were, and they stay so."""
+    g = guest("NNNN", gigantic=4)
+    kernel = g.touched(g.spawn(), AreaKind.KERNEL, 3)
+    assert free_pages(g, Migratetype.UNMOVABLE) == 8 - 3
+    g.do(Op.UNMAP, kernel)
+    assert nr_hugepages(g, 4)["pages"] == 4 * 16
+    nr_hugepages(g, 0)
+    assert free_pages(g, Migratetype.UNMOVABLE) == 0
+
+
 def test_several_gigantic_pages_fit_into_one_block() -> None:
     g = guest("NNM", gigantic=2)
     assert boot(g, 4) == 0
@@ -253,6 +271,14 @@ def test_a_free_page_is_dissolved_whole_though_one_of_its_blocks_goes() -> None:
     assert g.attempt()["errno"] == 0
     assert pool(g) == [[0, 0, 0, 0]]
     assert g.host.blocks()[6].tolist()[:4] == [NORMAL, 0, 16, 0]
+
+
+def test_what_was_a_gigantic_page_fails_no_isolation() -> None:
+    g = guest(profile="linux-6.1")
+    assert boot(g, 1) == 0
+    nr_hugepages(g, 0)
+    g.offline(6)
+    assert g.attempt()["errno"] == 0
 
 
 @pytest.mark.parametrize("profile", ["linux-6.1", "linux-6.12"])
@@ -341,6 +367,37 @@ def test_a_pinned_page_holds_a_block_that_the_pinned_part_is_not_in() -> None:
     assert pool(g) == [[1, 0, 0, 0], [1, 1, 0, 0]]  # the target is given back each time
     g.do(Op.UNPIN, 1)
     assert g.attempt()["errno"] == 0
+
+
+def test_a_revoked_pin_goes_with_it_unless_somebody_refers_to_it_besides() -> None:
+    g = guest("NNNN|NNNN", arm="revocable+unbounded")
+    assert boot(g, 1, 0) == 0
+    assert boot(g, 1, 1) == 0
+    area = touched(g, g.spawn())
+    assert g.pin(1, area, 20, 1)["errno"] == 0
+    g.do(Op.HOLD, 2, area, 3, 1)
+    g.offline(3)
+    g.advance(50_000_000)
+    assert (g.host.offline_running, g.pfns(area)[0]) == (True, 32)
+    g.do(Op.UNPIN, 2)
+    assert g.attempt()["errno"] == 0
+    assert g.pfns(area)[0] == 96
+    assert g.host.blocks()[6:8, B_PINNED].tolist() == [16, 16]
+
+
+@pytest.mark.parametrize("block", [2, 3])
+def test_who_uses_it_unmaps_it_until_the_offline_has_returned(block: int) -> None:
+    """In whichever of its blocks, and whichever part of it is pinned."""
+    g = guest("NNNN|NNNN", arm="pin-in-place+unmap-first")
+    assert boot(g, 1, 0) == 0
+    assert boot(g, 1, 1) == 0
+    area = touched(g, g.spawn())
+    assert g.pin(1, area, 20, 1)["errno"] == 0
+    g.offline(block)
+    assert g.attempt()["errno"] == 0
+    assert g.host.counters[Counter.PIN_SUSPENDED] == 1
+    assert g.pfns(area)[0] == 96
+    assert g.host.blocks()[6:8, B_PINNED].tolist() == [16, 16]
 
 
 @pytest.mark.parametrize(

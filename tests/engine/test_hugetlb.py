@@ -2,7 +2,18 @@
 
 import pytest
 
-from engine.enums import AreaKind, BlockerClass, Counter, Errno, OfflineReason, Op, Pinner, Row
+from engine.enums import (
+    AreaKind,
+    BlockerClass,
+    Cost,
+    Counter,
+    Errno,
+    Migratetype,
+    OfflineReason,
+    Op,
+    Pinner,
+    Row,
+)
 from tests.engine.bench import Guest, make_shape, make_table
 
 ANON, HUGETLB = AreaKind.ANON, AreaKind.HUGETLB
@@ -340,6 +351,43 @@ def test_free_pages_of_the_block_are_its_targets_for_ever(counts: int, each: int
     assert abs(int(g.host.counters[Counter.PGMIGRATE_SUCCESS]) - moves) <= 2 * each + 1
     nr_hugepages(g, 2)  # without free pages they leave the block
     assert g.attempt()["errno"] == 0
+
+
+def test_a_pass_that_moves_one_of_two_huge_pages_out_of_the_block_is_progress() -> None:
+    """The next one, which moves nothing, is not; what is free of the block is nobody's hugetlb."""
+    g = guest("NNNNNNNNNNNNMMMMMMMM", PCP_THP=0)
+    proc = g.spawn()
+    while g._next < Migratetype.ISOLATE:  # an area whose number is that of the block's free lists
+        g.map(proc, ANON, 1)
+    nr_hugepages(g, 2)
+    area = g.touched(proc, HUGETLB, 8)
+    (block,) = g.blocks_of(area)
+    g.do(Op.HOLD, 50, area, 0, 1)
+    g.offline(block)
+    endless = []
+    while len(endless) < 3:
+        g.do(Op.STATUS, 7, after_ns=g.costs[Cost.PASS_FIXED] // 2)
+        (attempt,) = g.seen(Row.ATTEMPT)
+        if attempt["passes"] > len(endless):
+            endless.append(attempt["endless"])
+    assert endless == [0, 0, 1]
+
+
+def test_a_page_that_went_to_the_pool_has_no_other_try() -> None:
+    """While a held one of the block has all of its tries."""
+    g = guest("NNNNNNNNNNNNMMMMMMMM", HUGETLB_COUNTS_PAGES=0, PCP_THP=0)
+    proc = g.spawn()
+    small = g.touched(proc, ANON, 1)
+    nr_hugepages(g, 3)
+    area = g.touched(proc, HUGETLB, 8)
+    (block,) = g.blocks_of(area)
+    g.do(Op.HOLD, 50, area, 0, 1)
+    assert g.blocks_of(small) == [block]
+    g.offline(block)
+    passes = 3
+    while g.host.counters[Counter.OFFLINE_PASSES] <= passes:
+        g.advance(g.costs[Cost.MIGRATE_FAIL_2M])
+    assert g.host.counters[Counter.PGMIGRATE_SUCCESS] == passes + 1
 
 
 def test_a_surplus_page_that_moved_leaves_the_pool() -> None:

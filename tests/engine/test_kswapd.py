@@ -17,9 +17,12 @@ RESERVE = 12 * 128 // 32
 """lowmem_reserve of NORMAL for requests that may use MOVABLE."""
 
 
-def guest(profile: str = "linux-6.12", turns: tuple[int, int, int] = (TASK, OWN, FIRST)) -> Guest:
+def guest(
+    profile: str = "linux-6.12", turns: tuple[int, int, int] = (TASK, OWN, FIRST),
+    nodes: str = "N" * 8 + "M" * 12,
+) -> Guest:  # fmt: skip
     """A guest of one CPU."""
-    shape = make_shape("N" * 8 + "M" * 12, order=4, chunks=4, thp=True, turns=turns)
+    shape = make_shape(nodes, order=4, chunks=4, thp=True, turns=turns)
     return Guest(shape, make_table("linux-5.13+unbounded", profile), full_every=10)
 
 
@@ -113,6 +116,37 @@ def test_the_multi_gen_lru_drops_batches_from_the_highest_zone() -> None:
     assert lost.sum() == counted(g, Counter.PGSTEAL) > 0
     assert lost.sum() % MIN_LRU_BATCH == 0
     assert lost[:8].sum() == 0
+
+
+@pytest.mark.parametrize("reserve", [600, 800])
+def test_a_pass_of_the_multi_gen_lru_ends_early_only_where_every_zone_is_safe(reserve: int) -> None:
+    """Also the highest one that may be used, of a request of the kernel the only one."""
+    g = guest(nodes="N" * 20)
+    g.do(Op.MIN_FREE, reserve)
+    proc = g.spawn()
+    _, free, _, low, high, *_ = g.host.zones()[NORMAL].tolist()
+    g.touched(proc, FILE, free - low - 20)
+    slabs, page = g.map(proc, KERNEL, 100), 0
+    while not counted(g, Counter.KSWAPD_WAKE):
+        g.touch(slabs, page, 1)
+        page += 1
+    missing = int(high - g.host.zones()[NORMAL, 1])
+    g.advance(1)
+    assert counted(g, Counter.PGSTEAL) > missing + MIN_LRU_BATCH
+
+
+def test_a_pass_that_dropped_enough_is_not_followed_by_a_more_thorough_one() -> None:
+    """kswapd falls behind a task that takes more in its turns than kswapd drops in its own."""
+    g = guest("linux-5.10", turns=(100, 32, 7), nodes="N" * 60)
+    g.full_every, g.laws = 0, None  # seven thousand pages
+    g.do(Op.MIN_FREE, 130)
+    proc = g.spawn()
+    free, low = g.host.zones()[NORMAL, [1, 3]].tolist()
+    g.touched(proc, FILE, int(free - low - 20))
+    area = g.map(proc, ANON, 3_600)
+    for page in range(0, 3_600, 20):
+        g.touch(area, page, 20)
+    assert counted(g, Counter.KSWAPD_WAKE) == 1
 
 
 @pytest.mark.parametrize(("profile", "most"), [("linux-6.1", 4), ("linux-6.12", 4)])

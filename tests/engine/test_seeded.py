@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from engine.costs import CostModel
-from engine.enums import AreaKind, Counter, Op
+from engine.enums import AreaKind, Cost, Counter, Op, ZoneKind
 from engine.host import Host
 from tests.engine.bench import Guest, command, make_shape, make_table
 
 PAGEBLOCK = 16
+ISOLATED = 6
+"""Column of ``pages``."""
 
 
 def full_of(kind: AreaKind, spare: int) -> tuple[Guest, int, int]:
@@ -115,3 +117,61 @@ def test_a_held_huge_page_asks_the_pool_of_the_node_it_is_to_move_to(free: int, 
     assert bench.do(Op.MIGRATE, area, 0, 8, 1)["errno"] != 0
     taken = int(bench.host.counters[Counter.HTLB_BUDDY_ALLOC_SUCCESS]) - before
     assert taken == (0 if (free, node) == (1, 1) else tries)
+
+
+def test_pages_that_become_one_pageblock_again_stay_on_the_list_of_an_offline() -> None:
+    """Pinned in two pieces when they were listed, alike since: each try is about all of them."""
+    bench = Guest(make_shape("NNNN"), make_table("pin-in-place+unbounded"), full_every=1)
+    area = bench.touched(bench.spawn(), AreaKind.ANON, 4)
+    bench.pin(10, area, 0, 4)
+    bench.pin(11, area, 1, 3)
+    bench.offline(bench.blocks_of(area)[0])
+    while not bench.host.pages()[0, ISOLATED]:
+        bench.advance(int(bench.costs[Cost.MIGRATE_FAIL_4K]))
+    bench.do(Op.UNPIN, 11)
+    assert bench.hosts[1].fragments()["uniform"] == 1
+    assert bench.host.pages()[:, ISOLATED].tolist() == [1] * 4
+    bench.do(Op.UNPIN, 10)
+    assert bench.attempt()["errno"] == 0
+
+
+def test_pages_that_descend_do_so_in_the_first_pageblock_of_the_host_too() -> None:
+    """An offline moves them in the order of their pfns, to the only pageblock that is free."""
+    bench = Guest(make_shape("NN"), make_table(profile="linux-5.10"), checked=False, full_every=1)
+    bench.do(Op.MIN_FREE, 1)
+    proc = bench.spawn()
+    hog = bench.touched(proc, AreaKind.ANON, 24)
+    assert bench.pfns(hog) == list(range(24))
+    for page in range(16, 20):
+        bench.free(hog, page, 1, 0)
+    area = bench.touched(proc, AreaKind.ANON, 4)
+    assert bench.pfns(area) == [19, 18, 17, 16]
+    bench.free(hog, 8, 8)
+    bench.free(hog, 0, 4)
+    bench.offline(1)
+    assert bench.attempt()["errno"] == 0
+    assert bench.pfns(area) == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("profile", ["linux-5.10", "linux-6.1"])
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_block_that_is_online_again_has_forgotten_what_its_offline_listed(
+    profile: str, moves: bool
+) -> None:
+    """Whoever gets its pageblocks then: a new area, or one that comes from another node."""
+    shape = make_shape("NNN|NNN", chunks=4, cpus=(0, 1))
+    bench = Guest(shape, make_table(profile=profile), full_every=1)
+    proc = bench.spawn(1)
+    area = bench.touched(proc, AreaKind.THP, 32, node=1)
+    (block,) = bench.blocks_of(area)
+    bench.offline(block)
+    assert bench.attempt()["errno"] == 0
+    assert bench.do(Op.ONLINE, block, 1, ZoneKind.NORMAL)["errno"] == 0
+    bench.do(Op.UNMAP, area)
+    bench.do(Op.MIN_FREE, 1)
+    bench.touched(proc, AreaKind.THP, 4, node=1)
+    area = bench.touched(proc, AreaKind.THP, 84, node=0 if moves else 1)
+    if moves:
+        assert bench.do(Op.MIGRATE, area, 0, 84, 1)["errno"] == 0
+    assert block in bench.blocks_of(area)
+    assert not bench.host.pages()[:, ISOLATED].any()

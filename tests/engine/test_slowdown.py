@@ -151,10 +151,12 @@ def test_compaction_takes_pages_of_others_away_at_the_pin() -> None:
     assert {row["reason"] for row in rows_of(bench.rows, Row.SLOWED)} == {PINNED}
 
 
-def test_a_suspended_mapping_is_away_from_the_begin_to_the_end() -> None:
+@pytest.mark.parametrize("pinned", [3, 4])
+def test_a_suspended_mapping_is_away_from_the_begin_to_the_end(pinned: int) -> None:
+    """Whether a part of a pageblock is pinned or all of it."""
     g = guest("pin-in-place+unmap-first")
     area = g.touched(g.spawn(), AreaKind.ANON, 5)
-    g.pin(3, area, 0, 3)
+    g.pin(3, area, 0, pinned)
     g.offline(g.blocks_of(area)[0])
     g.do(Op.STATUS, 7, after_ns=NS[Cost.PIN_SUSPEND] // 2)
     assert slowed(g)[SUSPENDED, 7, area] == (1, NS[Cost.PIN_SUSPEND] // 2)

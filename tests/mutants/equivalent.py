@@ -100,8 +100,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "asks for other memory early",
     ("history.py", "stir_list", "pb + 1", "pb"):
     "what is kept of a chunk only asks for memory early; its length is written afterwards",
-    ("elements.py", "start_split", "set_flags(h, pb, 0)", "(left out)"):
-    "nobody reads the flags of a split pageblock, and what becomes of it next sets them",
     ("bulk.py", "take_chunks", "k == row", "k != row"):
     "how many chunks a list has, and which came last, only asks for memory early",
     ("freelist.py", "came", "count + 1", "count"):
@@ -124,11 +122,21 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "only asks for other memory early",
     ("stacks.py", "further", "ref != NIL", "ref == NIL"):
     "only asks for other memory early",
+    ("foresight.py", "foresee", "go_on(h, commands, i + FURTHEST)", "(left out)"):
+    "only asks for memory early",
+    ("kswapd.py", "turn", "h.g[KS_DROPPED] < 0", "h.g[KS_DROPPED] <= 0"):
+    "a pass that has dropped nothing has ended: a turn that begins one goes on with it at once, and"
+    " what is dropped then is either all that was asked for, which is not nothing, or ends it",
+    ("move.py", "move_base", "new < NIL", "new <= NIL"):
+    "there is a piece: the zone that find_zone gives has more free pages than its min mark, and a"
+    " page is taken from whatever type has one (the line before uses the piece without asking);"
+    " what join_around makes of it is an element, too",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
 PLACES = {
     ("freelist.py", "goes", "count - 1", "count"): 2,
     ("compact.py", "empty_pageblock", "pb + 1", "pb"): 2,
+    ("move.py", "move_base", "new < NIL", "new <= NIL"): 3,
     ("history.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"): 2,
 }
 """Where an argument is about more than one place of a function."""
