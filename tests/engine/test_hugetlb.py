@@ -364,7 +364,7 @@ def test_a_pass_that_moves_one_of_two_huge_pages_out_of_the_block_is_progress() 
     (block,) = g.blocks_of(area)
     g.do(Op.HOLD, 50, area, 0, 1)
     g.offline(block)
-    endless = []
+    endless: list[int] = []
     while len(endless) < 3:
         g.do(Op.STATUS, 7, after_ns=g.costs[Cost.PASS_FIXED] // 2)
         (attempt,) = g.seen(Row.ATTEMPT)
