@@ -7,7 +7,6 @@ Requests for many base pages are served in pieces, with the same result as page 
 from engine.elements import length
 from engine.emit import new_row
 from engine.enums import Cell, Cost, Counter, Incident, Row
-from engine.freelist import smallest, take_pages
 from engine.kernel import kernel
 from engine.kswapd import DEF_PRIORITY, MIN_LRU_BATCH, bits_of, page_cache, tick, wake_in_turns
 from engine.memory import ANON, SHMEM, THP
@@ -70,6 +69,7 @@ from engine.state import (
     Z_PCPOFF,
     ZONELIST,
 )
+from engine.taking import smallest, take_pages
 from engine.tuning import refill_pages, self_tuned, took
 from engine.unmap import exit_process
 from engine.watermark import pcp_batch, pool_left, reserve

@@ -1,6 +1,6 @@
 """Where the pages of a bag may lie: a bit for a few pageblocks, so that draws need not look there.
 
-A draw of ``engine.history`` looks for its bag's pages in up to 32 pageblocks, most of which have
+A draw of ``engine.shrinking`` looks for its bag's pages in up to 32 pageblocks, most of which have
 none: 24 of 25 looks for a kernel's own memory were for nothing, each at memory that is in no cache.
 A set bit says that there may be some, a clear one that there are none. Bits are set where an area
 gets pages (``note``) and cleared when somebody looks and finds that all are gone (``tidy``), so

@@ -6,9 +6,10 @@ above its mark, chunks are taken off the list and chained one behind the other, 
 the list is written once.
 """
 
+from engine.chunks import note_range, set_max_chunk
 from engine.elements import set_nxt
 from engine.enums import Cell, Cost
-from engine.freelist import fl, goes, note_range, recent, set_max_chunk, take_huge
+from engine.freelist import fl, goes, recent
 from engine.kernel import kernel
 from engine.memory import count_used
 from engine.pageblock import set_flags
@@ -41,6 +42,7 @@ from engine.state import (
     Z_FREE,
     Z_PCPOFF,
 )
+from engine.taking import take_huge
 from engine.tuning import self_tuned, took
 from engine.watermark import pcp_batch
 

@@ -4,25 +4,17 @@ Runs that are taken from or left in a pageblock under way are loose: on no list,
 """
 
 from engine.allocate import drain_all, huge_above
-from engine.elements import (
-    add_run_after,
-    break_uniform,
-    chain_replace,
-    is_folio,
-    is_hole,
-    join_around,
-    length,
-    locate,
-    split_low,
-    whole_again,
-)
+from engine.buddy import free_loose
+from engine.chains import chain_replace, locate
+from engine.elements import is_folio, is_hole, length
 from engine.enums import AreaKind, Cell, Cost, Counter
-from engine.freelist import free_loose, unlink
+from engine.freelist import unlink
 from engine.hugepool import unpinnable
 from engine.kernel import kernel
 from engine.memory import block_of, claim, count_used
 from engine.pageblock import mt_of
 from engine.reclaim import any_chunk, spare, watermark_ok
+from engine.runs import add_run_after, break_uniform, join_around, split_low, whole_again
 from engine.slowdown import note_work
 from engine.state import (
     AR_KIND,

@@ -1,5 +1,6 @@
 """The compiled main loop: commands in, steps of a running offline in between, rows out."""
 
+from engine.chunks import note_range, set_max_chunk
 from engine.draw_kernel import below
 from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
@@ -7,8 +8,8 @@ from engine.enums import MOST_AREAS, Errno, Op, Row
 from engine.fault import mlock, read, touch
 from engine.foresight import foresee
 from engine.fork import fork
-from engine.freelist import fl, link, note_range, set_max_chunk, unlink
-from engine.history import age, follow, stir
+from engine.freelist import fl, link, unlink
+from engine.history import age, follow
 from engine.hold import hold
 from engine.hugetlb import grow_pool, set_pool
 from engine.inflight import set_io
@@ -80,6 +81,7 @@ from engine.state import (
     Z_MIN,
     Z_PRESENT,
 )
+from engine.stir import stir
 from engine.unmap import exit_process, free_range, set_dirty, unmap
 from engine.watermark import (
     keep_reserves,

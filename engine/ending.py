@@ -3,9 +3,9 @@
 from engine.blockers import emit_blockers
 from engine.emit import emit_moves, new_row
 from engine.enums import MigrateReason, OfflineReason, Row
-from engine.freelist import relist
 from engine.kernel import kernel
 from engine.online import add_block
+from engine.relist import relist
 from engine.slowdown import emit_work
 from engine.state import (
     BK_ISO,

@@ -14,23 +14,11 @@ from engine.allocate import (
     take_piece,
 )
 from engine.bulk import account, append_folio, folios_at_hand, follow, take_folios
-from engine.elements import (
-    block_pb,
-    chain_insert_before,
-    chain_unlink,
-    drop_run,
-    hole_flag,
-    is_hole,
-    is_view,
-    length,
-    locate,
-    new_hole,
-    prv,
-    set_holes,
-    set_prv,
-)
+from engine.chains import chain_insert_before, chain_unlink, locate
+from engine.elements import block_pb, drop_run, is_hole, length, prv, set_prv
 from engine.enums import Cell, Cost, Counter, Errno, FaultPath
 from engine.freelist import zone_of_pb
+from engine.holes import hole_flag, is_view, new_hole, set_holes
 from engine.hugepool import available, pool_take
 from engine.kernel import kernel
 from engine.landmarks import unmark

@@ -1,9 +1,11 @@
 """FORK: copy_page_range of one area. Rules as in ``engine.reference.sharing``."""
 
 from engine.allocate import find_zone, take_piece
-from engine.elements import block_pb, count_of, is_hole, is_view, length, locate, set_holes
+from engine.chains import locate
+from engine.elements import block_pb, count_of, is_hole, length
 from engine.enums import Cell, Counter, Errno
 from engine.fault import PATH_COW, ask, count_fault, flagged
+from engine.holes import is_view, set_holes
 from engine.kernel import kernel
 from engine.memory import ANON, THP, area_ok, attach, cpu_of, may_map, proc_ok
 from engine.sharing import share, view_area

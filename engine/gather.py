@@ -6,27 +6,16 @@ order in which it came. Nothing is allocated meanwhile, so what will leave is kn
 goes straight to the buddy, whole pageblocks in one piece, behind what lay on the list before.
 """
 
-from engine.elements import (
-    add_run_after,
-    is_folio,
-    is_hole,
-    length,
-    locate,
-    nxt,
-)
+from engine.buddy import free_loose, free_pb
+from engine.chains import locate
+from engine.chunks import set_max_chunk
+from engine.elements import is_folio, is_hole, length, nxt
 from engine.enums import AreaKind, Cell
-from engine.freelist import (
-    came,
-    fl,
-    free_loose,
-    free_pb,
-    recent,
-    set_max_chunk,
-    zone_of_pb,
-)
+from engine.freelist import came, fl, recent, zone_of_pb
 from engine.kernel import kernel
 from engine.pageblock import mt_of
 from engine.percpu import free_base, free_huge
+from engine.runs import add_run_after
 from engine.stacks import (
     HUGE,
     MOVABLE,

@@ -4,7 +4,8 @@ Rules and sources as in ``engine.reference.pinning``.
 """
 
 from engine.allocate import stopped
-from engine.elements import is_hole, length, locate
+from engine.chains import locate
+from engine.elements import is_hole, length
 from engine.enums import Errno
 from engine.fault import map_zero, populate, populate_through, unshare
 from engine.kernel import kernel
@@ -14,7 +15,7 @@ from engine.state import AR_KIND, G_BUSY, G_LPOS, NIL, PN_AREA, T_PAGES
 from engine.unpin import note_taken
 
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
-EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
+EINTR = int(Errno.EINTR)
 
 
 @kernel

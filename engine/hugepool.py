@@ -6,9 +6,9 @@ of huge ones that are flagged GIGANTIC: its first pageblock stands for it in the
 area each part has pins of its own, so that only who moves, frees or isolates one sees the whole.
 """
 
+from engine.buddy import free_pb
 from engine.elements import head_of
 from engine.enums import Cell
-from engine.freelist import free_pb
 from engine.kernel import kernel
 from engine.pageblock import set_flags
 from engine.percpu import free_huge

@@ -4,8 +4,9 @@ Rules and sources as in ``engine.reference.hugetlb``.
 """
 
 from engine.allocate import alloc_huge, request
+from engine.chunks import row_over, single_out
 from engine.enums import Cell, Counter, Errno, PoolSize
-from engine.freelist import row_over, single_out, unlink
+from engine.freelist import unlink
 from engine.hugepool import parts_of, persistent, pool_put, pool_remove, pool_sum, to_buddy
 from engine.kernel import kernel
 from engine.pageblock import set_flags, set_mt

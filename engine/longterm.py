@@ -4,17 +4,16 @@ check_and_migrate_movable_pages; rules and sources as in ``engine.reference.pinn
 """
 
 from engine.allocate import stopped
+from engine.chains import locate
 from engine.elements import (
     behind_folio,
     block_pb,
-    cut_out,
     head_of,
     is_folio,
     is_gigantic,
     is_hole,
     isolated,
     length,
-    locate,
     set_isolated,
 )
 from engine.enums import Cell, Counter, Errno, PinFailure, PinIsolation
@@ -24,6 +23,7 @@ from engine.memory import block_of
 from engine.migrate import finish_now, left_behind, try_deferred, try_element
 from engine.move import NEVER_RETURNS
 from engine.pinrow import FAILED, note_pin
+from engine.runs import cut_out
 from engine.state import (
     BK_ZONE,
     COUNTERS,
@@ -46,10 +46,10 @@ from engine.state import (
 from engine.target import PIN, begin_call
 from engine.waiting import await_references
 
-OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
+OK = 0
 EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
 MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
-ISOLATION, RETRIES, WAIT_NS = int(Cell.PIN_ISOLATION), int(Cell.PIN_RETRIES), int(Cell.PIN_WAIT_NS)
+ISOLATION, RETRIES = int(Cell.PIN_ISOLATION), int(Cell.PIN_RETRIES)
 WAIT, NOT_LOST = int(PinIsolation.WAIT), int(PinIsolation.ENOMEM)
 FAILURE, IN_PLACE = int(Cell.PIN_FAILURE), int(PinFailure.PIN_IN_PLACE)
 ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)

@@ -4,31 +4,22 @@ Rules as in ``engine.reference.memory``.
 """
 
 from engine.bags import note
+from engine.buddy import free_pb
+from engine.chains import chain_insert_before, chain_replace, locate
 from engine.elements import (
     block_pb,
-    chain_insert_before,
-    chain_replace,
     count_of,
-    cut_out,
     drop_run,
     head_of,
-    hole_flag,
     is_folio,
     is_gigantic,
     is_hole,
-    join_around,
     length,
-    locate,
-    make_hole,
-    new_hole,
     nxt,
     pinned_but,
-    put_in_hole,
     set_count,
-    whole_again,
 )
 from engine.enums import MOST_AREAS, AreaKind, Cell, Cost, Counter, Errno
-from engine.freelist import free_pb
 from engine.gather import (
     begin_gather,
     end_batch,
@@ -37,10 +28,12 @@ from engine.gather import (
     give_back_folios,
     look_ahead,
 )
+from engine.holes import hole_flag, make_hole, new_hole, put_in_hole
 from engine.hugepool import free_hugetlb, reserve_folios
 from engine.kernel import kernel
 from engine.pageblock import set_flags
 from engine.percpu import free_base
+from engine.runs import cut_out, join_around, whole_again
 from engine.slowdown import area_ends
 from engine.stacks import whole_run
 from engine.state import (

@@ -4,11 +4,12 @@ Rules and sources as in ``engine.reference.migration``. The call stands in the M
 """
 
 from engine.allocate import ALL_NODES, alloc_huge, find_zone, has_room, stopped, take_piece
+from engine.buddy import free_pb
+from engine.chains import locate
 from engine.elements import (
     behind_folio,
     block_pb,
     count_of,
-    cut_out,
     deferred,
     head_of,
     is_folio,
@@ -16,12 +17,10 @@ from engine.elements import (
     is_hole,
     isolated,
     length,
-    locate,
     set_deferred,
 )
 from engine.emit import emit_moves
 from engine.enums import Cell, Cost, Counter, Errno, MigrateReason
-from engine.freelist import free_pb
 from engine.hugepool import available, pool_find
 from engine.inflight import flights_over, has_io, stretch
 from engine.kernel import kernel
@@ -30,6 +29,7 @@ from engine.move import cut_for_move, move_base, move_huge
 from engine.move_hugetlb import try_gigantic, try_held_hugetlb
 from engine.moved import abort_call, again, count_failed, count_failed_gigantic
 from engine.percpu import free_base
+from engine.runs import cut_out
 from engine.sharing import behind
 from engine.slowdown import emit_work, note_work
 from engine.state import (

@@ -4,19 +4,9 @@ Rules and sources as in ``engine.reference.migration``.
 """
 
 from engine.allocate import POOL, alloc_huge, find_zone, pick_zone, stopped, take_piece
+from engine.chains import chain_replace
 from engine.compact import STUCK, compact_for
-from engine.elements import (
-    block_pb,
-    chain_replace,
-    count_of,
-    drop_run,
-    join_around,
-    length,
-    set_deferred,
-    split_first,
-    split_low,
-    whole_again,
-)
+from engine.elements import block_pb, count_of, drop_run, length, set_deferred
 from engine.enums import Cell, Counter
 from engine.kernel import kernel
 from engine.memory import (
@@ -33,6 +23,7 @@ from engine.memory import (
 from engine.move_hugetlb import move_hugetlb
 from engine.moved import abort_call, count_moved
 from engine.percpu import free_huge
+from engine.runs import join_around, split_first, split_low, whole_again
 from engine.stacks import whole_run
 from engine.state import (
     AR_KIND,

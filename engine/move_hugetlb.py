@@ -4,9 +4,9 @@ Rules and sources as in ``engine.reference.migration``.
 """
 
 from engine.allocate import alloc_huge, has_room, request
+from engine.buddy import free_pb
 from engine.elements import counts_of
 from engine.enums import Cell, Cost, Counter
-from engine.freelist import free_pb
 from engine.hugepool import available, free_hugetlb, pool_take, size_of, trade
 from engine.hugetlb import count_fresh
 from engine.kernel import kernel

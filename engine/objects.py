@@ -5,23 +5,12 @@ that it comes from. One without pages is forgotten; what one area alone sees bec
 """
 
 from engine.bags import note
-from engine.elements import (
-    block_pb,
-    chain_replace,
-    drop_run,
-    is_hole,
-    is_view,
-    join_around,
-    join_holes,
-    length,
-    locate,
-    new_hole,
-    nxt,
-    put_in_hole,
-    whole_again,
-)
+from engine.chains import chain_replace, locate
+from engine.elements import block_pb, drop_run, is_hole, length, nxt
+from engine.holes import is_view, join_holes, new_hole, put_in_hole
 from engine.kernel import kernel
 from engine.memory import FILE, block_of, forget_area, new_area
+from engine.runs import join_around, whole_again
 from engine.state import (
     AR_BELOW,
     AR_FOLIO,

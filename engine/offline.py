@@ -7,13 +7,13 @@ registers. A pass is a scan and up to ten tries; other commands act between step
 from engine.blockers import straddles
 from engine.ending import end, report, unisolate
 from engine.enums import Cell, Cost, Counter, Errno, OfflineReason, OfflineRule
-from engine.freelist import relist, unlist
 from engine.giveup import gives_up
 from engine.hugepool import dissolve
 from engine.kernel import kernel
 from engine.listing import hugetlb_pages, list_movable, one_try, put_back
 from engine.migrate import end_call
 from engine.percpu import disable_lists
+from engine.relist import relist, unlist
 from engine.skipping import note_pass
 from engine.state import (
     BK_ISO,

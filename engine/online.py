@@ -3,8 +3,9 @@
 Rules and sources as in ``engine.reference.offlining``.
 """
 
+from engine.chunks import add_row
 from engine.enums import Cost, Errno
-from engine.freelist import add_row, link
+from engine.freelist import link
 from engine.kernel import kernel
 from engine.pageblock import mt_of, set_mt
 from engine.state import (

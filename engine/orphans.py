@@ -4,21 +4,20 @@ Rules as in ``engine.reference.sharing``. They go to an object (``engine.objects
 the area and the command, so that a pin taken before finds its pages there.
 """
 
+from engine.chains import locate
 from engine.elements import (
     behind_folio,
     block_pb,
     count_of,
     counts_of,
-    cut_out,
     head_of,
     is_folio,
     is_gigantic,
     is_hole,
     length,
-    locate,
-    make_hole,
 )
 from engine.enums import Cost
+from engine.holes import make_hole
 from engine.hugepool import free_hugetlb
 from engine.kernel import kernel
 from engine.memory import (
@@ -32,6 +31,7 @@ from engine.memory import (
 )
 from engine.objects import carry, new_object, number_of
 from engine.percpu import free_huge
+from engine.runs import cut_out
 from engine.state import (
     AR_KIND,
     AR_PAGES,

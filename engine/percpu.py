@@ -3,11 +3,13 @@
 ``engine.tuning`` has what full lists give back, and the lists that tune themselves.
 """
 
-from engine.elements import add_run_after
+from engine.buddy import free_loose, free_pb
+from engine.chunks import pop_max_chunk
 from engine.enums import Cell
-from engine.freelist import fl, free_loose, free_pb, pop_max_chunk, smallest, take_huge
+from engine.freelist import fl
 from engine.kernel import kernel
 from engine.pageblock import mt_of
+from engine.runs import add_run_after
 from engine.stacks import (
     HUGE,
     MOVABLE,
@@ -38,6 +40,7 @@ from engine.state import (
     Z_FREE,
     Z_PCPOFF,
 )
+from engine.taking import smallest, take_huge
 from engine.tuning import (
     after_free,
     free_pages_of,

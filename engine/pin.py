@@ -4,17 +4,8 @@ Rules and sources as in ``engine.reference.pinning``.
 """
 
 from engine.allocate import stopped
-from engine.elements import (
-    block_pb,
-    count_of,
-    cut_out,
-    is_folio,
-    is_hole,
-    join_around,
-    length,
-    locate,
-    whole_again,
-)
+from engine.chains import locate
+from engine.elements import block_pb, count_of, is_folio, is_hole, length
 from engine.emit import emit_moves, new_row
 from engine.enums import (
     NR_PATHS,
@@ -37,6 +28,7 @@ from engine.longterm import check_and_migrate
 from engine.memory import BY_FOLIO, FILE, HUGETLB, KERNEL, area_ok, change_count, cpu_of, range_ok
 from engine.move import NEVER_RETURNS
 from engine.pinrow import PINNED, note_pin
+from engine.runs import cut_out, join_around, whole_again
 from engine.sharing import behind
 from engine.slowdown import emit_work
 from engine.state import (
@@ -71,7 +63,7 @@ from engine.watermark import pool_short
 from engine.ways import note_way
 
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
-EBUSY, ENOMEM, EINTR = int(Errno.EBUSY), int(Errno.ENOMEM), int(Errno.EINTR)
+ENOMEM, EINTR = int(Errno.ENOMEM), int(Errno.EINTR)
 MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
 BY_CALL, BEFORE = int(PinMigrates.AFTER_FAULTS), int(PinMigrates.BEFORE_FAULTS)
 POOL = int(Cell.PIN_POOL_MILLIONTHS)
@@ -86,7 +78,7 @@ ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_
 PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
 PIN_ROW, INCIDENT, PIN_FAILED = int(Row.PIN), int(Row.INCIDENT), int(Incident.PIN_FAILED)
 PIN_STUCK = int(Incident.PIN_STUCK)
-LONGTERM, UNPINNED = int(MigrateReason.LONGTERM_PIN), int(MigrateReason.UNPIN)
+LONGTERM = int(MigrateReason.LONGTERM_PIN)
 
 
 @kernel

@@ -3,20 +3,12 @@
 Rules and sources as in ``engine.reference.allocator``.
 """
 
-from engine.elements import (
-    block_pb,
-    count_of,
-    is_hole,
-    isolated,
-    length,
-    make_hole,
-    nxt,
-    split_first,
-)
+from engine.elements import block_pb, count_of, is_hole, isolated, length, nxt
 from engine.enums import Cell, Cost, Counter
-from engine.freelist import smallest
+from engine.holes import make_hole
 from engine.kernel import kernel
 from engine.memory import block_of, count_used, free_loose_base, free_pages_of
+from engine.runs import split_first
 from engine.state import (
     AR_ASKED,
     AR_DIRTY,
@@ -56,6 +48,7 @@ from engine.state import (
     Z_MANAGED,
     Z_MIN,
 )
+from engine.taking import smallest
 from engine.watermark import pool_left, reserve
 
 KINDS = 3

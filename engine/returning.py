@@ -3,13 +3,15 @@
 Rules as in ``engine.reference.pinning``.
 """
 
-from engine.elements import block_pb, count_of, cut_out, is_folio, isolated, length, locate
+from engine.chains import locate
+from engine.elements import block_pb, count_of, is_folio, isolated, length
 from engine.emit import emit_moves
-from engine.enums import Cell, Errno, MigrateReason
+from engine.enums import Cell, MigrateReason
 from engine.kernel import kernel
 from engine.memory import BY_FOLIO, HUGETLB, block_of
 from engine.migrate import finish_now, try_element
 from engine.orphans import holder
+from engine.runs import cut_out
 from engine.slowdown import emit_work
 from engine.state import (
     AR_KIND,
@@ -29,8 +31,8 @@ from engine.state import (
 from engine.target import RETURN, begin_call
 from engine.unpin import cpu_of_pin, drop_pins, forget_pin, unpin
 
-OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
-LONGTERM, UNPINNED = int(MigrateReason.LONGTERM_PIN), int(MigrateReason.UNPIN)
+OK = 0
+UNPINNED = int(MigrateReason.UNPIN)
 RETURNS = int(Cell.UNPIN_RETURNS)
 MOVABLE_KIND = 2
 

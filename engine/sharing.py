@@ -4,21 +4,14 @@ Rules, and what they simplify, as in ``engine.reference.sharing``. A view is a h
 area below has the page at the same index. Pages of one story are looked at in one piece.
 """
 
-from engine.elements import (
-    count_of,
-    cut_out,
-    hole_flag,
-    is_folio,
-    is_hole,
-    is_view,
-    length,
-    locate,
-    set_holes,
-)
+from engine.chains import locate
+from engine.elements import count_of, is_folio, is_hole, length
 from engine.enums import Counter, Errno
+from engine.holes import hole_flag, is_view, set_holes
 from engine.kernel import kernel
 from engine.memory import FILE, SHMEM, area_ok, may_map, new_area, proc_ok, release_range
 from engine.objects import carry, new_object, number_of
+from engine.runs import cut_out
 from engine.state import (
     AR_BELOW,
     AR_KIND,
@@ -34,8 +27,8 @@ from engine.state import (
     VIEW,
 )
 
-OK, EINVAL, EBUSY = 0, int(Errno.EINVAL), int(Errno.EBUSY)
-RELEASED, PGFAULT = int(Counter.NR_FOLL_PIN_RELEASED), int(Counter.PGFAULT)
+OK, EINVAL = 0, int(Errno.EINVAL)
+PGFAULT = int(Counter.PGFAULT)
 
 
 @kernel

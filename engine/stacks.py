@@ -5,10 +5,11 @@ top; a full list gives its oldest pages to the buddy (mm/page_alloc.c). A run on
 direction: without DESC the page nearest the top is its lowest pfn.
 """
 
-from engine.elements import add_run_after, new_run
-from engine.freelist import free_loose, free_pb, take_pages
+from engine.buddy import free_loose, free_pb
+from engine.elements import new_run
 from engine.kernel import kernel
 from engine.prefetch import prefetch
+from engine.runs import add_run_after
 from engine.state import (
     DESC,
     FL_COUNT,
@@ -39,6 +40,7 @@ from engine.state import (
     UNUSED,
     Z_PCP,
 )
+from engine.taking import take_pages
 
 UNMOVABLE, MOVABLE, HUGE, TUNING = range(PCP_ROWS)
 NEAR, FAR = 2, 4

@@ -3,8 +3,9 @@
 Rules as in ``engine.reference.memory`` and ``engine.reference.sharing``.
 """
 
-from engine.elements import hole_flag, locate, set_holes
+from engine.chains import locate
 from engine.enums import Errno
+from engine.holes import hole_flag, set_holes
 from engine.kernel import kernel
 from engine.memory import (
     FILE,

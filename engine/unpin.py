@@ -33,8 +33,8 @@ from engine.state import (
 )
 from engine.ways import bring_near
 
-OK, EINVAL, EBUSY = 0, int(Errno.EINVAL), int(Errno.EBUSY)
-RELEASED, PGFAULT = int(Counter.NR_FOLL_PIN_RELEASED), int(Counter.PGFAULT)
+OK, EINVAL = 0, int(Errno.EINVAL)
+RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
 
 
 @kernel

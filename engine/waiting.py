@@ -3,6 +3,7 @@
 Rules as in ``engine.reference.pinning``; I/O in flight as in ``engine.reference.inflight``.
 """
 
+from engine.chains import locate
 from engine.elements import (
     behind_folio,
     block_pb,
@@ -14,7 +15,6 @@ from engine.elements import (
     is_hole,
     isolated,
     length,
-    locate,
 )
 from engine.enums import Cell
 from engine.hugepool import unpinnable
@@ -22,7 +22,7 @@ from engine.inflight import epoch_end, flights_over, has_io, stretch
 from engine.kernel import kernel
 from engine.state import DESC, G_LATER, G_LPOS, NIL, RS_FLAG, RS_START, TABLE
 
-ISOLATION, RETRIES, WAIT_NS = int(Cell.PIN_ISOLATION), int(Cell.PIN_RETRIES), int(Cell.PIN_WAIT_NS)
+WAIT_NS = int(Cell.PIN_WAIT_NS)
 
 
 @kernel

@@ -20,7 +20,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("fault.py", "populate_huge", "z != zone_of_pb(h, pb)", "z == zone_of_pb(h, pb)"):
     "z is -1 and no zone is, so it stays -1: every folio is asked for by itself, as the"
     " reference does",
-    ("freelist.py", "fallback", "h.g[G_MAXO] + 1", "h.g[G_MAXO]"):
+    ("fallback.py", "fallback", "h.g[G_MAXO] + 1", "h.g[G_MAXO]"):
     "the search for a small chunk starts where one exists below half a pageblock, far from the"
     " largest order",
     ("memory.py", "free_loose_base",
@@ -49,13 +49,13 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     " are freed in one piece, in that order; nothing is freed or taken of their lists meanwhile",
     ("bags.py", "make_bag", "bag < NR_BAGS", "bag <= NR_BAGS"):
     "no bag has the number NR_BAGS, so the search ends there either way",
-    ("history.py", "first_in_bag", "h.g[HI_DRAWS] % TIDIES == 0", "h.g[HI_DRAWS] % TIDIES != 0"):
+    ("shrinking.py", "first_in_bag", "h.g[HI_DRAWS] % TIDIES == 0", "h.g[HI_DRAWS] % TIDIES != 0"):
     "other draws clear bits, and as before only those of pageblocks without a page of the bag",
-    ("history.py", "shrink", "scout(h, a, key)", "(left out)"):
+    ("shrinking.py", "shrink", "scout(h, a, key)", "(left out)"):
     "only asks for memory early",
-    ("history.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"):
+    ("shrinking.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"):
     "only asks for other memory early",
-    ("history.py", "scout", "h.pbs[pb, PS_STATE] == SPLIT", "h.pbs[pb, PS_STATE] != SPLIT"):
+    ("shrinking.py", "scout", "h.pbs[pb, PS_STATE] == SPLIT", "h.pbs[pb, PS_STATE] != SPLIT"):
     "only asks for other memory early",
     ("memory.py", "attach", "note_way(h, a, index, ref)", "(left out)"):
     "ways only ask for memory early",
@@ -98,7 +98,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "no list is found alone then, and one that is gives the same pages in several turns",
     ("bulk.py", "take_chunks", "pb + 1", "pb"):
     "asks for other memory early",
-    ("history.py", "stir_list", "pb + 1", "pb"):
+    ("stir.py", "stir_list", "pb + 1", "pb"):
     "what is kept of a chunk only asks for memory early; its length is written afterwards",
     ("bulk.py", "take_chunks", "k == row", "k != row"):
     "how many chunks a list has, and which came last, only asks for memory early",
@@ -109,7 +109,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("freelist.py", "goes", "AHEAD - 1", "AHEAD"):
     "writes what the next list keeps of its chunks, which only asks for memory early; the last list"
     " is of isolated chunks of the largest order, which are neither taken nor merged",
-    ("elements.py", "chain_insert", "h.slot[a, AR_OLDEST] == ref", "h.slot[a, AR_OLDEST] != ref"):
+    ("chains.py", "chain_insert", "h.slot[a, AR_OLDEST] == ref", "h.slot[a, AR_OLDEST] != ref"):
     "from keep_oldest until pages are mapped (claim) only drop_cache inserts into a file's chain:"
     " one of two parts of the element that is kept, the first of which becomes a hole",
     ("gather.py", "pass_through", "out < 0", "out <= 0"):
@@ -137,7 +137,7 @@ PLACES = {
     ("freelist.py", "goes", "count - 1", "count"): 2,
     ("compact.py", "empty_pageblock", "pb + 1", "pb"): 2,
     ("move.py", "move_base", "new < NIL", "new <= NIL"): 3,
-    ("history.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"): 2,
+    ("shrinking.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"): 2,
 }
 """Where an argument is about more than one place of a function."""
 
