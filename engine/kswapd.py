@@ -49,9 +49,15 @@ def wake_in_turns(h):
 @kernel
 def tick(h):
     """Before base pages are taken: the turn of the task may have ended."""
-    if h.g[KS_TASK] and h.g[KS_LEFT] == 0:
+    if turn_ended(h):
         h.g[KS_LEFT] = h.g[KS_TASK]
         turn(h)
+
+
+@kernel
+def turn_ended(h):
+    """Whether kswapd has its turn before the next base page is taken."""
+    return h.g[KS_TASK] != 0 and h.g[KS_LEFT] == 0
 
 
 @kernel

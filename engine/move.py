@@ -9,6 +9,7 @@ from engine.compact import STUCK, compact_for
 from engine.elements import block_pb, count_of, drop_run, length, set_deferred
 from engine.enums import Cell, Counter
 from engine.kernel import kernel
+from engine.kswapd import turn_ended
 from engine.memory import (
     FILE,
     HUGETLB,
@@ -85,7 +86,8 @@ def move_base(h, a, ref, low_first):
     ask_target(h, pb, False)
     aside = NIL
     while left > 0:
-        if aside != NIL and pick_zone(h, Z_LOW) < 0:  # somebody will look at free pages
+        if aside != NIL and (turn_ended(h) or pick_zone(h, Z_LOW) < 0):
+            # somebody will look at free pages, or free others
             free_source(h, -2 - aside, True)
             aside = NIL
         z = find_zone(h)

@@ -216,3 +216,24 @@ def test_no_area_is_dropped_by_a_turn_in_the_middle_of_its_own_touch() -> None:
     pages = g.pfns(cache)
     assert pages[-1] >= 0
     assert sum(pfn >= 0 for pfn in pages) == 3_500 - counted(g, Counter.PGSTEAL)
+
+
+@pytest.mark.parametrize("profile", ["linux-5.10", "linux-6.1"])
+def test_pages_that_a_pin_migrates_are_freed_before_kswapd_has_its_turn(profile: str) -> None:
+    """migrate_pages puts each page back before it asks for the next one (unmap_and_move).
+
+    The pages come from ZONE_MOVABLE and go to NORMAL, which is above its low mark all the time, so
+    nothing but the turn tells in which order they and the dropped ones come to the CPU's list. A
+    random sequence found the engines apart.
+    """
+    g = guest(profile)
+    pinned = g.touched(g.spawn(), ANON, 3 * TASK)
+    pressed(g)
+    before = g.pfns(pinned)
+    assert set(g.zones_of(pinned)) == {MOVABLE}
+    assert g.pin(0, pinned, 0, 3 * TASK)["errno"] == 0
+    assert set(g.zones_of(pinned)) == {NORMAL}
+    assert counted(g, Counter.ALLOCSTALL) == 0
+    assert counted(g, Counter.PGSTEAL) > 0
+    assert g.host.pcp(0, MOVABLE)[0] == before[-1]
+    g.finish()

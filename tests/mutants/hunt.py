@@ -29,7 +29,7 @@ QUICK = [
     )
 ]  # fmt: skip
 """Quick tests of the engine: those written for faults first."""
-LEFT_OUT = ["apart", "kernel_cache", "pointer", "shape", "state_machine"]
+LEFT_OUT = ["kernel_cache", "pointer", "shape", "state_machine"]
 """Tests of the engine that no fault in kernels can fail, and those that the sequences stand for."""
 DIRECT = [
     f"tests/engine/test_{name}"
