@@ -119,9 +119,13 @@ def note_pass(h, until_ns):
 
 @kernel
 def skip(h, k, until_ns):
-    """Advance by as many whole periods as fit before the next event."""
+    """Advance by as many whole periods as fit before the next event.
+
+    Only steps that start before ``until_ns`` are run, and a pass whose last try costs nothing (it
+    found no target) ends when that try starts.
+    """
     period = h.g[O_STEP] - h.moves[k + 2, 2]
-    limit = until_ns
+    limit = until_ns - 1
     if h.g[O_BOUND]:
         limit = min(limit, h.g[O_START] + h.g[O_BOUND])
     if h.g[TABLE + RULE] == TIMED or h.g[TABLE + RULE] == BOUNDED:

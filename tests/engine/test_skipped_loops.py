@@ -12,6 +12,7 @@ import pytest
 from engine.costs import CostModel
 from engine.enums import AreaKind, Counter, Errno, OfflineReason, Op, Row
 from engine.host import Host
+from engine.reference.offlining import Phase
 from tests.engine.bench import Guest, make_shape, make_table
 
 PASSES = 2_000
@@ -137,6 +138,30 @@ def test_a_signal_after_thousands_of_passes_ends_it_at_the_same_scan(loop: Loop)
     attempt = g.attempt()
     assert (attempt["errno"], attempt["reason"]) == (Errno.EINTR, OfflineReason.SIGNAL)
     assert attempt["passes"] >= PASSES - 1
+
+
+def next_try(g: Guest) -> int:
+    """Run the offline step by step until it is about to try its folios; returns when it will."""
+    while True:
+        g.advance(g.host.offline.step_ns + 1 - g.now_ns)
+        if g.host.offline.phase == Phase.MIGRATE:
+            return int(g.host.offline.step_ns)
+
+
+@pytest.mark.parametrize("loop", [full_node_loop, sole_node_loop])
+def test_a_try_at_the_very_time_of_a_command_comes_after_it(loop: Loop) -> None:
+    """Also one that costs nothing, because it finds no target: its pass ends when it begins.
+
+    A random sequence found one more try in the engine that skips passes.
+    """
+    g = loop()
+    _, first, second = next_try(g), next_try(g), next_try(g)  # the first one moves what it can
+    g.advance(second + 500 * (second - first) - g.now_ns)
+    failed = g.host.counters[Counter.PGMIGRATE_FAIL]
+    g.do(Op.SAMPLE, 1)
+    assert g.host.counters[Counter.PGMIGRATE_FAIL] == failed
+    g.advance(1)
+    assert g.host.counters[Counter.PGMIGRATE_FAIL] == failed + 1
 
 
 @pytest.mark.parametrize("loop", [pinned_loop, held_loop])
