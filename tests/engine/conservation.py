@@ -5,6 +5,7 @@ Nothing here reads how an engine stores its state: only what the surface of
 """
 
 from collections import Counter as Tally
+from collections.abc import Iterator
 from math import isqrt
 from typing import Any
 
@@ -63,7 +64,7 @@ class Conservation:
         self.shape: HostShape = host.shape
         self.seen = View(host)
         self.marks = Marks(self.shape, capped=capped)
-        self.marks.start(self.seen.blocks)
+        self.marks.start(self.seen)
         self.check_static(self.seen)
 
     def check(self, host: Any, command: list[int]) -> None:
@@ -275,42 +276,76 @@ class Marks:
         self.capped = capped
         self.marks = [(0, 0, 0)] * shape.nr_zones
 
-    def start(self, blocks: list[list[int]]) -> None:
+    def start(self, view: View) -> None:
         """Compute the marks of a host just made."""
-        self._set(self._managed(blocks))
+        self._set(self._managed(self._zones(view)))
 
     def follow(self, before: View, now: View, command: list[int]) -> None:
-        """Check the marks after one step.
-
-        Several blocks that changed in one step leave the order open, which the marks depend on:
-        then they are only checked for order, and followed. The same where a range may have been
-        put back inside the step.
-        """
-        changed = [
-            b
-            for b, (old, new) in enumerate(zip(before.blocks, now.blocks, strict=True))
-            if old[B_ZONE] != new[B_ZONE]
-        ]
+        """Check the marks after one step."""
         shown = [(z[MIN], z[LOW], z[HIGH]) for z in now.zones]
+        changed = self._zones(before) != self._zones(now)
         if command[1] == Op.MIN_FREE and command[2] >= 0 and (changed or shown != self.marks):
-            self._spread(self._managed(now.blocks), command[2])
-            if len(changed) == 1 and shown != self.marks:  # the offline ended after the command
-                self._spread(self._managed(before.blocks), command[2])
-                self._set(self._managed(now.blocks))
-        elif len(changed) == 1:
-            self._set(self._managed(now.blocks))
-        elif changed or before.offline_running:
-            self.marks = shown
+            self._spread(self._managed(self._zones(now)), command[2])
+            if changed and shown != self.marks:  # the offline ended after the command
+                self._spread(self._managed(self._zones(before)), command[2])
+                self._step(before, now, command, [])
+        else:
+            start = self.marks
+            for hidden in self._hidden(before, now):
+                self.marks = start
+                self._step(before, now, command, hidden)
+                if self.marks == shown:
+                    break
         for zone, (mine, theirs) in enumerate(zip(self.marks, shown, strict=True)):
             require(mine == theirs, f"zone {zone}: marks {theirs}, formula {mine}")
             require(mine[0] <= mine[1] <= mine[2], f"zone {zone}: marks {mine} out of order")
 
-    def _managed(self, blocks: list[list[int]]) -> list[int]:
+    def _hidden(self, before: View, now: View) -> Iterator[list[int]]:
+        """Blocks that may have left their zone and come back within a step, the likeliest first.
+
+        An offline that gives up puts back what it has removed. Blocks of a zone have the same size,
+        as one with reserved pages cannot leave, so it matters only how many they are.
+        """
+        yield []
+        if not before.offline_running:
+            return
+        stayed: dict[int, list[int]] = {}
+        pairs = zip(self._zones(before), self._zones(now), strict=True)
+        for block, (old, new) in enumerate(pairs):
+            if old == new >= 0 and not self.shape.block_reserved[block]:
+                stayed.setdefault(old, []).append(block)
+        for blocks in stayed.values():
+            for count in range(1, len(blocks) + 1):
+                yield blocks[:count]
+
+    def _step(self, before: View, now: View, command: list[int], hidden: list[int]) -> None:
+        """Compute the marks anew for each block that leaves its zone, then for each that comes.
+
+        An offline removes its blocks from the first one on, and puts them back so; an ONLINE, which
+        comes after it, adds its blocks so.
+        """
+        zones, end = self._zones(before), self._zones(now)
+        changed = [b for b, (old, new) in enumerate(zip(zones, end, strict=True)) if old != new]
+        online = range(command[2], command[2] + command[3]) if command[1] == Op.ONLINE else ()
+        for block in sorted(hidden + [b for b in changed if zones[b] >= 0]):
+            zones[block] = -1
+            self._set(self._managed(zones))
+        come = hidden + [b for b in changed if end[b] >= 0]
+        for block in sorted(come, key=lambda b: (b in online, b)):
+            zones[block] = end[block]
+            self._set(self._managed(zones))
+
+    @staticmethod
+    def _zones(view: View) -> list[int]:
+        """Zone of each block."""
+        return [row[B_ZONE] for row in view.blocks]
+
+    def _managed(self, zones: list[int]) -> list[int]:
         managed = [0] * self.shape.nr_zones
-        for block, row in enumerate(blocks):
-            if row[B_ZONE] >= 0:
+        for block, zone in enumerate(zones):
+            if zone >= 0:
                 reserved = self.shape.block_reserved[block] << self.shape.pageblock_order
-                managed[row[B_ZONE]] += self.shape.block_pages - reserved
+                managed[zone] += self.shape.block_pages - reserved
         return managed
 
     def _set(self, managed: list[int]) -> None:

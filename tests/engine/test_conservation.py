@@ -1,13 +1,15 @@
 """The laws notice when a host breaks them: each tampering is a bug an engine might have."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from engine.costs import CostModel
-from engine.enums import AreaKind, Counter, Op
+from engine.enums import AreaKind, Counter, Errno, OfflineReason, Op, ZoneKind
 from engine.reference.host import ReferenceHost
+from engine.reference.offlining import Offline
 from tests.engine.bench import Guest, make_shape, make_table
 from tests.engine.conservation import ADVANCE, Conservation, LawError
 
@@ -132,3 +134,61 @@ def test_marks_that_a_command_sets_again_as_an_offline_ends_are_lawful() -> None
         h.execute(np.array([command], np.int64), command[0] + 1)
         laws.check(h, command)
     assert not h.offline_running
+
+
+class Careless(ReferenceHost):
+    """A mark is off by one where blocks have come online, or an offline has ended."""
+
+    def _online(self, first: int, count: int, kind: int) -> Errno:
+        errno = super()._online(first, count, kind)
+        self.zone[1].low += 1
+        return errno
+
+    def _end(self, off: Offline, errno: Errno, reason: OfflineReason) -> None:
+        super()._end(off, errno, reason)
+        self.zone[1].low += 1
+
+
+def _two_come_online(g: Guest) -> None:
+    assert g.do(Op.ONLINE, 5, 2, ZoneKind.MOVABLE)["errno"] == 0
+
+
+def _two_leave(g: Guest) -> None:
+    g.offline(7, 2)
+    assert g.attempt()["errno"] == 0
+
+
+def _two_leave_and_come_back(g: Guest) -> None:
+    g.offline(7, 4)
+    assert g.attempt()["reason"] == OfflineReason.BAD_STATE
+
+
+def _one_has_left_and_another_leaves_before_both_come_back(g: Guest) -> None:
+    """It looks as if one block had come, but the marks have been computed three times."""
+    g.offline(7, 4)
+    while g.host.block_zone[7] >= 0:
+        g.advance(10_000)
+    assert g.host.block_zone[8] >= 0
+    g.do(Op.MIN_FREE, 1)
+    assert g.attempt()["reason"] == OfflineReason.BAD_STATE
+    assert g.host.block_zone[7] == g.host.block_zone[8] == ZoneKind.MOVABLE
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        _two_come_online, _two_leave, _two_leave_and_come_back,
+        _one_has_left_and_another_leaves_before_both_come_back,
+    ],
+)  # fmt: skip
+def test_marks_are_known_where_several_blocks_change_in_one_step(
+    story: Callable[[Guest], None],
+) -> None:
+    """A random sequence found the law wrong: marks depend on those before, block by block."""
+    shape = make_shape("RNNNN--MM|NNNNh", order=3, chunks=4, cpus=(0, 1), thp=True)
+    table = make_table(MOVABLE_MARK_CAPPED=1)
+    for engine, lawful in ((ReferenceHost, True), (Careless, False)):
+        g = Guest(shape, table, engines=(engine,), shortens=False)
+        g.laws = Conservation(g.host, capped=True)  # with index checks, too
+        with nullcontext() if lawful else pytest.raises(LawError):
+            story(g)
