@@ -15,7 +15,7 @@ from engine.dispatch import (
     run,
     set_landmarks,
 )
-from engine.enums import MOST_AREAS, NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize
+from engine.enums import MOST_AREAS, NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize, ZoneKind
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of
 from engine.rows import NR_COLUMNS
@@ -433,6 +433,12 @@ class Host:
     def available_pages(self) -> int:
         """Free pages and pages of files in all zones: what faults may find in the end."""
         return int(self._h.zone[:, [Z_FREE, Z_FILE]].sum())
+
+    @property
+    def kernel_available_pages(self) -> int:
+        """As ``available_pages``, of kernel zones."""
+        kinds = self._h.zone.reshape(-1, ZONES_PER_NODE, self._h.zone.shape[1])
+        return int(kinds[:, : ZoneKind.MOVABLE, [Z_FREE, Z_FILE]].sum())
 
     @property
     def nr_commands(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.enums import AreaKind, Errno, Migratetype, Op, PoolSize, Row
+from engine.enums import AreaKind, Errno, Migratetype, Op, PoolSize, Row, ZoneKind
 from engine.reference.allocator import KilledError, PanicError
 from engine.reference.history import History
 from engine.reference.state import ABSENT, POOL_AREA, VIEW, Area, Tally
@@ -153,8 +153,19 @@ class ReferenceHost(History):
     @property
     def available_pages(self) -> int:
         """Free pages and pages of files in all zones."""
+        return self._available(range(len(ZoneKind)))
+
+    @property
+    def kernel_available_pages(self) -> int:
+        """As ``available_pages``, of kernel zones."""
+        return self._available(range(ZoneKind.MOVABLE))
+
+    def _available(self, kinds: range) -> int:
+        """Free pages and pages of files in zones of some kinds."""
         files = [a for a in self.area_of.values() if a.kind == AreaKind.FILE]
-        return sum(z.free_pages for z in self.zone) + sum(p >= 0 for a in files for p in a.pages)
+        pages = [p for a in files for p in a.pages if p >= 0]
+        free = sum(z.free_pages for z in self.zone if z.kind in kinds)
+        return free + sum(self._zone_at(p).kind in kinds for p in pages)
 
     # -- state as arrays ----------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class SquadActor:
 
     def _work(self) -> bool:
         squad = getattr(self, "_squad", None)
-        return squad is not None and squad.work()
+        return squad is not None and (squad.work() or squad.prepare())
 
     def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
         if method == "digest":
@@ -96,8 +96,10 @@ class _Member:
         Calls since the unit began.
     answered, stale : int
         Answers received; answers of a new actor to calls that the old one had answered.
-    unread, stash : int, deque
-        Windows posted whose answers have not come; answers that came before they were heard.
+    unread, asked : int
+        Windows posted, and rows asked for, whose answers have not come.
+    fetched : deque
+        Rows that have come.
     """
 
     def __init__(self, hosts: list[int]) -> None:
@@ -112,8 +114,8 @@ class _Member:
         """Begin a new unit."""
         self.running, self.waiting_rows, self.losses = False, 0, 0
         self.log: list[tuple[str, tuple[Any, ...]]] = []
-        self.answered = self.stale = self.unread = 0
-        self.stash: deque[Told] = deque()
+        self.answered = self.stale = self.unread = self.asked = 0
+        self.fetched: deque[Fetched] = deque()
 
     def hang_up(self) -> None:
         """Close the line."""
@@ -171,6 +173,7 @@ class ActorCrew:
         for member in self._members:
             member.forget()
             self._take_up(member)
+        self._ask("prepare")  # from then on they go on by themselves
 
     @property
     def running(self) -> bool:
@@ -200,28 +203,36 @@ class ActorCrew:
         """See ``coordinator.Crew``."""
         reports: list[Report] = []
         for member in self._windows.popleft():
-            told = member.stash.popleft() if member.stash else self._read(member)
-            member.running, member.waiting_rows = told.running, told.waiting_rows
+            told: Told = self._receive(member)
+            member.unread -= 1
+            member.running = told.running
+            member.waiting_rows = 0 if member.asked else told.waiting_rows
             reports += told.reports
         return reports
 
-    def _read(self, member: _Member) -> Told:
-        """Wait for the answer to a window."""
-        told: Told = self._receive(member)
-        member.unread -= 1
-        return told
-
-    def collect(self, until_ns: int) -> Fetched:
+    def ask(self, until_ns: int) -> None:
         """See ``coordinator.Crew``."""
         for member in self._members:
             self._send(member, "collect", (until_ns,))
-        fetched: list[Fetched] = []
-        for member in self._members:
-            while member.unread:
-                member.stash.append(self._read(member)._replace(waiting_rows=0))
-            fetched.append(self._receive(member))
+            member.asked += 1
             member.waiting_rows = 0
-        return joined(fetched)
+
+    def fetched(self, *, wait: bool = False) -> list[Fetched]:
+        """See ``coordinator.Crew``: what all members have answered."""
+        for member in self._members:
+            while member.asked and (wait or self._has_answered(member)):
+                self._fetch(member, self._answer(member))
+        complete = min(len(member.fetched) for member in self._members)
+        return [joined([m.fetched.popleft() for m in self._members]) for _ in range(complete)]
+
+    def _has_answered(self, member: _Member) -> bool:
+        """Whether rows are there of a member that no window will be heard from."""
+        return not member.unread and member.line is not None and member.line.waits()
+
+    def _fetch(self, member: _Member, fetched: Fetched) -> None:
+        """Keep rows that have come."""
+        member.fetched.append(fetched)
+        member.asked -= 1
 
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""
@@ -265,7 +276,13 @@ class ActorCrew:
             member.hang_up()
 
     def _receive(self, member: _Member) -> Any:
-        """Wait for an answer; rebuild the actor as often as it takes."""
+        """Wait for an answer to anything but a question for rows; theirs come on the way."""
+        while isinstance(answer := self._answer(member), Fetched):
+            self._fetch(member, answer)
+        return answer
+
+    def _answer(self, member: _Member) -> Any:
+        """Wait for the next answer; rebuild the actor as often as it takes."""
         while True:
             try:
                 while member.line is not None:

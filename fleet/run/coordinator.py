@@ -26,8 +26,9 @@ from fleet.run.tenants import Fate, Tenants
 from fleet.run.world import World
 from fleet.scenario.scenario import Scenario
 
-FLUSH_ROWS = 50_000
-"""Rows that may wait on the hosts' side before they are fetched."""
+FLUSH_ROWS = 200_000
+"""Rows that may wait on the hosts' side before they are fetched: enough that most of a shard's
+tables get a thousand at once, as each arrival costs the writer the same."""
 WINDOWS_PER_LATENCY = 2
 
 
@@ -56,8 +57,15 @@ class Crew(Protocol):
         """Wait for the oldest window not heard yet; return its reports, in any order."""
         ...
 
-    def collect(self, until_ns: int) -> Fetched:
-        """Fetch rows stamped before ``until_ns``, the end of the last window posted, and probes."""
+    def ask(self, until_ns: int) -> None:
+        """Ask for rows stamped before ``until_ns``, the end of the last window posted, and probes.
+
+        Nobody waits for them: who has answered goes on.
+        """
+        ...
+
+    def fetched(self, *, wait: bool = False) -> list[Fetched]:
+        """Return what was asked for, first asked first; with ``wait`` all of it."""
         ...
 
     def finish(self, horizon_ns: int) -> None:
@@ -111,7 +119,6 @@ class Coordinator:
         self._next_asked = 0
         self._posted: deque[int] = deque()
         self._heard_ns = 0
-        self._fetched: list[Batch] = []
 
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Run from time zero to the horizon; ``tell`` is called after each window."""
@@ -128,13 +135,13 @@ class Coordinator:
             self._posted.append(end_ns)
             self._store()
             if crew.waiting_rows >= FLUSH_ROWS:
-                self._collect(end_ns)
+                crew.ask(end_ns)
             tell(Progress(end_ns, self._issued(end_ns), self.tenants.placed))
             begin_ns = end_ns
         self._hear(horizon_ns)
         crew.finish(horizon_ns)
-        self._collect(horizon_ns + 1)
-        self._store()
+        crew.ask(horizon_ns + 1)
+        self._store(wait=True)
         self.campaign.close()
 
     def _open(self) -> None:
@@ -174,18 +181,12 @@ class Coordinator:
         """Requests issued before a time."""
         return int(self.plan.requests.time_ns.searchsorted(until_ns))
 
-    def _collect(self, until_ns: int) -> None:
-        """Fetch rows and what probes found."""
-        fetched = self._crew.collect(until_ns)
-        self._fetched = fetched.batches
-        for report in fetched.probed:
-            self.campaign.probed(*report[IDENT:])
-
-    def _store(self) -> None:
-        """Hand on what was fetched: the hosts have their next window by then."""
-        if self._fetched:
-            self._sink(self._fetched)
-            self._fetched = []
+    def _store(self, *, wait: bool = False) -> None:
+        """Hand on rows and what probes found: the hosts have their next window by then."""
+        for batches, probed in self._crew.fetched(wait=wait):
+            for report in probed:
+                self.campaign.probed(*report[IDENT:])
+            self._sink(batches)
             give_back()
 
     # -- reports --------------------------------------------------------------------------------

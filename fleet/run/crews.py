@@ -19,6 +19,7 @@ class InlineCrew:
         """See ``coordinator.Crew``."""
         self._squad = Squad(range(len(world.plan.hosts)), world)
         self._told: deque[Told] = deque()
+        self._fetched: list[Fetched] = []
         self.running, self.waiting_rows = False, 0
 
     def post(self, orders: Orders, until_ns: int) -> None:
@@ -30,10 +31,15 @@ class InlineCrew:
         reports, self.running, self.waiting_rows = self._told.popleft()
         return reports
 
-    def collect(self, until_ns: int) -> Fetched:
+    def ask(self, until_ns: int) -> None:
         """See ``coordinator.Crew``."""
         self.waiting_rows = 0
-        return self._squad.collect(until_ns)
+        self._fetched.append(self._squad.collect(until_ns))
+
+    def fetched(self, *, wait: bool = False) -> list[Fetched]:  # noqa: ARG002
+        """See ``coordinator.Crew``: there is nothing to wait for."""
+        found, self._fetched = self._fetched, []
+        return found
 
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""
@@ -51,4 +57,9 @@ def joined(fetched: Iterable[Fetched]) -> Fetched:
         probed += one.probed
         for batch in one.batches:
             parts.setdefault((batch.table, batch.shard), []).append(batch.rows)
-    return Fetched([Batch(*key, in_order(parts[key])) for key in sorted(parts)], probed)
+    return Fetched([Batch(*key, _joined(parts[key])) for key in sorted(parts)], probed)
+
+
+def _joined(parts: list[Matrix]) -> Matrix:
+    """Join ordered rows; most shards belong to one squad, which has ordered them."""
+    return parts[0] if len(parts) == 1 else in_order(parts)

@@ -38,7 +38,7 @@ class Line:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         link.setblocking(True)
         self._link = link
-        self._buffer = bytearray()
+        self._buffer, self._chunk = bytearray(), memoryview(bytearray(CHUNK))
         self._messages: deque[Any] = deque()
 
     def send(self, message: object) -> None:
@@ -64,11 +64,11 @@ class Line:
 
     def _take_in(self) -> None:
         """Read what is there, at least a byte, and unpack what is complete."""
-        chunk = self._link.recv(CHUNK)
-        if not chunk:
+        size = self._link.recv_into(self._chunk)  # ``recv`` would make a CHUNK anew each time
+        if not size:
             raise ConnectionResetError("the other side is gone")
         buffer = self._buffer
-        buffer += chunk
+        buffer += self._chunk[:size]
         while len(buffer) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(buffer)[0]
             if len(buffer) < end:

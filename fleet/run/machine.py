@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.enums import Errno, OfflineReason, Op, PoolSize
+from engine.enums import Errno, OfflineReason, Op, PoolSize, ZoneKind
 from fleet.hosts.ageing import Age, first_slot, history
 from fleet.hosts.background import Background
 from fleet.hosts.populate import populate
@@ -45,8 +45,9 @@ class Machine:
     def __init__(self, host: int, world: World, notes: Notes) -> None:
         self.host, self._world = host, world
         self.reading = Reading(host, world.plan, notes)
-        self._boot, self._up_ns = 0, 0
+        self._boot, self._up_ns, self._kernel_pages = 0, 0, 0
         self._engine: Engine | None = None
+        self._aged: tuple[Engine, bool] | None = None
         self._guests: Guests | None = None
         self._background: Background | None = None
         self._paused = False
@@ -71,9 +72,21 @@ class Machine:
         shape = self._world.shapes[self.host]
         return self._engine.available_pages - shape.nr_blocks * shape.block_pages // 8
 
+    @property
+    def spare_kernel_pages(self) -> int:
+        """Memory of kernel zones that pins could have as things are, less an eighth of it."""
+        if self._engine is None:
+            return 0
+        return self._engine.kernel_available_pages - self._kernel_pages // 8
+
     def is_meant(self, command: Sequence[int]) -> bool:
         """Whether a command is for this boot of the host, or for any."""
         return command[BOOT] in (ANY_BOOT, self._boot)
+
+    def prepare(self) -> None:
+        """Age already, if the host has an age; it boots when it is told something."""
+        if self._world.age is not None and self._boot == 0 and self._engine is None:
+            self._aged = self._world.aged_engine(self.host, self._world.age)
 
     def advance(self, commands: Commands, until_ns: int) -> None:
         """Carry out commands (ordered, all before ``until_ns``) and run to ``until_ns``."""
@@ -121,6 +134,8 @@ class Machine:
             self._go_down(now_ns, Told.PANIC, NOBODY, away_ns=world.plan.horizon_ns - now_ns)
             return
         self._engine = engine
+        kernel = sum(0 <= zone < ZoneKind.MOVABLE for zone in shape.block_zone)
+        self._kernel_pages = kernel * shape.block_pages
         reserved = engine.pool(PoolSize.GIGANTIC)[:, 0].tolist()
         self._guests = Guests(world, shape, slots, reserved)
         self._guests.causes = array("q", [NOBODY]) * engine.nr_commands
@@ -131,7 +146,8 @@ class Machine:
         world, own, shape = self._world, self._world.own(self.host), self._world.shapes[self.host]
         self._background = Background(own, shape, age, now_ns)
         if self._boot == 0:
-            return world.aged_engine(self.host, age)
+            aged, self._aged = self._aged, None
+            return aged or world.aged_engine(self.host, age)
         engine = world.new_engine(self.host)
         rows = engine.execute(history(own, shape, "none", now_ns), now_ns)
         return engine, has_panicked(rows)

@@ -8,10 +8,11 @@ its work nor the process can show in a byte. So a process with few arrivals in a
 others hold the coordinator up.
 
 A squad that may promise also lets workloads wait that cannot but find their memory, as far as a
-squad can tell: without a pin, on a host that has more to give than all it owes and an eighth of its
-memory. That is no proof. When such a workload has news after all (somebody was killed), decisions
-were made without it: the unit is repeated by squads that promise nothing (``PromiseError``), so
-that no byte can depend on what was promised.
+squad can tell: on a host that has more to give than all it owes and an eighth of its memory; with a
+pin whose own faults find its memory, if the kernel zones have as well. That is no proof. When such
+a workload has news after all (somebody was killed, the pin failed), decisions were made without it:
+the unit is repeated by squads that promise nothing (``PromiseError``), so that no byte can depend
+on what was promised.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.enums import Cell
 from fleet.errors import PromiseError
 from fleet.plan.backing import Backing
 from fleet.plan.tables import NO_PINNER
@@ -79,9 +81,11 @@ class Squad:
     def __init__(self, hosts: Sequence[int], world: World, *, promising: bool = False) -> None:
         self._notes = Notes()
         self._machines = {host: Machine(host, world, self._notes) for host in sorted(hosts)}
+        self._unprepared = iter(sorted(hosts))
         self._running: set[int] = set()
         self._waiting: dict[int, deque[Left]] = {}
         self._wants, self._promising, self._promised = world.wants, promising, 0
+        self._strict = bool(world.table[Cell.PIN_DENIED] or world.table[Cell.PIN_POOL_MILLIONTHS])
 
     def advance(self, orders: Orders, until_ns: int) -> Told:
         """Carry out orders (``messages.by_host``) and run to ``until_ns``; idle hosts cost nothing.
@@ -94,7 +98,7 @@ class Squad:
         PromiseError
             A workload that waited has news; as in all that follows.
         """
-        machines, running = self._machines, self._running
+        machines, running, self._unprepared = self._machines, self._running, iter(())
         for host, commands in self._divided(orders):
             machine = machines[host]
             left = self._left(machine, commands, until_ns)
@@ -112,6 +116,17 @@ class Squad:
         while self._promised > MOST_PROMISED:
             self.work()
         return Told(self._notes.take_reports(), bool(running), self._notes.waiting_rows)
+
+    def prepare(self) -> bool:
+        """Age a host while the coordinator fills the fleet; False when there is nothing to do.
+
+        Only before the first window: no host is made that may not be needed later.
+        """
+        host = next(self._unprepared, None)
+        if host is None:
+            return False
+        self._machines[host].prepare()
+        return True
 
     def work(self) -> bool:
         """Do something that was left for later; False when nothing is left."""
@@ -133,22 +148,29 @@ class Squad:
             return Left(commands, until_ns, 0, 0)
         if not self._promising or not all(self._is_modest(machine, c) for c in placed):
             return None
-        pages = sum(self._wants.pages[command[IDENT_OF]] for command in placed)
+        wants, workloads = self._wants, [command[IDENT_OF] for command in placed]
+        pages = sum(wants.pages[workload] for workload in workloads)
         owed = sum(left.pages for left in self._waiting.get(machine.host, ()))
+        pinned = any(wants.pinner[workload] != NO_PINNER for workload in workloads)
         if owed + pages > machine.spare_pages:
+            return None
+        if pinned and owed + pages > machine.spare_kernel_pages:
             return None
         return Left(commands, until_ns, len(placed), pages)
 
     def _is_modest(self, machine: Machine, command: Sequence[int]) -> bool:
-        """Whether a command starts a workload that any memory will do for."""
+        """Whether a command starts a workload that any memory will do for, or any of its zones.
+
+        A pin of pages that are there already may fail: short references hold them.
+        """
+        if command[DO] != Do.PLACE or not machine.is_meant(command):
+            return False
         wants, workload = self._wants, command[IDENT_OF]
-        return (
-            command[DO] == Do.PLACE
-            and machine.is_meant(command)
-            and wants.backing[workload] in MODEST
-            and wants.pinner[workload] == NO_PINNER
-            and not wants.hinted[workload]
-        )
+        if wants.backing[workload] not in MODEST or wants.hinted[workload]:
+            return False
+        if wants.pinner[workload] == NO_PINNER:
+            return True
+        return not self._strict and not wants.present_pages[workload]
 
     def _catch_up(self, host: int) -> None:
         """Do everything that was left for later on a host."""

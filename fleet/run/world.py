@@ -41,6 +41,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def kernel_available_pages(self) -> int:
+        """As ``available_pages``, of kernel zones."""
+        ...
+
+    @property
     def nr_commands(self) -> int:
         """Commands carried out."""
         ...

@@ -45,6 +45,11 @@ class Recorder:
         return self.host.available_pages
 
     @property
+    def kernel_available_pages(self) -> int:
+        """See ``Engine``."""
+        return self.host.kernel_available_pages
+
+    @property
     def nr_commands(self) -> int:
         """See ``Engine``."""
         return self.host.nr_commands

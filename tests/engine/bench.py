@@ -246,6 +246,8 @@ def commands_of(row: Sequence[int]) -> Int64:
 
 def compare_full(a: Engine, b: Engine, shape: HostShape) -> None:
     """Compare two engines in every detail a host shows. Raises MismatchError."""
+    for name in ("available_pages", "kernel_available_pages"):
+        same(name, np.array(getattr(a, name)), np.array(getattr(b, name)))
     for zone in range(shape.nr_zones):
         for mt in Migratetype:
             for order in range(shape.pageblock_order + 2):

@@ -33,9 +33,12 @@ class ManySquads:
 
     def begin(self, world: World) -> None:
         self._squads = [Squad(hosts, world, promising=self.promising) for hosts in self._hosts]
+        for squad in self._squads:
+            squad.prepare()  # the first host of each
         self._state: list[tuple[bool, int]] = [(False, 0)] * len(self._squads)
         self._posted: deque[tuple[Orders, int]] = deque()
         self._done: deque[tuple[list[Report], bool, int]] = deque()
+        self._fetched: list[Fetched] = []
         self.left = 0
 
     def post(self, orders: Orders, until_ns: int) -> None:
@@ -60,11 +63,16 @@ class ManySquads:
         reports, self.running, self.waiting_rows = self._done.popleft()
         return reports
 
-    def collect(self, until_ns: int) -> Fetched:
+    def ask(self, until_ns: int) -> None:
         while self._posted:
             self._run()
         self._state = [(running, 0) for running, _ in self._state]
-        return joined(squad.collect(until_ns) for squad in self._squads)
+        self._fetched.append(joined(squad.collect(until_ns) for squad in self._squads))
+
+    def fetched(self, *, wait: bool = False) -> list[Fetched]:
+        found = self._fetched if wait else self._fetched[:-1]  # they come late
+        self._fetched = self._fetched[len(found) :]
+        return found
 
     def finish(self, horizon_ns: int) -> None:
         for squad in self._squads:

@@ -11,7 +11,9 @@ from fleet.hosts.ageing import HISTORIES, Age
 from fleet.run import spool
 from fleet.run.coordinator import Crew
 from fleet.run.crews import InlineCrew
+from fleet.run.messages import NR_FIELDS
 from fleet.run.spools import Spools
+from fleet.run.squad import Squad
 from fleet.run.world import World
 from tests.run import small
 from tests.run.harness import ManySquads, digests, read_rows, run_files
@@ -67,6 +69,22 @@ def test_both_engines_write_the_same_bytes(history: str, nr_hosts: int, tmp_path
     assert tables >= {"attempts", "migrations", "pins", "requests", "workloads"}
     reference = replace(world, engine="reference")
     assert digests(run_files(tmp_path / "reference", reference, scenario)) == digests(fast)
+
+
+def test_hosts_age_ahead_before_the_first_window_only() -> None:
+    world, _ = aged_world()
+    squad = Squad(range(3), world)
+    assert [squad.prepare() for _ in range(4)] == [True, True, True, False]
+    other = Squad(range(3), world)
+    assert other.prepare()
+    other.advance(np.zeros((0, NR_FIELDS), np.int64), S)
+    assert not other.prepare()
+    machines = [*squad._machines.values(), *other._machines.values()]
+    assert [machine._aged is not None for machine in machines] == [True] * 4 + [False] * 2
+    assert not any(machine.up for machine in machines), "they boot when they are told something"
+    fresh = Squad([0], replace(world, age=None))
+    assert fresh.prepare()
+    assert fresh._machines[0]._aged is None
 
 
 def test_an_arm_from_the_spool_is_the_arm_aged_anew(tmp_path: Path) -> None:
