@@ -22,7 +22,8 @@ DIAL_S = 10.0
 """Longest wait for a connection and for a token."""
 RING_S = 1.0
 """Longest wait of one ``Exchange.connect``."""
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+"""Bytes taken in at once: a buffer of more is asked of the system, and given back, each time."""
 _LENGTH = struct.Struct("<Q")
 
 
@@ -38,7 +39,7 @@ class Line:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         link.setblocking(True)
         self._link = link
-        self._buffer, self._chunk = bytearray(), memoryview(bytearray(CHUNK))
+        self._buffer = bytearray()
         self._messages: deque[Any] = deque()
 
     def send(self, message: object) -> None:
@@ -64,11 +65,11 @@ class Line:
 
     def _take_in(self) -> None:
         """Read what is there, at least a byte, and unpack what is complete."""
-        size = self._link.recv_into(self._chunk)  # ``recv`` would make a CHUNK anew each time
-        if not size:
+        chunk = self._link.recv(CHUNK)
+        if not chunk:
             raise ConnectionResetError("the other side is gone")
         buffer = self._buffer
-        buffer += self._chunk[:size]
+        buffer += chunk
         while len(buffer) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(buffer)[0]
             if len(buffer) < end:
