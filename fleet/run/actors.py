@@ -217,10 +217,16 @@ class ActorCrew:
             member.asked += 1
             member.waiting_rows = 0
 
-    def fetched(self, *, wait: bool = False) -> list[Fetched]:
+    def wait(self) -> None:
+        """See ``coordinator.Crew``."""
+        for member in self._members:
+            while member.asked:
+                self._fetch(member, self._answer(member))
+
+    def fetched(self) -> list[Fetched]:
         """See ``coordinator.Crew``: what all members have answered."""
         for member in self._members:
-            while member.asked and (wait or self._has_answered(member)):
+            while member.asked and self._has_answered(member):
                 self._fetch(member, self._answer(member))
         complete = min(len(member.fetched) for member in self._members)
         return [joined([m.fetched.popleft() for m in self._members]) for _ in range(complete)]

@@ -27,8 +27,8 @@ from fleet.run.world import World
 from fleet.scenario.scenario import Scenario
 
 FLUSH_ROWS = 200_000
-"""Rows that may wait on the hosts' side before they are fetched: enough that most of a shard's
-tables get a thousand at once, as each arrival costs the writer the same."""
+"""Rows that may wait on the hosts' side before they are fetched: each arrival costs the writer the
+same, and 1,523 hosts have some 190 tables of shards, which then get a thousand rows at once."""
 WINDOWS_PER_LATENCY = 2
 
 
@@ -64,8 +64,12 @@ class Crew(Protocol):
         """
         ...
 
-    def fetched(self, *, wait: bool = False) -> list[Fetched]:
-        """Return what was asked for, first asked first; with ``wait`` all of it."""
+    def wait(self) -> None:
+        """Wait until all that was asked for has come."""
+        ...
+
+    def fetched(self) -> list[Fetched]:
+        """Return what has come of what was asked for, first asked first."""
         ...
 
     def finish(self, horizon_ns: int) -> None:
@@ -141,7 +145,8 @@ class Coordinator:
         self._hear(horizon_ns)
         crew.finish(horizon_ns)
         crew.ask(horizon_ns + 1)
-        self._store(wait=True)
+        crew.wait()
+        self._store()
         self.campaign.close()
 
     def _open(self) -> None:
@@ -181,9 +186,9 @@ class Coordinator:
         """Requests issued before a time."""
         return int(self.plan.requests.time_ns.searchsorted(until_ns))
 
-    def _store(self, *, wait: bool = False) -> None:
+    def _store(self) -> None:
         """Hand on rows and what probes found: the hosts have their next window by then."""
-        for batches, probed in self._crew.fetched(wait=wait):
+        for batches, probed in self._crew.fetched():
             for report in probed:
                 self.campaign.probed(*report[IDENT:])
             self._sink(batches)

@@ -36,8 +36,11 @@ class InlineCrew:
         self.waiting_rows = 0
         self._fetched.append(self._squad.collect(until_ns))
 
-    def fetched(self, *, wait: bool = False) -> list[Fetched]:  # noqa: ARG002
+    def wait(self) -> None:
         """See ``coordinator.Crew``: there is nothing to wait for."""
+
+    def fetched(self) -> list[Fetched]:
+        """See ``coordinator.Crew``."""
         found, self._fetched = self._fetched, []
         return found
 

@@ -81,7 +81,7 @@ class Squad:
     def __init__(self, hosts: Sequence[int], world: World, *, promising: bool = False) -> None:
         self._notes = Notes()
         self._machines = {host: Machine(host, world, self._notes) for host in sorted(hosts)}
-        self._unprepared = iter(sorted(hosts))
+        self._unprepared = iter(self._machines.values())
         self._running: set[int] = set()
         self._waiting: dict[int, deque[Left]] = {}
         self._wants, self._promising, self._promised = world.wants, promising, 0
@@ -122,10 +122,10 @@ class Squad:
 
         Only before the first window: no host is made that may not be needed later.
         """
-        host = next(self._unprepared, None)
-        if host is None:
+        machine = next(self._unprepared, None)
+        if machine is None:
             return False
-        self._machines[host].prepare()
+        machine.prepare()
         return True
 
     def work(self) -> bool:

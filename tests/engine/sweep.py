@@ -17,21 +17,21 @@ SMALL_ORDER = 4
 """Largest pageblock order: the reference needs minutes for some sequences of larger hosts."""
 
 
-def sequence(key: int, number: int, steps: int = STEPS) -> int:
-    """Make one sequence; returns its steps, 0 for a host that is too large.
+def sequence(key: int, number: int) -> bool:
+    """Make one sequence; returns whether it was made, and not on a host that is too large.
 
     Raises what differs (MismatchError), or breaks a law, with a snippet as its note.
     """
     d = Draws(key, number)
     bench = make_bench(d, ALL_ENGINES, FULL_EVERY)
     if bench.shape.pageblock_order > SMALL_ORDER:
-        return 0
+        return False
     kind = (Commander, Fragmenter)[number % 2]
     commander = kind(bench, d)
-    for step in range(steps):
+    for step in range(STEPS):
         commander.act(Draws(key, number, step))
     bench.finish()
-    return steps
+    return True
 
 
 def sweep(key: int, seconds: float, number: int = 0) -> tuple[int, int]:
@@ -40,7 +40,7 @@ def sweep(key: int, seconds: float, number: int = 0) -> tuple[int, int]:
     end = time.monotonic() + seconds
     while True:
         try:
-            made += sequence(key, number) > 0
+            made += sequence(key, number)
         except Exception:
             made += 1
             wrong += 1

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from engine.enums import Counter
+from tests.engine import sweep
 from tests.engine.bench import ALL_ENGINES, Bench, MismatchError
 from tests.engine.commands import Commander, Draws, Fragmenter, make_bench
 
@@ -109,6 +110,19 @@ def test_a_failing_sequence_is_run_again_as_it_was() -> None:
     few = settings(QUICK, max_examples=4, stateful_step_count=3)
     with pytest.raises(MismatchError, match="here"):
         run_state_machine_as_test(Breaks, settings=few)
+
+
+def test_a_sweep_counts_what_it_made_and_what_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep.sweep(1, 0) == (1, 0)
+
+    def differs(_: int, number: int) -> bool:
+        raise MismatchError(f"here, {number}")
+
+    monkeypatch.setattr(sweep, "sequence", differs)
+    assert sweep.sweep(1, 0, 5) == (1, 1)
+    assert "sequence 5 of key 1" in capsys.readouterr().out
 
 
 @pytest.mark.slow

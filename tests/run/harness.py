@@ -39,6 +39,7 @@ class ManySquads:
         self._posted: deque[tuple[Orders, int]] = deque()
         self._done: deque[tuple[list[Report], bool, int]] = deque()
         self._fetched: list[Fetched] = []
+        self._come = 0
         self.left = 0
 
     def post(self, orders: Orders, until_ns: int) -> None:
@@ -69,9 +70,12 @@ class ManySquads:
         self._state = [(running, 0) for running, _ in self._state]
         self._fetched.append(joined(squad.collect(until_ns) for squad in self._squads))
 
-    def fetched(self, *, wait: bool = False) -> list[Fetched]:
-        found = self._fetched if wait else self._fetched[:-1]  # they come late
-        self._fetched = self._fetched[len(found) :]
+    def wait(self) -> None:
+        self._come = len(self._fetched)
+
+    def fetched(self) -> list[Fetched]:
+        come = max(self._come, len(self._fetched) - 1)  # the last ones come late
+        found, self._fetched, self._come = self._fetched[:come], self._fetched[come:], 0
         return found
 
     def finish(self, horizon_ns: int) -> None:
