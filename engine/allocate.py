@@ -47,6 +47,7 @@ from engine.state import (
     RC_CPU,
     RQ_CPU,
     RQ_HIGHEST,
+    RQ_LISTED,
     RQ_MARK,
     RQ_MASK,
     RQ_MT,
@@ -89,9 +90,11 @@ KILL, PANIC = int(Incident.OOM_KILL), int(Incident.PANIC)
 @kernel
 def request(h, start, mask, movable, cpu, proc, may_oom):
     """Set the request: nodes of ``mask`` from ``start`` upwards and around."""
+    highest = MOVABLE_KIND if movable else NORMAL_KIND
+    same = h.g[RQ_START] == start and h.g[RQ_MASK] == mask and h.g[RQ_HIGHEST] == highest
     h.g[RQ_START] = start
     h.g[RQ_MASK] = mask
-    h.g[RQ_HIGHEST] = MOVABLE_KIND if movable else NORMAL_KIND
+    h.g[RQ_HIGHEST] = highest
     h.g[RQ_MT] = MOVABLE if movable else UNMOVABLE
     h.g[RQ_CPU] = cpu
     h.g[RQ_PROC] = proc
@@ -99,7 +102,8 @@ def request(h, start, mask, movable, cpu, proc, may_oom):
     h.g[RQ_POOL] = 0
     h.g[RQ_SLAB] = 0
     h.g[D_LEFT] = 0
-    list_zones(h)
+    if not (same and h.g[RQ_LISTED]):
+        list_zones(h)
 
 
 @kernel
@@ -117,6 +121,7 @@ def list_zones(h):
                 h.g[n] = node * KINDS + kind
                 n += 1
     h.g[n] = NIL
+    h.g[RQ_LISTED] = 1
 
 
 @kernel
@@ -141,6 +146,7 @@ def request_movable(h, start, cpu, proc):
             h.g[m] = z
             m += 1
     h.g[m] = NIL
+    h.g[RQ_LISTED] = 0
 
 
 @kernel

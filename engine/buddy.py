@@ -6,6 +6,7 @@ Rules and sources as in ``engine.reference.zone``.
 from engine.bits import high_bit, low_bit
 from engine.chunks import set_max_chunk
 from engine.elements import drop_run
+from engine.freebits import note_free
 from engine.freelist import link, link_pb, unlink, unlink_pb, zone_of_pb
 from engine.kernel import kernel
 from engine.pageblock import mt_of, set_flags
@@ -163,6 +164,7 @@ def free_piece(h, r, order):
     h.runb[r, RS_STATE] = FREE
     h.runb[r, RS_ORDER] = order
     h.runs[r, RS_LEN] = 1 << order
+    note_free(h, pb)
     tail = merge_likely(h, z, pb, r, order)
     link(h, z, list_type(h, pb), order, -2 - r, tail)
 

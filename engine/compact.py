@@ -8,6 +8,7 @@ from engine.buddy import free_loose
 from engine.chains import chain_replace, locate
 from engine.elements import is_folio, is_hole, length
 from engine.enums import AreaKind, Cell, Cost, Counter
+from engine.freebits import all_used_down, first_free, tidy_free
 from engine.freelist import unlink
 from engine.hugepool import unpinnable
 from engine.kernel import kernel
@@ -18,6 +19,7 @@ from engine.runs import add_run_after, break_uniform, join_around, split_low, wh
 from engine.slowdown import note_work
 from engine.state import (
     AR_KIND,
+    BAG_SHIFT,
     BK_ISO,
     BK_KERNEL,
     BK_NODE,
@@ -28,6 +30,7 @@ from engine.state import (
     DESC,
     FREE,
     G_BLOCK_PBS,
+    G_BLOCK_SHIFT,
     G_LPOS,
     G_NBLOCKS,
     G_PBP,
@@ -147,8 +150,12 @@ def compact_zone(h, z, order):
     h.g[G_SCANNED] = h.zone[z, Z_COMPACT_TO]
     while h.zone[z, Z_COMPACT_FROM] < h.zone[z, Z_COMPACT_TO]:
         pb = h.zone[z, Z_COMPACT_FROM]
+        if not scannable(h, z, block_of(h, pb)):
+            behind = block_of(h, pb) + 1 << h.g[G_BLOCK_SHIFT]
+            h.zone[z, Z_COMPACT_FROM] = min(behind, h.zone[z, Z_COMPACT_TO])
+            continue
         h.zone[z, Z_COMPACT_FROM] += 1
-        if scannable(h, z, pb) and empty_pageblock(h, z, pb) and any_chunk(h, z, order):
+        if empty_pageblock(h, z, pb) and any_chunk(h, z, order):
             h.zone[z, Z_COMPACT_CONSIDERED] = 0
             h.zone[z, Z_COMPACT_SHIFT] = 0
             return True
@@ -159,9 +166,8 @@ def compact_zone(h, z, order):
 
 
 @kernel
-def scannable(h, z, pb):
-    """Whether a pageblock belongs to a zone and is not isolated."""
-    b = block_of(h, pb)
+def scannable(h, z, b):
+    """Whether a memory block belongs to a zone and is not isolated."""
     return h.blk[b, BK_ZONE] == z and not h.blk[b, BK_ISO]
 
 
@@ -230,16 +236,26 @@ def next_free(h, z, source):
     """
     pb = min(h.zone[z, Z_COMPACT_TO], h.g[G_SCANNED]) - 1
     while pb > source:
-        if h.pbs[pb, PS_STATE] == SPLIT and scannable(h, z, pb) and mt_of(h, pb) == MOVABLE:
-            r = h.pb[pb, PB_AUX]
-            while r != NIL:
-                if h.runb[r, RS_STATE] == FREE:
-                    h.g[G_SCANNED] = pb + 1
-                    return pb
-                r = h.run[r, RN_BNEXT]
-        pb -= 1
+        if not scannable(h, z, block_of(h, pb)):
+            pb = (block_of(h, pb) << h.g[G_BLOCK_SHIFT]) - 1
+            continue
+        used = all_used_down(h, pb)
+        if used == 0 and has_target(h, pb):
+            break
+        if used == 0 and pb & (1 << BAG_SHIFT) - 1 == 0:
+            tidy_free(h, pb)
+        pb -= max(used, 1)
+    pb = max(pb, source)
     h.g[G_SCANNED] = pb + 1
-    return NIL
+    return pb if pb > source else NIL
+
+
+@kernel
+def has_target(h, pb):
+    """Whether a pageblock has free pages that compaction may move others to."""
+    if h.pbs[pb, PS_STATE] != SPLIT or mt_of(h, pb) != MOVABLE:
+        return False
+    return first_free(h, pb) != NIL
 
 
 @kernel

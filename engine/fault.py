@@ -298,6 +298,13 @@ def fill(h, a, hole, index, stop, end, cpu, node, pinning):
 
 
 @kernel
+def populate_chunk(h, a, index, cpu, node, pinning):
+    """Base pages in an empty chunk that found no huge folio. False without room."""
+    wanted = flagged(h, a, FLAG_ANON, pinning)
+    return populate_base(h, a, index, index + h.g[G_PBP], cpu, node, wanted, PATH_ANON)
+
+
+@kernel
 def first_of_huge_zero(h, a, index, cpu, node, pinning):
     """One base page in the place of a huge zero page, the rest of which becomes zero pages."""
     wanted = flagged(h, a, FLAG_HZP, pinning)

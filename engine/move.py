@@ -4,12 +4,13 @@ Rules and sources as in ``engine.reference.migration``.
 """
 
 from engine.allocate import POOL, alloc_huge, find_zone, pick_zone, stopped, take_piece
-from engine.chains import chain_replace
+from engine.chains import chain_insert, chain_replace
 from engine.compact import STUCK, compact_for
-from engine.elements import block_pb, count_of, drop_run, length, set_deferred
+from engine.elements import block_pb, count_of, drop_run, length, nxt, set_deferred
 from engine.enums import Cell, Counter
 from engine.kernel import kernel
 from engine.kswapd import turn_ended
+from engine.landmarks import hand_over
 from engine.memory import (
     FILE,
     HUGETLB,
@@ -27,6 +28,7 @@ from engine.percpu import free_huge
 from engine.runs import join_around, split_first, split_low, whole_again
 from engine.stacks import whole_run
 from engine.state import (
+    AR_HINTREF,
     AR_KIND,
     BK_ZONE,
     COUNTERS,
@@ -49,6 +51,7 @@ from engine.state import (
     RQ_WAKES,
     RS_FLAG,
     RS_LEN,
+    RS_START,
     RS_STATE,
     TABLE,
     Z_LOW,
@@ -98,24 +101,23 @@ def move_base(h, a, ref, low_first):
         one_by_one = fills_pool or (eats_itself and h.g[RQ_WAKES])
         new = take_piece(h, z, 1 if one_by_one else left)
         k = length(h, new)
-        part, rest = ref, NIL
-        if k < left:
-            part, rest = cut_for_move(h, ref, k, low_first)
-        down = part < NIL and (h.runb[-2 - part, RS_FLAG] & DESC) != 0
         claim(h, a, new)
+        down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
         if new < NIL and low_first and down:
             h.runb[-2 - new, RS_FLAG] ^= DESC
-        pins = count_of(h, part)
-        if pins:  # revoked: they go with the pages
-            change_count(h, part, 0)
-            change_count(h, new, pins)
-        chain_replace(h, a, part, new)
-        count_used(h, a, pb, -k)
-        upwards = low_first or not down
-        if upwards and part < NIL and out_of_sight(h, zone_from):
-            aside = put_aside(h, aside, -2 - part)
+        pins, rest = count_of(h, ref), ref
+        if aside != NIL and k < left and not pins:
+            peel(h, a, ref, new, aside, k)
         else:
-            free_source(h, part, upwards)
+            part, rest = ref, NIL
+            if k < left:
+                part, rest = cut_for_move(h, ref, k, low_first)
+            if pins:  # revoked: they go with the pages
+                change_count(h, part, 0)
+                change_count(h, new, pins)
+            chain_replace(h, a, part, new)
+            aside = let_go(h, part, low_first or not down, zone_from, aside)
+        count_used(h, a, pb, -k)
         count_moved(h, a, zone_from, new, False, k)
         if new >= 0 and low_first and down:
             turn_around(h, a, new)
@@ -127,6 +129,34 @@ def move_base(h, a, ref, low_first):
         left -= k
     if aside != NIL:
         free_source(h, -2 - aside, True)
+
+
+@kernel
+def let_go(h, part, upwards, zone_from, aside):
+    """Free what has moved, or put it aside; returns the run that holds what waits, or NIL."""
+    if upwards and part < NIL and out_of_sight(h, zone_from):
+        return put_aside(h, aside, -2 - part)
+    free_source(h, part, upwards)
+    return aside
+
+
+@kernel
+def peel(h, a, ref, new, aside, k):
+    """Move the low k pages of a run to ``new``, and what they were to the run aside below it.
+
+    As cutting them off, and putting them aside, but for the record that takes.
+    """
+    r = -2 - ref
+    if h.runb[r, RS_FLAG] & DESC:
+        chain_insert(h, a, nxt(h, ref), new)
+    else:
+        chain_insert(h, a, ref, new)
+        hand_over(h, ref, new)
+        if h.slot[a, AR_HINTREF] == ref:
+            h.slot[a, AR_HINTREF] = new
+    h.runs[aside, RS_LEN] += k
+    h.runs[r, RS_START] += k
+    h.runs[r, RS_LEN] -= k
 
 
 @kernel

@@ -4,8 +4,9 @@ Rules and sources as in ``engine.reference.pinning``.
 """
 
 from engine.allocate import stopped
+from engine.calls import pin_calls
 from engine.chains import locate
-from engine.elements import block_pb, count_of, is_folio, is_hole, length
+from engine.elements import count_of, is_folio, length
 from engine.emit import emit_moves, new_row
 from engine.enums import (
     NR_PATHS,
@@ -21,14 +22,10 @@ from engine.enums import (
     Pinner,
     Row,
 )
-from engine.fault import FOR_LONG, FOR_SHORT, populate
-from engine.hugepool import unpinnable
+from engine.fault import FOR_LONG, FOR_SHORT
 from engine.kernel import kernel
-from engine.longterm import check_and_migrate
-from engine.memory import BY_FOLIO, FILE, HUGETLB, KERNEL, area_ok, change_count, cpu_of, range_ok
+from engine.memory import BY_FOLIO, FILE, KERNEL, area_ok, change_count, cpu_of, range_ok
 from engine.move import NEVER_RETURNS
-from engine.pinrow import PINNED, note_pin
-from engine.runs import cut_out, join_around, whole_again
 from engine.sharing import behind
 from engine.slowdown import emit_work
 from engine.state import (
@@ -48,9 +45,7 @@ from engine.state import (
     G_PBP,
     G_PINNING,
     NIL,
-    PIN_BITS,
     PN_AREA,
-    PN_COUNT,
     PN_LONG,
     PN_PINNER,
     T_CALLS,
@@ -59,23 +54,18 @@ from engine.state import (
     TABLE,
 )
 from engine.unpin import note_taken, unpin
-from engine.watermark import pool_short
-from engine.ways import note_way
 
 OK, EINVAL, EFAULT = 0, int(Errno.EINVAL), int(Errno.EFAULT)
-ENOMEM, EINTR = int(Errno.ENOMEM), int(Errno.EINTR)
 MIGRATES, DENIED = int(Cell.PIN_MIGRATES), int(Cell.PIN_DENIED)
-BY_CALL, BEFORE = int(PinMigrates.AFTER_FAULTS), int(PinMigrates.BEFORE_FAULTS)
-POOL = int(Cell.PIN_POOL_MILLIONTHS)
+BY_CALL = int(PinMigrates.AFTER_FAULTS)
 VFIO_PAGES, VFIO = int(Cell.VFIO_CALL_PAGES), int(Pinner.VFIO)
 RDMA, DIRECT_IO = int(Pinner.RDMA), int(Pinner.DIRECT_IO)
 FILE_PIN, IO_URING = int(Cell.FILE_PIN), int(Pinner.IO_URING)
-IO_URING_REFUSES, REFUSED = int(FilePin.IO_URING_REFUSES), int(FilePin.REFUSED)
+IO_URING_REFUSES = int(FilePin.IO_URING_REFUSES)
 EOPNOTSUPP = int(Errno.EOPNOTSUPP)
 FOLIO_PINS = int(Cell.IOU_FOLIO_PINS)
-HUGETLB_MIGRATES = int(Cell.HUGETLB_PIN_MIGRATES)
-ACQUIRED, RELEASED = int(Counter.NR_FOLL_PIN_ACQUIRED), int(Counter.NR_FOLL_PIN_RELEASED)
-PIN_CALL, PIN_4K, PIN_2M = int(Cost.PIN_CALL), int(Cost.PIN_4K), int(Cost.PIN_2M)
+RELEASED = int(Counter.NR_FOLL_PIN_RELEASED)
+PIN_CALL = int(Cost.PIN_CALL)
 PIN_ROW, INCIDENT, PIN_FAILED = int(Row.PIN), int(Row.INCIDENT), int(Incident.PIN_FAILED)
 PIN_STUCK = int(Incident.PIN_STUCK)
 LONGTERM = int(MigrateReason.LONGTERM_PIN)
@@ -104,15 +94,7 @@ def pin(h, q, a, first, count, pinner, cpu):
         unit = count
     h.g[G_PINNING] = FOR_SHORT if pinner == DIRECT_IO else FOR_LONG
     h.g[G_BUSY] = at
-    errno = OK
-    done = 0
-    while done < count and errno == OK:
-        size = min(unit, count - done)
-        errno = pin_call(h, at, first + done, size, cpu, pinner)
-        if errno == OK:
-            done += size
-            if h.slot[q, PN_AREA] == at:
-                h.slot[q, PN_COUNT] = done
+    errno = pin_calls(h, q, at, first, count, unit, cpu, pinner)
     if errno == OK and refuses_file(h, at, pinner):
         errno = EOPNOTSUPP
     h.g[G_PINNING] = 0
@@ -159,110 +141,6 @@ def drop_pin(h):
         for c in range(5):
             h.acc[h.acc[i, ACC_TOUCHED], c] = 0
     h.g[A_TOUCHED] = 0
-
-
-@kernel
-def pin_call(h, a, first, count, cpu, pinner):
-    """One GUP call: fault, check and migrate, take the pins (or migrate, then fault)."""
-    if pinner == DIRECT_IO:
-        errno = populate(h, a, first, count, cpu, -1, False)
-        if stopped(h):
-            return EINTR
-        if errno == OK:
-            take_pins(h, a, first, count, 1 << PIN_BITS)
-        return errno
-    if h.slot[a, AR_KIND] == FILE and h.g[TABLE + FILE_PIN] == REFUSED:
-        return EFAULT
-    if h.g[TABLE + POOL] and h.slot[a, AR_KIND] != HUGETLB and pool_short(h, count):
-        return ENOMEM
-    wanted, before = before_refused(h, a, first, count), h.g[TABLE + MIGRATES] == BEFORE
-    errno = OK
-    if before and wanted:
-        errno = check_and_migrate(h, a, first, wanted, cpu)
-        if errno != OK:
-            return errno
-    if wanted:
-        errno = populate(h, a, first, wanted, cpu, -1, True)
-        if stopped(h):
-            return EINTR
-    if errno == OK and wanted == count and before:
-        take_pins(h, a, first, count, 1)
-        return OK
-    if errno == OK and wanted == count:
-        errno = check_and_migrate(h, a, first, count, cpu)
-        if errno == OK:
-            take_pins(h, a, first, count, 1)
-        return errno
-    if h.slot[a, AR_KIND] != HUGETLB:
-        return errno
-    return cut_short(h, a, first, count, cpu, pinner, errno == OK)
-
-
-@kernel
-def leading(h, a, first, count, present):
-    """Pages of a range before its first hole, or before its first unpinnable page."""
-    index, end = first, first + count
-    while index < end:
-        ref = locate(h, a, index)
-        hole = is_hole(h, ref)
-        if hole if present else not hole and unpinnable(h, block_pb(h, ref)):
-            return index - first
-        index = h.g[G_LPOS] + length(h, ref)
-    return count
-
-
-@kernel
-def before_refused(h, a, first, count):
-    """Pages of a range in front of a hugetlb folio that the pin refuses; the range as a rule."""
-    if h.slot[a, AR_KIND] != HUGETLB or not h.g[TABLE + MIGRATES] or h.g[TABLE + DENIED]:
-        return count
-    if h.g[TABLE + HUGETLB_MIGRATES]:
-        return count
-    return leading(h, a, first, count, False)
-
-
-@kernel
-def cut_short(h, a, first, count, cpu, pinner, refused):
-    """GUP of hugetlb memory ended at a folio that it could not have: let go of those before."""
-    got = before_refused(h, a, first, count) if refused else leading(h, a, first, count, True)
-    if got:
-        errno = check_and_migrate(h, a, first, got, cpu)
-        if errno != OK:
-            return errno
-        h.g[COUNTERS + ACQUIRED] += got
-        h.g[COUNTERS + RELEASED] += got
-    if refused and not (got and pinner == IO_URING):
-        return ENOMEM
-    return EFAULT
-
-
-@kernel
-def take_pins(h, a, first, count, unit):
-    """Add a pin (of ``unit``: or a reference) to each page; a huge folio counts its sub-pages."""
-    index, end = first, first + count
-    while index < end:
-        ref = locate(h, a, index)
-        stop = min(end, h.g[G_LPOS] + length(h, ref))
-        pages = stop - index
-        huge = is_folio(h, ref)
-        pb = block_pb(h, ref)
-        if huge:
-            cost = h.g[COSTS + PIN_2M] * pages // h.g[G_PBP]
-            change_count(h, ref, count_of(h, ref) + pages * unit)
-        else:
-            cost = pages * h.g[COSTS + PIN_4K]
-            ref = cut_out(h, a, index, stop)
-            change_count(h, ref, count_of(h, ref) + unit)
-            if ref < NIL:
-                ref = join_around(h, a, ref)
-                if ref < NIL:
-                    whole_again(h, a, ref)
-        h.g[T_LATENCY] += cost
-        note_way(h, a, index, ref)
-        note_pin(h, a, pb, huge, PINNED, pages, cost)
-        index = stop
-    if unit == 1:
-        h.g[COUNTERS + ACQUIRED] += count
 
 
 @kernel

@@ -1,19 +1,19 @@
-"""A bag gives back a piece that is drawn; what the draws to come will look at is asked for early.
+"""A bag gives back a piece that is drawn (``engine.scouting`` asks early for what that looks at).
 
 Rules as in ``engine.reference.history``.
 """
 
-from engine.bags import empty_ahead, first_of, tidy, word_of
+from engine.bags import empty_ahead, first_of, tidy
 from engine.buddy import free_loose, free_pb
 from engine.chains import chain_insert_before, chain_unlink
-from engine.draw_kernel import scaled_word, word
-from engine.elements import ask_for, is_hole, prv
+from engine.draw_kernel import scaled_word
+from engine.elements import is_hole, prv
 from engine.holes import hole_flag, join_holes, new_hole
 from engine.kernel import kernel
 from engine.memory import count_used
 from engine.pieces import chunk_order, next_word, weight
-from engine.prefetch import prefetch
 from engine.runs import break_uniform, split_run
+from engine.scouting import scout
 from engine.state import (
     AR_BAG,
     AR_PRESENT,
@@ -27,9 +27,6 @@ from engine.state import (
     HI_FIRST,
     HI_PAGES,
     NIL,
-    PB_AUX,
-    PB_NEXT,
-    PB_PREV,
     PH_OWN,
     PS_STATE,
     R_LOOSE,
@@ -46,12 +43,8 @@ from engine.state import (
 )
 
 TRIES, REACH = 8, 32
-FARTHER, FAR, NEAR = 9, 6, 3
-"""How many draws ahead the bits of bags, pageblocks and runs are asked for."""
 TIDIES = 8
 """One draw in so many clears bits: it takes looks at the pageblocks around."""
-LOOKS = 2
-"""Pageblocks that may have a bag's page and are asked for at each draw."""
 
 
 @kernel
@@ -96,38 +89,6 @@ def first_in_bag(h, a, pfn):
         if pb == end:
             pb -= pbs
     return NIL
-
-
-@kernel
-def scout(h, a, key):
-    """Ask for what later draws will look at: bits very early, pageblocks early, then runs.
-
-    Draws are a function of their number alone, so those to come are known. Some will be a grown
-    chunk's: what they ask for is not used.
-    """
-    bag = h.slot[a, AR_BAG]
-    prefetch(h.small, word_of(h, bag, drawn(h, key, FARTHER)))
-    pb = drawn(h, key, FAR)
-    for _ in range(LOOKS):
-        pb += empty_ahead(h, bag, pb)
-        prefetch(h.pb, pb)
-        pb = min(pb, len(h.pb) - 2) + 1
-    pb = drawn(h, key, NEAR)
-    for _ in range(LOOKS):
-        pb = min(pb + empty_ahead(h, bag, pb), len(h.pb) - 1)
-        if h.pbs[pb, PS_STATE] == SPLIT:
-            prefetch(h.run, h.pb[pb, PB_AUX])
-        elif h.pbs[pb, PS_STATE] == UNIFORM and h.pbh[pb, PH_OWN] == a:
-            ask_for(h, h.pb[pb, PB_PREV])  # linked to what will be freed
-            ask_for(h, h.pb[pb, PB_NEXT])
-        pb = min(pb, len(h.pb) - 2) + 1
-
-
-@kernel
-def drawn(h, key, ahead):
-    """Pageblock that a draw some numbers ahead looks at first."""
-    bits = word(key, h.g[HI_DRAWS] + ahead)
-    return h.g[HI_FIRST] + scaled_word(bits, h.g[HI_PAGES]) >> h.g[G_PBO]
 
 
 @kernel

@@ -159,7 +159,7 @@ ACC_TOUCHED = 5
     G_NCMD, G_NRANGES, G_MUT, G_AREASEQ, G_BUSY, G_NFILES, G_LPOS, G_PINNING,
     T_PAGES, T_LATENCY, T_FAULTED, T_THP, T_FALLBACK, T_RECLAIMED, T_MIGRATED, T_FAILED, T_CALLS,
     RQ_START, RQ_MASK, RQ_HIGHEST, RQ_MT, RQ_CPU, RQ_PROC, RQ_OOM, RQ_MARK, RQ_WAKES, RQ_POOL,
-    RQ_SLAB,
+    RQ_SLAB, RQ_LISTED,
     D_LEFT, D_MORE, RC_LEFT, RC_DROPPED, G_DMA,
     M_TARGET, M_CPU, M_PROC, M_NODE, M_MOVED, M_HUGETLB, M_FAILED, M_FOLIOS, M_ABORT, M_SPLIT,
     M_FLIGHT, M_LATENCY, M_AGAIN4, M_AGAIN2, M_AGAING, M_AGAINT,
@@ -172,23 +172,27 @@ ACC_TOUCHED = 5
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
+    G_FREEBITS, G_SCOUTED,
     KS_TASK, KS_OWN, KS_LEFT, KS_AWAKE, KS_HIGHEST, KS_PRIORITY, KS_DROPPED, KS_GOAL,
     RC_CPU, RC_HELD, SAVED,
-) = range(152)  # fmt: skip
+) = range(155)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 WALK = ZONELIST + 25
 FORESEEN = WALK + 2 * (NR_WAYS + 1)
 HELD = FORESEEN + 48
-TABLE = HELD + 32
+SCOUTED = HELD + 32
+TABLE = SCOUTED + 64
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
-order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL. WALK: where the walks
+order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL (RQ_LISTED: they are
+those of RQ_START, RQ_MASK and RQ_HIGHEST). WALK: where the walks
 of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s. KS_:
 ``engine.kswapd``'s. RC_CPU: CPU whose lists get the page cache that is dropped, NIL: none.
-RC_HELD: elements of a batch that is not freed yet, in HELD on; NIL: none is held back."""
+RC_HELD: elements of a batch that is not freed yet, in HELD on; NIL: none is held back. SCOUTED:
+``engine.scouting``'s."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
@@ -198,10 +202,11 @@ FIRST_OBJECT, OBJECT_ROWS = -2, 4
 slot table, where Numba's negative indices find them; the row of -1 (NIL) belongs to nobody."""
 CPUS = RANGES
 """In small: first the heads of rows of maximal chunks, then the node of each CPU, then the chunks
-that came last to each list of ``engine.freelist.came``, then the bits of ``engine.bags``."""
+that came last to each list of ``engine.freelist.came``, then the bits of ``engine.bags`` and those
+of ``engine.freebits``."""
 NR_BAGS, BAG_SHIFT = 4, 2
-"""Bags of a host that ``engine.bags`` keeps bits for; a bit stands for ``1 << BAG_SHIFT``
-pageblocks."""
+"""Bags of a host that ``engine.bags`` keeps bits for; a bit, there and in ``engine.freebits``,
+stands for ``1 << BAG_SHIFT`` pageblocks."""
 AHEAD = 32
 """How many chunks of a list ahead of their use memory is asked for; a power of two."""
 
@@ -273,7 +278,8 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_RECENT] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[G_BAGS] = g[G_RECENT] + nz * 4 * 2 * AHEAD
     g[G_BAGWORDS] = (nb * per_block >> BAG_SHIFT) // 32 + 1
-    g[G_PERM] = g[G_BAGS] + NR_BAGS * g[G_BAGWORDS]
+    g[G_FREEBITS] = g[G_BAGS] + NR_BAGS * g[G_BAGWORDS]
+    g[G_PERM] = g[G_FREEBITS] + g[G_BAGWORDS]
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
     fl = np.zeros((nr_lists + nr_cpus * nz * PCP_ROWS, 3), np.int32)
     fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL

@@ -7,6 +7,7 @@ from engine.bits import high_bit, low_bit
 from engine.buddy import set_free_pb
 from engine.chunks import pop_max_chunk
 from engine.fallback import fallback
+from engine.freebits import note_free
 from engine.freelist import fl, link, link_pb, unlink, unlink_pb
 from engine.kernel import kernel
 from engine.runs import add_run_after, start_split
@@ -101,6 +102,7 @@ def take_pages(h, z, mt, n):
         return pb
     r = start_split(h, pb, R_LOOSE)
     h.runs[r, RS_LEN] = n
+    note_free(h, pb)
     free_rest(h, z, mt, r, n, size)
     h.zone[z, Z_FREE] -= n
     return -2 - r

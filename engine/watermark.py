@@ -13,6 +13,7 @@ from engine.state import (
     G_NZONES,
     G_PBP,
     G_THP,
+    RQ_LISTED,
     TABLE,
     Z_BATCH,
     Z_HIGH,
@@ -82,6 +83,7 @@ def spread_marks(h, pages_min):
 @kernel
 def keep_derived(h):
     """Compute what follows from managed pages and marks, per zone."""
+    h.g[RQ_LISTED] = 0  # a zone may have got its first pages, or lost its last
     for z in range(h.g[G_NZONES]):
         keep_reserves(h, z)
         batch = batch_of(h, z)

@@ -91,6 +91,8 @@ CELLS: list[dict[str, int]] = [
     {"GIGANTIC_STRADDLE_FAILS": 0, "ISOLATED_UNPINNABLE": 1, "HUGETLB_PIN_MIGRATES": 1},
     {"GIGANTIC_STRADDLE_FAILS": 0, "IOU_FOLIO_PINS": 1, "PIN_REVOCABLE": 1},
     {"GIGANTIC_STRADDLE_FAILS": 0, "OFFLINE_TARGET": 1, "PIN_WAIT_NS": 300_000},
+    {"VFIO_CALL_PAGES": 8},
+    {"VFIO_CALL_PAGES": 16, "PCP_THP": 1},
 ]
 CACHES = (AreaKind.FILE, AreaKind.SHMEM)
 OPS = (*(int(op) for op in Op), -1, 0, max(Op) + 1)

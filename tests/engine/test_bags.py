@@ -1,5 +1,7 @@
 """Bits that say where a bag's pages may lie: never clear where there are some, cleared in time."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from engine.state import (
     RS_STATE,
     SPLIT,
     UNIFORM,
+    H,
 )
 from tests.engine.bench import Guest, make_shape, make_table
 from tests.engine.test_history import BLOCKS, EVEN, KEY, PAGES, guest
@@ -34,14 +37,21 @@ def marked(g: Guest, area: int) -> set[int]:
     return set(np.flatnonzero(bits).tolist())
 
 
+def runs_of(h: H, pb: int) -> Iterator[int]:
+    """Runs of a split pageblock, lowest first."""
+    r = int(h.pb[pb, PB_AUX])
+    while r >= 0:
+        yield r
+        r = int(h.run[r, RN_BNEXT])
+
+
 def held(g: Guest, area: int) -> set[int]:
     """Groups of pageblocks in which an area has base pages."""
     h, found = g.hosts[1]._h, set()
     for pb, state in enumerate(h.pbs[:, PS_STATE].tolist()):
-        r = int(h.pb[pb, PB_AUX]) if state == SPLIT else -1
-        while r >= 0 and not (h.runb[r, RS_STATE] == R_ALLOC and h.run[r, RN_OWN] == area):
-            r = int(h.run[r, RN_BNEXT])
-        if r >= 0 or (state == UNIFORM and h.pbh[pb, PH_OWN] == area):
+        runs = runs_of(h, pb) if state == SPLIT else ()
+        own = any(h.runb[r, RS_STATE] == R_ALLOC and h.run[r, RN_OWN] == area for r in runs)
+        if own or (state == UNIFORM and h.pbh[pb, PH_OWN] == area):
             found.add(pb >> BAG_SHIFT)
     return found
 

@@ -53,9 +53,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "other draws clear bits, and as before only those of pageblocks without a page of the bag",
     ("shrinking.py", "shrink", "scout(h, a, key)", "(left out)"):
     "only asks for memory early",
-    ("shrinking.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"):
-    "only asks for other memory early",
-    ("shrinking.py", "scout", "h.pbs[pb, PS_STATE] == SPLIT", "h.pbs[pb, PS_STATE] != SPLIT"):
+    ("scouting.py", "ask_for_runs", "h.pbs[pb, PS_STATE] == SPLIT", "h.pbs[pb, PS_STATE] != SPLIT"):
     "only asks for other memory early",
     ("memory.py", "attach", "note_way(h, a, index, ref)", "(left out)"):
     "ways only ask for memory early",
@@ -116,7 +114,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "no page leaves the list, and they come to it one by one",
     ("gather.py", "pass_through_huge", "out < 0", "out <= 0"):
     "no folio leaves the list, and they come to it one by one",
-    ("pin.py", "take_pins", "note_way(h, a, index, ref)", "(left out)"):
+    ("calls.py", "take_pins", "note_way(h, a, index, ref)", "(left out)"):
     "ways only ask for memory early",
     ("stacks.py", "further", "steps > 0", "steps >= 0"):
     "only asks for other memory early",
@@ -137,7 +135,6 @@ PLACES = {
     ("freelist.py", "goes", "count - 1", "count"): 2,
     ("compact.py", "empty_pageblock", "pb + 1", "pb"): 2,
     ("move.py", "move_base", "new < NIL", "new <= NIL"): 3,
-    ("shrinking.py", "scout", "min(pb, len(h.pb) - 2) + 1", "min(pb, len(h.pb) - 2)"): 2,
 }
 """Where an argument is about more than one place of a function."""
 

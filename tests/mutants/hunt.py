@@ -25,7 +25,7 @@ QUICK = [
         "seeded", "checkerboard", "compaction", "hugetlb", "gigantic", "semantics", "sharing",
         "gather", "reclaim", "kswapd", "inflight", "same_node", "page_cache", "pinners", "history",
         "bags", "draws", "ahead", "slowdown", "skipped_loops", "arena", "conservation",
-        "plausibility", "costs", "fast_engine",
+        "plausibility", "costs", "fast_engine", "calls", "freebits",
     )
 ]  # fmt: skip
 """Quick tests of the engine: those written for faults first."""
@@ -40,6 +40,7 @@ DIRECT = [
         "ahead.py::test_a_large_area_remembers_ways_that_lead_into_it",
         "ahead.py::test_single_pages_of_one_batch_come_and_go_alike",
         "bags.py",
+        "freebits.py",
         "compaction.py::test_what_a_pin_has_isolated_counts_in_every_pageblock",
         "gather.py::test_the_stories_do_reach_the_straight_way",
         "history.py::test_a_saved_host_goes_on_as_the_host",
