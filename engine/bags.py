@@ -3,8 +3,8 @@
 A draw of ``engine.shrinking`` looks for its bag's pages in up to 32 pageblocks, most of which have
 none: 24 of 25 looks for a kernel's own memory were for nothing, each at memory that is in no cache.
 A set bit says that there may be some, a clear one that there are none. Bits are set where an area
-gets pages (``note``) and cleared when somebody looks and finds that all are gone (``tidy``), so
-that whoever frees pages need not care.
+gets pages (``note``) and cleared when a draw takes or looks for some and finds that all are gone
+(``tidy``), so that whoever else frees pages need not care.
 """
 
 from engine.bits import low_bit
@@ -87,13 +87,19 @@ def empty_ahead(h, bag, pb):
 
 
 @kernel
-def tidy(h, a, pb):
-    """Clear the bit of a pageblock if its pageblocks have no page of the bag any more."""
+def tidy(h, a, pb, thoroughly):
+    """Clear the bit of a pageblock if its pageblocks have no page of the bag any more.
+
+    Split ones are taken to have some, unless ``thoroughly``: the records of all pageblocks of a bit
+    share a cache line, but runs lie anywhere.
+    """
     bag = h.slot[a, AR_BAG]
     if bag == NIL:
         return
     first = pb >> BAG_SHIFT << BAG_SHIFT
     for k in range(first, min(first + (1 << BAG_SHIFT), len(h.pb))):
+        if h.pbs[k, PS_STATE] == SPLIT and not thoroughly:
+            return
         if holds(h, a, k):
             return
     h.small[word_of(h, bag, pb)] &= ~(1 << (pb >> BAG_SHIFT) % WORD_BITS)

@@ -13,6 +13,7 @@ from engine.kernel import kernel
 from engine.prefetch import prefetch
 from engine.state import (
     AR_BAG,
+    BAG_SHIFT,
     G_PBO,
     G_PBP,
     G_SCOUTED,
@@ -39,7 +40,7 @@ BITS, PAGEBLOCKS, RUNS = 10, 7, 4
 """Draws ahead that each step is taken; one run further at each draw from RUNS on."""
 RING, WORDS = 16, 4
 PLACE, FIRST, SECOND, RUN = range(WORDS)
-"""Words for each draw to come: its pfn, the pageblocks that the bits name, a run of the first."""
+"""Words for each draw to come: its pfn, the pageblocks that the bits name, a run in the first."""
 
 
 @kernel
@@ -75,10 +76,10 @@ def foretell(h, key, n):
 
 @kernel
 def ask_for_pageblocks(h, bag, at):
-    """Ask for the first two pageblocks from a draw's place on that may have pages of the bag."""
+    """Ask for the pageblocks of the first two bits from a draw's place on that are set."""
     last = len(h.pb) - 1
     first = min(h.g[at + FIRST] + empty_ahead(h, bag, h.g[at + FIRST]), last)
-    second = min(first + 1, last)
+    second = min((first >> BAG_SHIFT) + 1 << BAG_SHIFT, last)
     second = min(second + empty_ahead(h, bag, second), last)
     h.g[at + FIRST], h.g[at + SECOND] = first, second
     prefetch(h.pb, first)
@@ -87,16 +88,21 @@ def ask_for_pageblocks(h, bag, at):
 
 @kernel
 def ask_for_runs(h, a, at):
-    """Ask for the lowest runs of both pageblocks, or for the neighbours of what will be freed."""
+    """Ask for the lowest run of a pageblock of each bit, or the neighbours of what will go."""
     for which in (FIRST, SECOND):
         pb = h.g[at + which]
-        if h.pbs[pb, PS_STATE] == SPLIT:
-            prefetch(h.run, h.pb[pb, PB_AUX])
-            if which == FIRST:
-                h.g[at + RUN] = h.pb[pb, PB_AUX]
-        elif h.pbs[pb, PS_STATE] == UNIFORM and h.pbh[pb, PH_OWN] == a:
-            ask_for(h, h.pb[pb, PB_PREV])
-            ask_for(h, h.pb[pb, PB_NEXT])
+        end = min((pb >> BAG_SHIFT) + 1 << BAG_SHIFT, len(h.pb))
+        while pb < end:
+            if h.pbs[pb, PS_STATE] == SPLIT:
+                prefetch(h.run, h.pb[pb, PB_AUX])
+                if which == FIRST:
+                    h.g[at + RUN] = h.pb[pb, PB_AUX]
+                break
+            if h.pbs[pb, PS_STATE] == UNIFORM and h.pbh[pb, PH_OWN] == a:
+                ask_for(h, h.pb[pb, PB_PREV])
+                ask_for(h, h.pb[pb, PB_NEXT])
+                break
+            pb += 1
 
 
 @kernel

@@ -44,7 +44,7 @@ from engine.state import (
 
 TRIES, REACH = 8, 32
 TIDIES = 8
-"""One draw in so many clears bits: it takes looks at the pageblocks around."""
+"""One draw in so many looks thoroughly whether a bit is to be cleared."""
 
 
 @kernel
@@ -81,8 +81,7 @@ def first_in_bag(h, a, pfn):
         if step == 0:
             if in_bag(h, a, pb, place):
                 return (pb << h.g[G_PBO]) + place
-            if h.g[HI_DRAWS] % TIDIES == 0:
-                tidy(h, a, pb)
+            tidy(h, a, pb, h.g[HI_DRAWS] % TIDIES == 0)
             step = 1
         left -= step
         pb += step
@@ -126,6 +125,7 @@ def free_chunk(h, a, pfn, order):
             take_off(h, a, pb, h.g[G_PBP])
             h.pbs[pb, PS_STATE] = UNUSED
             free_pb(h, pb)
+            tidy(h, a, pb, False)
             return
         break_uniform(h, pb)
     start = (pfn & (h.g[G_PBP] - 1)) >> order << order

@@ -86,6 +86,19 @@ class Run:
             figures = collect(self._catalog)
         return {"verdict": verdict(figures), **figures}
 
+    def verdict(self) -> str:
+        """Return the sentence that the report starts with, without asking for all the rest.
+
+        Raises
+        ------
+        InputError, FleetError
+            As ``report``.
+        """
+        from fleet.report.verdict import ask_verdict
+
+        with _as_input_errors():
+            return ask_verdict(self._catalog)
+
     def verify(self) -> "tuple[Verification, ...]":
         """Read every byte of each run folder again and say what is wrong with it, if anything."""
         from fleet.log.verify import verify_run

@@ -170,7 +170,7 @@ def _say_result(scenario: "Scenario", finished: "Finished") -> None:
     if scenario.until_ci is not None:
         _say_precision(scenario, finished)
     print()
-    print_text(open_run(finished.path).report()["verdict"], style="bold")
+    print_text(open_run(finished.path).verdict(), style="bold")
     print(f"\nrun   {finished.path}\nnext  fleet report {finished.path}")
 
 

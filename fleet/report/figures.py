@@ -1,5 +1,6 @@
 """Gathers every number of a report: shipped queries, and the statistics built on their counts."""
 
+from collections.abc import Collection
 from typing import Any
 
 from fleet.errors import InputError
@@ -23,14 +24,23 @@ PAIRED = {
     "paired_times": KINDS, "paired_moves": KINDS,
 }  # fmt: skip
 """Queries that compare the same requests or workloads, and what they are asked for."""
+MIGRATION_COST, COMPARISONS = "migration_cost", "comparisons"
+ALL = (*BY_KIND, MIGRATION_COST, *PLAIN, COMPARISONS)
+"""Everything, in the order of the report."""
 UNITS = ("probe_clusters", "replication_totals")
 """Queries with the sums of each unit that comparisons are made of; too long for a report."""
 
 Figures = dict[str, Any]
 
 
-def collect(catalog: Catalog) -> Figures:
-    """Return all figures of a report, the shape of ``fleet report --format json``.
+def collect(catalog: Catalog, names: Collection[str] = ALL) -> Figures:
+    """Return the figures of a report, the shape of ``fleet report --format json``.
+
+    Parameters
+    ----------
+    catalog
+    names : collection of str
+        Which of ``ALL``, and of nothing else; what the runs are is told anyway.
 
     Raises
     ------
@@ -39,10 +49,10 @@ def collect(catalog: Catalog) -> Figures:
     """
     with catalog.session():
         _check_pairing(catalog)
-        return _collect(catalog)
+        return _collect(catalog, names)
 
 
-def _collect(catalog: Catalog) -> Figures:
+def _collect(catalog: Catalog, names: Collection[str]) -> Figures:
     rates = {kind: _ask(catalog, "hang_rate", kind) for kind in KINDS}
     kinds = [kind for kind in KINDS if any(row["requests"] for row in rates[kind])]
     figures: Figures = {
@@ -51,19 +61,22 @@ def _collect(catalog: Catalog) -> Figures:
         "baseline": catalog.arms[0],
         "kinds": kinds,
     }
-    for name in BY_KIND:
-        figures[name] = {kind: _ask(catalog, name, kind) for kind in kinds}
-    figures["migration_cost"] = {kind: _ask(catalog, "migration_cost", kind) for kind in kinds}
-    if not kinds:
-        figures["migration_cost"] = {"all": _ask(catalog, "migration_cost", "all")}
-    for name in PLAIN:
-        figures[name] = _ask(catalog, name)
-    figures["comparisons"] = _comparisons(catalog)
+    for name in names:
+        if name == COMPARISONS:
+            figures[name] = _comparisons(catalog)
+        elif name in PLAIN:
+            figures[name] = _ask(catalog, name)
+        elif name == MIGRATION_COST and not kinds:
+            figures[name] = {"all": _ask(catalog, name, "all")}
+        else:
+            figures[name] = {kind: _ask(catalog, name, kind) for kind in kinds}
     return figures
 
 
 def _comparisons(catalog: Catalog) -> list[dict[str, Any]]:
     """Compare every arm with the first; fresh and aged runs each with their own first."""
+    if len(catalog.arms) == 1:
+        return []
     units = {name: _ask(catalog, name) for name in UNITS}
     paired = {
         name: {kind: _ask(catalog, name, kind) for kind in kinds} for name, kinds in PAIRED.items()
@@ -101,6 +114,8 @@ def _describe(run: Any) -> dict[str, Any]:
 
 def _check_pairing(catalog: Catalog) -> None:
     """Refuse to compare arms whose demands differ."""
+    if len(catalog.arms) == 1:
+        return
     words, odd = _ask(catalog, "demands"), _ask(catalog, "pairing")
     if odd:
         first = odd[0]

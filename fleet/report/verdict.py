@@ -3,10 +3,19 @@
 from typing import Any
 
 from fleet.report import units
-from fleet.report.figures import Figures
+from fleet.report.figures import Figures, collect
+from queries.catalog import Catalog
 
 NOUNS = {"probe": ("probe", "probes"), "removal": ("removal", "removals")}
+ALONE = ("hang_rate", "comparisons")
+AMONG_OTHERS = (*ALONE, "outcomes", "migration_cost", "guardrails", "workload_impact")
+"""Figures that the sentence on one arm, or on several, is made of."""
 Row = dict[str, Any]
+
+
+def ask_verdict(catalog: Catalog) -> str:
+    """Return the verdict on runs; InputError as ``figures.collect``."""
+    return verdict(collect(catalog, AMONG_OTHERS if len(catalog.arms) > 1 else ALONE))
 
 
 def verdict(figures: Figures) -> str:

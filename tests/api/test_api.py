@@ -61,6 +61,7 @@ def test_the_report_is_that_of_the_command(run: fleet.Run) -> None:
     report = run.report()
     assert "linux-5.13+unbounded" in report["verdict"]
     assert report["arms"] == list(run.arms)
+    assert run.verdict() == report["verdict"]
 
 
 def test_verify_and_list(run: fleet.Run) -> None:

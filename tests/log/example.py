@@ -76,7 +76,8 @@ def memory_catalog(
         )
         for name, table in TABLES.items()
     }
-    views["arms"] = pa.table({"position": range(len(ARMS)), "arm": ARMS})
+    arms = tuple(dict.fromkeys(arm for arm, _ in units))
+    views["arms"] = pa.table({"position": range(len(arms)), "arm": arms})
     words = [(demands or {}).get(unit, "as demanded") for unit in units]
     views["units"] = pa.table(
         {
@@ -86,7 +87,7 @@ def memory_catalog(
             "demands": words,
         }
     )
-    return Catalog((), ARMS, {name: [] for name in TABLES}, views)
+    return Catalog((), arms, {name: [] for name in TABLES}, views)
 
 
 @contextmanager

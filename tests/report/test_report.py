@@ -11,7 +11,7 @@ import pytest
 from fleet.errors import InputError
 from fleet.report.figures import BY_KIND, PLAIN, collect
 from fleet.report.terminal import print_report
-from fleet.report.verdict import verdict
+from fleet.report.verdict import ask_verdict, verdict
 from queries.catalog import Catalog
 from queries.shipped import find, shipped
 from tests.log.example import ARMS, Unit, make_units, memory_catalog, write_run
@@ -102,7 +102,9 @@ def outcome(units: Units, decide: Callable[[int, int, str], str]) -> dict[str, A
         for row in unit["requests"]:
             row["reset"] = False
             row["outcome"] = decide(ARMS.index(arm), row["request"], row["kind"])
-    return collect(memory_catalog(units))
+    figures = collect(memory_catalog(units))
+    assert ask_verdict(memory_catalog(units)) == verdict(figures), "asked for by itself"
+    return figures
 
 
 def test_verdict_when_an_arm_stops_the_hangs() -> None:
@@ -152,6 +154,15 @@ def test_verdict_of_one_replication_of_removals_is_open() -> None:
     assert told.startswith(f"Not decided: {ARMS[1]} has fewest, 0 of 10 removals against 10 under ")
     assert "one replication" in told
     assert "--replications" in told
+
+
+@pytest.mark.parametrize("hung", [True, False])
+def test_verdict_on_one_arm_is_its_hang_rate(hung: bool) -> None:
+    units = {key: unit for key, unit in make_units().items() if key[0] == ARMS[0]}
+    figures = outcome(units, lambda *_: "stuck" if hung else "offlined")
+    assert (figures["arms"], figures["comparisons"]) == ([ARMS[0]], [])
+    words = "60 of 60 probes hung (100 %" if hung else "0 of 60 probes hung (below 5.00 %)."
+    assert verdict(figures).startswith(f"{ARMS[0]}: {words}")
 
 
 def test_verdict_within_the_margin() -> None:
