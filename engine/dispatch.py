@@ -41,6 +41,7 @@ from engine.state import (
     FL_TAIL,
     G_CAUSE,
     G_ERROR,
+    G_ERRORS,
     G_FEW,
     G_IO,
     G_KILLED,
@@ -320,6 +321,7 @@ def command(h, commands, i):
     h.rows[n, 3] = op
     h.rows[n, 4] = commands[i, 2]
     h.rows[n, 5] = errno
+    h.g[G_ERRORS] += errno != OK
     for k in range(T_PAGES, T_CALLS + 1):
         h.rows[n, 6 + k - T_PAGES] = h.g[k]
     return True

@@ -17,7 +17,7 @@ from engine.dispatch import (
 )
 from engine.enums import MOST_AREAS, NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize, ZoneKind
 from engine.kernel import compile_kernels
-from engine.pointer import HOST, table_of
+from engine.pointer import HOST, table_of, table_of_copy
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 from engine.shown import ABSENT, SHOWN_VIEW, join_extents, list_extents
@@ -43,6 +43,7 @@ from engine.state import (
     FREE,
     G_BLOCK_PBS,
     G_ERROR,
+    G_ERRORS,
     G_FEW,
     G_GIGANTIC,
     G_MAXO,
@@ -62,6 +63,7 @@ from engine.state import (
     G_THROUGH,
     GIGANTIC,
     ISOLATED,
+    LANDMARKS,
     NIL,
     NR_GLOBALS,
     O_ON,
@@ -141,9 +143,9 @@ class Host:
         self._hold(fresh(shape, table, costs))
         populate_blocks(self._at, np.array(shape.block_zone, np.int32))
 
-    def _hold(self, h: H) -> None:
-        """Take arrays over; compiled code finds them by a table."""
-        self._h, self._table = h, table_of(h)
+    def _hold(self, h: H, table: Int64 | None = None) -> None:
+        """Take arrays over; compiled code finds them by a table (``table_of``'s by default)."""
+        self._h, self._table = h, table_of(h) if table is None else table
         self._at = self._table.ctypes.data
 
     # -- commands -----------------------------------------------------------------------------
@@ -174,7 +176,7 @@ class Host:
         if len(commands):
             self._make_ready(commands)
         g = self._h.g
-        g[G_NROWS] = 0
+        g[G_NROWS] = g[G_ERRORS] = 0
         i = 0
         while True:
             i = run(self._at, commands, i, until_ns)
@@ -435,6 +437,11 @@ class Host:
         return int(self._h.zone[:, [Z_FREE, Z_FILE]].sum())
 
     @property
+    def nr_errors(self) -> int:
+        """Commands of the last ``execute`` that returned an errno."""
+        return int(self._h.g[G_ERRORS])
+
+    @property
     def kernel_available_pages(self) -> int:
         """As ``available_pages``, of kernel zones."""
         kinds = self._h.zone.reshape(-1, ZONES_PER_NODE, self._h.zone.shape[1])
@@ -500,31 +507,41 @@ class Host:
         copied = {n: a for n, a in _fields(h) if n not in (*SCRATCH, *VIEWED, *LANDMARKS)}
         copied |= {"pb": h.pb, "run": h.run[:top]}
         new: dict[str, np.ndarray] = {name: getattr(h, name) for name in SCRATCH}
+        addresses = {}
         for name, used in copied.items():
             like = getattr(h, name)
-            new[name] = _spare(name, like) if spare else np.empty_like(like)
+            if spare:
+                new[name], addresses[name] = _spare(name, like)
+            else:
+                new[name] = np.empty_like(like)
             new[name][: len(used)] = used
         viewed = views(new.pop("pb"), new.pop("run"))
-        other._hold(H(**new, **viewed, **no_landmarks()))
+        clone = H(**new, **viewed, **no_landmarks())
+        if spare:
+            addresses |= dict.fromkeys(("pbh", "pbs"), addresses["pb"])
+            addresses |= dict.fromkeys(("runs", "runb"), addresses["run"])
+            other._hold(clone, table_of_copy(self._table, addresses))
+        else:
+            other._hold(clone)
         return other
 
 
 SLOTS_MORE = 4
 """The table of slots grows by this part of it: half of one that doubles is empty, 60 MB a fleet."""
 VIEWED = ("pb", "pbh", "pbs", "run", "runs", "runb")
-LANDMARKS = ("marks", "marked")
 BAGS = (int(AreaKind.FILE), int(AreaKind.KERNEL))
-_SPARE: dict[str, np.ndarray] = {}
+_SPARE: dict[str, tuple[np.ndarray, int]] = {}
 
 
-def _spare(name: str, like: np.ndarray) -> np.ndarray:
-    """An array of that shape in the memory of spare clones."""
-    held = _SPARE.get(name)
+def _spare(name: str, like: np.ndarray) -> tuple[np.ndarray, int]:
+    """An array of that shape in the memory of spare clones, and where that begins."""
+    held, address = _SPARE.get(name, (None, 0))
     if held is None or held.size < like.size:
         large = like.dtype == np.int32
         held = arena.apart(like.size) if large else np.empty(like.size, like.dtype)
-        _SPARE[name] = held
-    return held[: like.size].reshape(like.shape)
+        address = held.ctypes.data
+        _SPARE[name] = held, address
+    return held[: like.size].reshape(like.shape), address
 
 
 def _fields(h: H) -> list[tuple[str, np.ndarray]]:

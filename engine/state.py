@@ -172,10 +172,10 @@ ACC_TOUCHED = 5
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
-    G_FREEBITS, G_SCOUTED,
+    G_FREEBITS, G_SCOUTED, G_ERRORS,
     KS_TASK, KS_OWN, KS_LEFT, KS_AWAKE, KS_HIGHEST, KS_PRIORITY, KS_DROPPED, KS_GOAL,
     RC_CPU, RC_HELD, SAVED,
-) = range(155)  # fmt: skip
+) = range(156)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -299,6 +299,9 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
         acc=scratch("acc", (nb * NR_PATHS, 6)),
         **no_landmarks(),
     )  # fmt: skip
+
+
+LANDMARKS = ("marks", "marked")
 
 
 def no_landmarks() -> dict[str, Any]:

@@ -156,6 +156,11 @@ class ReferenceHost(History):
         return self._available(range(len(ZoneKind)))
 
     @property
+    def nr_errors(self) -> int:
+        """Commands of the last ``execute`` that returned an errno."""
+        return sum(row[1] == Row.RESULT and row[5] != Errno.OK for row in self.rows)
+
+    @property
     def kernel_available_pages(self) -> int:
         """As ``available_pages``, of kernel zones."""
         return self._available(range(ZoneKind.MOVABLE))

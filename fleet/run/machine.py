@@ -9,6 +9,7 @@ host's own state decide, so it does not matter into which windows a span is divi
 import sys
 from array import array
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,7 +197,7 @@ class Machine:
             at += 1
         rows = engine.execute(_array(guests.batch), limit_ns)
         guests.batch = []
-        panic = self.reading.rows(rows, sent - first)
+        panic = self.reading.rows(rows, sent - first, engine.nr_errors)
         if self.reading.attempt_over:
             self._watch_ns, self._attempt = NEVER, NOBODY
         if panic is not None:
@@ -273,7 +274,7 @@ class Machine:
         self._guests.send(now_ns, Op.STATUS, self._attempt, cause=self._attempt)
         rows = self._engine.execute(_array(self._guests.batch), now_ns)
         self._guests.batch = []
-        self.reading.rows(rows, 1)
+        self.reading.rows(rows, 1, self._engine.nr_errors)
 
     def _probe(self, now_ns: int, request: int) -> None:
         """Offline the probe's block on a clone of this host, then forget the clone.
@@ -324,4 +325,7 @@ class Machine:
 
 def _array(commands: list[EngineCommand]) -> NDArray[np.int64]:
     """Return commands as the engine takes them."""
-    return np.array(commands, np.int64) if commands else _NOTHING
+    if not commands:
+        return _NOTHING
+    flat = np.fromiter(chain.from_iterable(commands), np.int64, 8 * len(commands))
+    return flat.reshape(-1, 8)

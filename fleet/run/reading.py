@@ -144,23 +144,22 @@ class Reading:
 
     # -- rows of the host -----------------------------------------------------------------------
 
-    def rows(self, rows: Matrix, commands: int) -> tuple[int, int] | None:
+    def rows(self, rows: Matrix, commands: int, errors: int) -> tuple[int, int] | None:
         """Read the rows of one engine call.
 
-        Every command makes one RESULT row: with as many rows as ``commands`` and no errno among
-        them there is nothing to read.
+        Every command makes one RESULT row: with as many rows as ``commands`` and no ``errors``
+        there is nothing to read.
 
         Returns time and cause of a panic, after which nothing counts any more; None without.
         """
         self.attempt_over = False
         self._sequence += 1
-        if len(rows) == commands and not rows[:, ERRNO].any():
+        if len(rows) == commands and not errors:
             return None
         kinds = rows[:, 1]
-        results = kinds == RESULT
-        present = set(kinds[~results].tolist())
+        present = set(kinds.tolist()) - {RESULT}
         plain = present <= BULK and not (SLOWED in present and _by_attempt(rows, kinds).any())
-        if plain and not rows[results, ERRNO].any():
+        if plain and not errors:
             self._keep(rows, kinds, present)
             return None
         panic = self._panic(rows[kinds == Row.INCIDENT])

@@ -46,6 +46,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def nr_errors(self) -> int:
+        """Commands of the last ``execute`` that returned an errno."""
+        ...
+
+    @property
     def nr_commands(self) -> int:
         """Commands carried out."""
         ...

@@ -50,6 +50,11 @@ class Recorder:
         return self.host.kernel_available_pages
 
     @property
+    def nr_errors(self) -> int:
+        """See ``Engine``."""
+        return self.host.nr_errors
+
+    @property
     def nr_commands(self) -> int:
         """See ``Engine``."""
         return self.host.nr_commands

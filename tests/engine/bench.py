@@ -206,8 +206,9 @@ class Bench:
         try:
             results = [h.execute(commands, row[0]) for h in self.hosts]
             self.rows = results[0]
-            for other in results[1:]:
+            for host, other in zip(self.hosts[1:], results[1:], strict=True):
                 same("rows", results[0], other)
+                same("nr_errors", np.array(self.host.nr_errors), np.array(host.nr_errors))
             self.compare(full=bool(self.full_every) and len(self.log) % self.full_every == 0)
             if self.laws is not None:
                 self.laws.check(self.host, row)

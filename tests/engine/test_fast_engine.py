@@ -15,9 +15,19 @@ from engine import kernel
 from engine.costs import CostModel
 from engine.enums import AreaKind, Op
 from engine.host import Host
+from engine.pointer import WORDS, table_of
 from engine.reference.host import ReferenceHost
 from engine.state import G_RUNTOP
-from tests.engine.bench import ENGINES, Bench, Engine, command, compare_full, make_shape, make_table
+from tests.engine.bench import (
+    ENGINES,
+    Bench,
+    Engine,
+    Surveyed,
+    command,
+    compare_full,
+    make_shape,
+    make_table,
+)
 from tests.engine.commands import Commander, Draws, make_bench
 from tests.marks import first_quick
 
@@ -160,6 +170,20 @@ def test_a_spare_clone_takes_over_the_memory_of_the_last_one(key: int) -> None:
         assert np.array_equal(spare.execute(last, end), plain.execute(last, end))
         compare_full(plain, spare, bench.shape)
         compare_full(bench.hosts[0], fast, bench.shape)
+
+
+@pytest.mark.parametrize("kind", [Host, Surveyed])
+def test_the_table_of_a_spare_clone_is_that_of_its_arrays(kind: type[Host]) -> None:
+    """For hosts of other sizes in turn; where an array without rows would be is never read."""
+    touch = [command(0, Op.TOUCH, 1, 3, 1, -1, -1)]
+    for blocks in ("NNNN", "NNNNNNMMMM|NN", "NM"):
+        host = kind(make_shape(blocks, cpus=(0, 0)), make_table(), CostModel().vector())
+        begin = [command(0, Op.SPAWN, 0, 0, 0), command(0, Op.MAP, 1, 0, AreaKind.ANON, 9, 0)]
+        host.execute(np.array(begin + touch), 0)
+        clone = host.clone(spare=True)
+        words, arrays = clone._table.reshape(-1, WORDS), table_of(clone._h).reshape(-1, WORDS)
+        assert (words[:, 1] == arrays[:, 1]).all()
+        assert (words == arrays)[arrays[:, 1] > 0].all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -57,6 +57,10 @@ class FakeEngine:
     def nr_commands(self) -> int:
         return self.commands
 
+    @property
+    def nr_errors(self) -> int:
+        return sum(row[1] == Row.RESULT and row[5] != Errno.OK for row in self.rows)
+
     def pool(self, size: int = 0) -> Any:  # noqa: ARG002
         return np.zeros((1, 4), np.int64)
 
