@@ -6,13 +6,14 @@ one that none has. Bits are set where a run becomes free (``note_free``) and cle
 has looked (``tidy_free``), so that whoever takes pages need not care.
 """
 
+from engine.bags import LOW_WORD, WORD_BITS, word_of
 from engine.bits import high_bit
 from engine.kernel import kernel
 from engine.state import (
     BAG_SHIFT,
     FREE,
-    G_FREEBITS,
     NIL,
+    NR_BAGS,
     PB_AUX,
     PS_STATE,
     RN_BNEXT,
@@ -20,21 +21,21 @@ from engine.state import (
     SPLIT,
 )
 
-WORD_BITS, LOW_WORD = 32, (1 << 32) - 1
+FREE_RUNS = NR_BAGS
+"""Whose bits these are, where bags have numbers: they follow the bits of all bags."""
 
 
 @kernel
 def note_free(h, pb):
     """A pageblock has got a free run."""
-    group = pb >> BAG_SHIFT
-    h.small[h.g[G_FREEBITS] + group // WORD_BITS] |= 1 << group % WORD_BITS
+    h.small[word_of(h, FREE_RUNS, pb)] |= 1 << (pb >> BAG_SHIFT) % WORD_BITS
 
 
 @kernel
 def all_used_down(h, pb):
     """How many pageblocks from one downwards surely have no free run."""
     group = pb >> BAG_SHIFT
-    word = h.small[h.g[G_FREEBITS] + group // WORD_BITS] & LOW_WORD
+    word = h.small[word_of(h, FREE_RUNS, pb)] & LOW_WORD
     bits = word & (2 << group % WORD_BITS) - 1
     last = group - group % WORD_BITS + (high_bit(bits) if bits else -1)
     return max(pb + 1 - (last + 1 << BAG_SHIFT), 0)
@@ -43,12 +44,11 @@ def all_used_down(h, pb):
 @kernel
 def tidy_free(h, pb):
     """Clear the bit of a pageblock if none of its pageblocks has a free run any more."""
-    group = pb >> BAG_SHIFT
-    first = group << BAG_SHIFT
+    first = pb >> BAG_SHIFT << BAG_SHIFT
     for k in range(first, min(first + (1 << BAG_SHIFT), len(h.pb))):
         if h.pbs[k, PS_STATE] == SPLIT and first_free(h, k) != NIL:
             return
-    h.small[h.g[G_FREEBITS] + group // WORD_BITS] &= ~(1 << group % WORD_BITS)
+    h.small[word_of(h, FREE_RUNS, pb)] &= ~(1 << (pb >> BAG_SHIFT) % WORD_BITS)
 
 
 @kernel

@@ -249,7 +249,7 @@ def table_of(h: H) -> NDArray[np.int64]:
 def table_of_copy(table: NDArray[np.int64], addresses: dict[str, int]) -> NDArray[np.int64]:
     """Return the table of a copy whose named arrays lie elsewhere, and which has no landmarks.
 
-    As ``table_of`` would, but for its checks: they take as long as copying half a megabyte.
+    As ``table_of`` would, but for its look at each array: 1.5 % of a day of 300 hosts with probes.
     """
     words = table.copy()
     for name, address in addresses.items():

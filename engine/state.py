@@ -172,10 +172,10 @@ ACC_TOUCHED = 5
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
-    G_FREEBITS, G_SCOUTED, G_ERRORS,
+    G_SCOUTED, G_ERRORS,
     KS_TASK, KS_OWN, KS_LEFT, KS_AWAKE, KS_HIGHEST, KS_PRIORITY, KS_DROPPED, KS_GOAL,
     RC_CPU, RC_HELD, SAVED,
-) = range(156)  # fmt: skip
+) = range(155)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
@@ -278,8 +278,7 @@ def fresh(shape: HostShape, table: Int64, costs: Int64) -> H:
     g[G_RUNFREE], g[G_BUSY], g[G_PCP], g[G_RECENT] = NIL, NIL, nr_lists, RANGES + nr_cpus
     g[G_BAGS] = g[G_RECENT] + nz * 4 * 2 * AHEAD
     g[G_BAGWORDS] = (nb * per_block >> BAG_SHIFT) // 32 + 1
-    g[G_FREEBITS] = g[G_BAGS] + NR_BAGS * g[G_BAGWORDS]
-    g[G_PERM] = g[G_FREEBITS] + g[G_BAGWORDS]
+    g[G_PERM] = g[G_BAGS] + (NR_BAGS + 1) * g[G_BAGWORDS]
     g[TABLE:COSTS], g[COSTS:COUNTERS] = table, costs
     fl = np.zeros((nr_lists + nr_cpus * nz * PCP_ROWS, 3), np.int32)
     fl[:, FL_HEAD] = fl[:, FL_TAIL] = NIL

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from engine.enums import AreaKind, Counter, Op, ZoneKind
-from engine.state import BAG_SHIFT, FREE, G_BAGWORDS, G_FREEBITS, PS_STATE, RS_STATE, SPLIT, H
+from engine.freebits import FREE_RUNS
+from engine.state import BAG_SHIFT, FREE, G_BAGS, G_BAGWORDS, PS_STATE, RS_STATE, SPLIT, H
 from tests.engine.bench import ENGINES, Guest, make_shape, make_table
 from tests.engine.commands import Draws, Fragmenter, make_bench
 from tests.engine.test_bags import runs_of
@@ -12,7 +13,8 @@ from tests.engine.test_bags import runs_of
 
 def marked(h: H) -> set[int]:
     """Groups of pageblocks whose bit is set."""
-    words = h.small[int(h.g[G_FREEBITS]) :][: int(h.g[G_BAGWORDS])]
+    first = int(h.g[G_BAGS] + FREE_RUNS * h.g[G_BAGWORDS])
+    words = h.small[first : first + int(h.g[G_BAGWORDS])]
     bits = np.unpackbits(words.view(np.uint8), bitorder="little")
     return set(np.flatnonzero(bits).tolist())
 
