@@ -18,10 +18,12 @@ from engine.runs import join_before, whole_again
 from engine.state import (
     AR_HINT,
     AR_KIND,
+    AR_PRESENT,
     AR_PROC,
     AR_TAIL,
     COUNTERS,
     CPUS,
+    D_LEFT,
     G_NCPUS,
     G_PBO,
     G_PBP,
@@ -31,40 +33,87 @@ from engine.state import (
     RQ_CPU,
     RQ_MARK,
     RQ_MT,
+    RQ_START,
     RQ_WAKES,
     T_FAULTED,
     TABLE,
     UNIFORM,
+    Z_FREE,
     Z_LOW,
     Z_MIN,
     ZONELIST,
 )
 from engine.tuning import self_tuned
+from engine.watermark import reserve
 
-ALL_NODES = (1 << 62) - 1
+ALL_NODES, MOVABLE_KIND = (1 << 62) - 1, 2
 FILE, KERNEL = int(AreaKind.FILE), int(AreaKind.KERNEL)
 PGFAULT, HINTS = int(Counter.PGFAULT), int(Cell.HINT_HONOURED)
 
 
 @kernel
-def grow(h, a, key, mix, most, zone):
-    """Touch a chunk at the end of a bag. False when memory or address space ended."""
-    bits, total = next_word(h, key), weight(mix)
-    cpu = scaled_word(bits * total, h.g[G_NCPUS])
-    size = min(1 << chunk_order(h, mix, scaled_word(bits, total)), most, room(h, a))
-    if size <= 0:
-        return False
-    kind = h.slot[a, AR_KIND]
-    movable = kind != KERNEL and not (h.slot[a, AR_HINT] and h.g[TABLE + HINTS])
-    request(h, h.small[CPUS + cpu], ALL_NODES, movable, cpu, h.slot[a, AR_PROC], False)
-    if size == h.g[G_PBP]:
+def grow(h, a, key, mix, level, zone):
+    """Touch chunks at the end of a bag: whole pageblocks in a row, and one of another size.
+
+    Up to ``level``, see ``wanted``. False when it is reached, or memory or address space ended.
+    """
+    total, pbp, left = weight(mix), h.g[G_PBP], room(h, a)
+    kind, asked = h.slot[a, AR_KIND], False
+    while True:
+        most = wanted(h, a, level, zone)
+        if most <= 0:
+            return False
+        bits = next_word(h, key)
+        cpu = scaled_word(bits * total, h.g[G_NCPUS])
+        size = min(1 << chunk_order(h, mix, scaled_word(bits, total)), most, left)
+        if size <= 0:
+            return False
+        if asked and (zone >= 0 or h.g[RQ_START] == h.small[CPUS + cpu]):
+            ask_again(h, cpu)
+        else:
+            ask(h, a, cpu)
+            asked = True
+        if size < pbp:
+            return take_pieces(h, a, size, zone)
         pb = whole_pageblock(h, kind == FILE, zone)
-        if pb != NIL:
-            h.pbs[pb, PS_STATE] = UNIFORM
-            append(h, a, pb)
-            return True
+        if pb == NIL:
+            return take_pieces(h, a, size, zone)
+        h.pbs[pb, PS_STATE] = UNIFORM
+        append(h, a, pb)
+        left -= pbp
+
+
+@kernel
+def wanted(h, a, level, zone):
+    """Pages that a bag may still take: it has ``level`` at last, or leaves so many of a zone."""
+    return zone_spare(h, zone) - level if zone >= 0 else level - h.slot[a, AR_PRESENT]
+
+
+@kernel
+def zone_spare(h, z):
+    """Pages a zone has for user memory: above its low mark and lowmem reserve."""
+    return max(h.zone[z, Z_FREE] - h.zone[z, Z_LOW] - reserve(h, z, MOVABLE_KIND), 0)
+
+
+@kernel
+def ask(h, a, cpu):
+    """Request of a bag on a CPU, which kills nobody."""
+    movable = h.slot[a, AR_KIND] != KERNEL and not (h.slot[a, AR_HINT] and h.g[TABLE + HINTS])
+    request(h, h.small[CPUS + cpu], ALL_NODES, movable, cpu, h.slot[a, AR_PROC], False)
+
+
+@kernel
+def ask_again(h, cpu):
+    """The last request on another CPU, of the same node or about a stated zone: a new one."""
+    h.g[RQ_CPU] = cpu
+    h.g[D_LEFT] = 0
+
+
+@kernel
+def take_pieces(h, a, size, zone):
+    """Touch ``size`` pages at the end of a bag, as they come. False without room for all."""
     while size > 0:
-        z = quiet_zone(h, zone) if kind == FILE else find_zone(h)
+        z = quiet_zone(h, zone) if h.slot[a, AR_KIND] == FILE else find_zone(h)
         if z < 0:
             return False
         ref = take_piece(h, z, size)

@@ -6,7 +6,7 @@ might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
 
 from engine.bags import make_bag
 from engine.enums import AreaKind, Errno
-from engine.growing import grow
+from engine.growing import grow, zone_spare
 from engine.kernel import kernel
 from engine.memory import area_ok
 from engine.pieces import NR_SIZES, WEIGHT_BITS
@@ -32,14 +32,10 @@ from engine.state import (
     PN_AREA,
     PN_COUNT,
     T_PAGES,
-    Z_FREE,
-    Z_LOW,
 )
-from engine.watermark import reserve
 
 MAX_PAGES = 1 << 30
 MIX_BITS = NR_SIZES * WEIGHT_BITS
-MOVABLE_KIND = 2
 THP, FILE = int(AreaKind.THP), int(AreaKind.FILE)
 HUGETLB = int(AreaKind.HUGETLB)
 OK, EINVAL, EBUSY, ENOMEM = 0, int(Errno.EINVAL), int(Errno.EBUSY), int(Errno.ENOMEM)
@@ -59,9 +55,8 @@ def age(h, a, key, pages, low, high, mix):
             h.g[HI_PHASE] = IDLE
             return EINVAL
     while not crowded(h):
-        present = h.slot[a, AR_PRESENT]
         if h.g[HI_PHASE] == GROW:
-            if present < high and grow(h, a, key, mix, high - present, NIL):
+            if grow(h, a, key, mix, high, NIL):
                 continue
             if h.g[T_PAGES] >= pages:
                 h.g[HI_PHASE] = IDLE
@@ -89,9 +84,8 @@ def follow(h, a, key, zone, churn, free, mix):
         set_span(h, zone)
     floor = max(free - churn, 0)
     while not crowded(h):
-        over = zone_spare(h, zone) - floor
         if h.g[HI_PHASE] == GROW:
-            if over <= 0 or not grow(h, a, key, mix, over, zone):
+            if not grow(h, a, key, mix, floor, zone):
                 h.g[HI_PHASE] = SHRINK
         elif zone_spare(h, zone) >= free or not shrink(h, a, key, mix):
             h.g[HI_PHASE] = IDLE
@@ -127,12 +121,6 @@ def crowded(h):
         h.g[G_ERROR] = 1
         return True
     return False
-
-
-@kernel
-def zone_spare(h, z):
-    """Pages a zone has for user memory: above its low mark and lowmem reserve."""
-    return max(h.zone[z, Z_FREE] - h.zone[z, Z_LOW] - reserve(h, z, MOVABLE_KIND), 0)
 
 
 @kernel
