@@ -312,6 +312,33 @@ def take_tuned(h, z, i, n, over):
 
 
 @kernel
+def more_at_hand(h, z):
+    """Pages that further requests get from zone z's free lists in a row, after a piece of it.
+
+    Nothing looks at the zone meanwhile, so they are had by ``take_pages`` alone. Whoever asks takes
+    all of them, unless it wants fewer pages in all; it frees nothing that its request could get.
+    """
+    if h.g[KS_TASK] or h.g[RQ_WAKES] or h.g[RQ_MARK] != Z_LOW or h.g[RQ_SLAB] or h.g[RQ_POOL]:
+        return 0
+    if self_tuned(h):
+        return 0  # each piece is a look at the high mark
+    if h.zone[z, Z_PCPOFF] or h.g[RQ_MT] > MOVABLE:
+        return max(spare(h, z, Z_LOW), 0)
+    pages = h.g[D_LEFT]
+    if pages > 0:
+        h.g[D_LEFT] = 0
+        took(h, z, h.g[RQ_CPU], pages)
+    return pages
+
+
+@kernel
+def take_more(h, z, more, n):
+    """Some of the ``more`` pages at hand, up to n; returns the element and what is left of them."""
+    ref = take_pages(h, z, h.g[RQ_MT], min(more, n))
+    return ref, more - length(h, ref)
+
+
+@kernel
 def woken(h, ref):
     """Every further page below the low marks would have woken kswapd again; a turn passes."""
     if h.g[KS_LEFT] > 0 and ref != NIL:

@@ -9,8 +9,10 @@ from engine.allocate import (
     find_zone,
     from_pool,
     least_free,
+    more_at_hand,
     request,
     stopped,
+    take_more,
     take_piece,
 )
 from engine.bulk import account, append_folio, folios_at_hand, follow, take_folios
@@ -134,14 +136,16 @@ def populate_base(h, a, index, stop, cpu, node, flagged, path):
     """
     ask(h, a, cpu, node, flagged)
     eats_itself = h.slot[a, AR_KIND] == FILE and h.g[G_BUSY] != a
+    z, more = NIL, 0
     while index < stop:
-        z = find_zone(h)
-        if z < 0 or h.g[G_ERROR]:
-            return False
-        if eats_itself and h.g[RQ_WAKES]:
-            ref = take_piece(h, z, 1)
+        if more > 0:
+            ref, more = take_more(h, z, more, stop - index)
         else:
-            ref = take_piece(h, z, stop - index)
+            z = find_zone(h)
+            if z < 0 or h.g[G_ERROR]:
+                return False
+            ref = take_piece(h, z, 1 if eats_itself and h.g[RQ_WAKES] else stop - index)
+            more = more_at_hand(h, z)
         pages, pb = length(h, ref), block_pb(h, ref)
         attach(h, a, index, ref)
         h.g[COUNTERS + PGFAULT] += pages

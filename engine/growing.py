@@ -3,7 +3,16 @@
 Rules as in ``engine.reference.history``.
 """
 
-from engine.allocate import find_zone, look_below, note_below, pick_zone, request, take_piece
+from engine.allocate import (
+    find_zone,
+    look_below,
+    more_at_hand,
+    note_below,
+    pick_zone,
+    request,
+    take_more,
+    take_piece,
+)
 from engine.chains import chain_insert_before, chain_unlink
 from engine.draw_kernel import scaled_word
 from engine.elements import drop_run, is_hole, length
@@ -112,11 +121,16 @@ def ask_again(h, cpu):
 @kernel
 def take_pieces(h, a, size, zone):
     """Touch ``size`` pages at the end of a bag, as they come. False without room for all."""
+    z, more = NIL, 0
     while size > 0:
-        z = quiet_zone(h, zone) if h.slot[a, AR_KIND] == FILE else find_zone(h)
-        if z < 0:
-            return False
-        ref = take_piece(h, z, size)
+        if more > 0:
+            ref, more = take_more(h, z, more, size)
+        else:
+            z = quiet_zone(h, zone) if h.slot[a, AR_KIND] == FILE else find_zone(h)
+            if z < 0:
+                return False
+            ref = take_piece(h, z, size)
+            more = more_at_hand(h, z)
         size -= length(h, ref)
         append(h, a, ref)
     return True

@@ -3,7 +3,16 @@
 Rules and sources as in ``engine.reference.migration``.
 """
 
-from engine.allocate import POOL, alloc_huge, find_zone, pick_zone, stopped, take_piece
+from engine.allocate import (
+    POOL,
+    alloc_huge,
+    find_zone,
+    more_at_hand,
+    pick_zone,
+    stopped,
+    take_more,
+    take_piece,
+)
 from engine.chains import chain_insert, chain_replace
 from engine.compact import STUCK, compact_for
 from engine.elements import block_pb, count_of, drop_run, length, nxt, set_deferred
@@ -86,20 +95,25 @@ def move_base(h, a, ref, low_first):
     left = length(h, ref)
     pb = block_pb(h, ref)
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    in_a_row = out_of_sight(h, zone_from) and not fills_pool
     ask_target(h, pb, False)
-    aside = NIL
+    aside, z, more = NIL, NIL, 0
     while left > 0:
-        if aside != NIL and (turn_ended(h) or pick_zone(h, Z_LOW) < 0):
-            # somebody will look at free pages, or free others
-            free_source(h, -2 - aside, True)
-            aside = NIL
-        z = find_zone(h)
-        if z < 0:
-            if not stopped(h):
-                abort_call(h, a, False)
-            return
-        one_by_one = fills_pool or (eats_itself and h.g[RQ_WAKES])
-        new = take_piece(h, z, 1 if one_by_one else left)
+        if more > 0:
+            new, more = take_more(h, z, more, left)
+        else:
+            if aside != NIL and (turn_ended(h) or pick_zone(h, Z_LOW) < 0):
+                # somebody will look at free pages, or free others
+                free_source(h, -2 - aside, True)
+                aside = NIL
+            z = find_zone(h)
+            if z < 0:
+                if not stopped(h):
+                    abort_call(h, a, False)
+                return
+            one_by_one = fills_pool or (eats_itself and h.g[RQ_WAKES])
+            new = take_piece(h, z, 1 if one_by_one else left)
+            more = more_at_hand(h, z) if in_a_row else 0
         k = length(h, new)
         claim(h, a, new)
         down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
