@@ -24,6 +24,7 @@ from engine.state import (
     G_NBLOCKS,
     G_NZONES,
     G_RUNS,
+    G_SCOUTED,
     HI_DRAWS,
     HI_FIRST,
     HI_PAGES,
@@ -107,6 +108,7 @@ def begin(h, a, key, mix):
             return EBUSY
     h.g[HI_PHASE] = GROW
     h.g[HI_DRAWS] = 0
+    h.g[G_SCOUTED] = 0
     h.slot[a, AR_HINTREF] = NIL  # positions move
     h.slot[a, AR_MARKS] = NIL
     make_bag(h, a)

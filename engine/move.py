@@ -32,7 +32,7 @@ from engine.memory import (
     split_folio,
 )
 from engine.move_hugetlb import move_hugetlb
-from engine.moved import abort_call, count_moved
+from engine.moved import abort_call, count_moved, count_moved_base
 from engine.percpu import free_huge
 from engine.runs import join_around, split_first, split_low, whole_again
 from engine.stacks import whole_run
@@ -46,6 +46,7 @@ from engine.state import (
     G_KILLED,
     G_PBO,
     G_PBP,
+    G_PINNING,
     M_CPU,
     M_SPLIT,
     M_TARGET,
@@ -91,17 +92,17 @@ def move_base(h, a, ref, low_first):
     whose (revoked) pin goes with it to a zone with a pool for pins takes one page of the pool.
     """
     eats_itself = h.slot[a, AR_KIND] == FILE and h.g[G_BUSY] != a
-    fills_pool = h.g[TABLE + POOL] and count_of(h, ref)
-    left = length(h, ref)
-    pb = block_pb(h, ref)
+    pb, pins, left = block_pb(h, ref), count_of(h, ref), length(h, ref)
     zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    fills_pool = h.g[TABLE + POOL] and pins
     in_a_row = out_of_sight(h, zone_from) and not fills_pool
     ask_target(h, pb, False)
-    aside, z, more = NIL, NIL, 0
+    aside, z, more, moved = NIL, NIL, 0, 0
     while left > 0:
         if more > 0:
             new, more = take_more(h, z, more, left)
         else:
+            moved = count_moved_base(h, a, zone_from, z, moved)
             if aside != NIL and (turn_ended(h) or pick_zone(h, Z_LOW) < 0):
                 # somebody will look at free pages, or free others
                 free_source(h, -2 - aside, True)
@@ -115,34 +116,45 @@ def move_base(h, a, ref, low_first):
             new = take_piece(h, z, 1 if one_by_one else left)
             more = more_at_hand(h, z) if in_a_row else 0
         k = length(h, new)
-        claim(h, a, new)
-        down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
-        if new < NIL and low_first and down:
-            h.runb[-2 - new, RS_FLAG] ^= DESC
-        pins, rest = count_of(h, ref), ref
-        if aside != NIL and k < left and not pins:
-            peel(h, a, ref, new, aside, k)
-        else:
-            part, rest = ref, NIL
-            if k < left:
-                part, rest = cut_for_move(h, ref, k, low_first)
-            if pins:  # revoked: they go with the pages
-                change_count(h, part, 0)
-                change_count(h, new, pins)
-            chain_replace(h, a, part, new)
-            aside = let_go(h, part, low_first or not down, zone_from, aside)
-        count_used(h, a, pb, -k)
-        count_moved(h, a, zone_from, new, False, k)
-        if new >= 0 and low_first and down:
-            turn_around(h, a, new)
-        elif new < NIL:
-            new = join_around(h, a, new)
-            if new < NIL:
-                whole_again(h, a, new)
-        ref = rest
+        ref, aside = move_to(h, a, ref, new, low_first, aside)
         left -= k
+        if not pins and not h.g[G_PINNING]:
+            moved += k
+    count_moved_base(h, a, zone_from, z, moved)
     if aside != NIL:
         free_source(h, -2 - aside, True)
+
+
+@kernel
+def move_to(h, a, ref, new, low_first, aside):
+    """Move the first pages of a base element to ``new``; returns (the rest of it, run aside)."""
+    pb, pins, left, k = block_pb(h, ref), count_of(h, ref), length(h, ref), length(h, new)
+    zone_from = h.blk[block_of(h, pb), BK_ZONE]
+    claim(h, a, new)
+    down, rest = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0, ref
+    if new < NIL and low_first and down:
+        h.runb[-2 - new, RS_FLAG] ^= DESC
+    if aside != NIL and k < left and not pins:
+        peel(h, a, ref, new, aside, k)
+    else:
+        part, rest = ref, NIL
+        if k < left:
+            part, rest = cut_for_move(h, ref, k, low_first)
+        if pins:  # revoked: they go with the pages
+            change_count(h, part, 0)
+            change_count(h, new, pins)
+        chain_replace(h, a, part, new)
+        aside = let_go(h, part, low_first or not down, zone_from, aside)
+    count_used(h, a, pb, -k)
+    if pins or h.g[G_PINNING]:
+        count_moved(h, a, zone_from, new, False, k)
+    if new >= 0 and low_first and down:
+        turn_around(h, a, new)
+    elif new < NIL:
+        new = join_around(h, a, new)
+        if new < NIL:
+            whole_again(h, a, new)
+    return rest, aside
 
 
 @kernel

@@ -52,22 +52,34 @@ def count_moved(h, a, zone_from, new, huge, pages):
     cost = h.g[COSTS + MOVE_2M] if huge else pages * h.g[COSTS + MOVE_4K]
     if count_of(h, new):
         cost += count_revoked(h, count_of(h, new), huge, pages)
+    book(h, a, zone_from, h.blk[block_of(h, pb), BK_ZONE], huge, pages, cost)
+    if h.g[G_PINNING]:
+        note_pin(h, a, pb, huge, MIGRATED, pages, cost)
+
+
+@kernel
+def count_moved_base(h, a, zone_from, zone_to, pages):
+    """As ``count_moved`` of base pages without pins, for no pin's sake; returns 0."""
+    if pages:
+        book(h, a, zone_from, zone_to, False, pages, pages * h.g[COSTS + MOVE_4K])
+    return 0
+
+
+@kernel
+def book(h, a, zone_from, zone_to, huge, pages, cost):
+    """Count pages that went from one zone to another, and the time it took."""
     h.g[M_LATENCY] += cost
     h.g[M_MOVED] += pages
     if h.slot[a, AR_KIND] == HUGETLB:
         h.g[M_HUGETLB] += pages
     elif huge:
         h.g[COUNTERS + THP_SUCCESS] += 1
-    folios = 1 if huge else pages
-    zone_to = h.blk[block_of(h, pb), BK_ZONE]
-    size = 1 if huge else 0
+    folios, size = 1 if huge else pages, 1 if huge else 0
     add_move(h, moves_table(h), zone_from, zone_to, size, folios, pages, cost)
     note_work(h, moves_table(h), a, folios, cost)
     one = h.slot[a, AR_KIND] == HUGETLB and not h.g[TABLE + COUNTS_PAGES]
     h.g[COUNTERS + SUCCESS] += 1 if one else pages
     h.g[T_MIGRATED] += pages
-    if h.g[G_PINNING]:
-        note_pin(h, a, pb, huge, MIGRATED, pages, cost)
 
 
 @kernel

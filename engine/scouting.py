@@ -3,7 +3,8 @@
 Draws are a function of their number alone, so those to come are known: their places in memory, and
 then, step by step as each arrives, the bits of the bag there, the pageblock that the bits name, its
 runs up to the place, and the elements before and behind in the area. Some will be a grown chunk's:
-what they ask for is not used. Nothing that counts is read or written.
+what they ask for is not used. Of what counts nothing is read or written but the draws themselves
+(G_SCOUTED: the first of the command's that is not noted).
 """
 
 from engine.bags import empty_ahead, word_of
@@ -38,25 +39,33 @@ from engine.state import (
 
 BITS, PAGEBLOCKS, RUNS = 10, 7, 4
 """Draws ahead that each step is taken; one run further at each draw from RUNS on."""
-RING, WORDS = 16, 4
-PLACE, FIRST, SECOND, RUN = range(WORDS)
-"""Words for each draw to come: its pfn, the pageblocks that the bits name, a run in the first."""
+RING, WORDS = 16, 5
+DRAWN, PLACE, FIRST, SECOND, RUN = range(WORDS)
+"""Words for each draw to come: its bits, its pfn, the pageblocks that the bits of the bag name, a
+run in the first."""
 
 
 @kernel
 def scout(h, a, key):
     """Take one step for each of the next draws."""
     n, bag = h.g[HI_DRAWS], h.slot[a, AR_BAG]
-    if h.g[G_SCOUTED] != n:
-        for k in range(BITS):
-            foretell(h, key, n + k)
-    h.g[G_SCOUTED] = n + 1
-    foretell(h, key, n + BITS)
+    known = h.g[G_SCOUTED]
+    for k in range(known if n <= known else n, n + BITS + 1):
+        foretell(h, key, k)
+    h.g[G_SCOUTED] = n + BITS + 1
     prefetch(h.small, word_of(h, bag, h.g[words_of(n + BITS) + PLACE] >> h.g[G_PBO]))
     ask_for_pageblocks(h, bag, words_of(n + PAGEBLOCKS))
     ask_for_runs(h, a, words_of(n + RUNS))
     for k in range(RUNS - 1, 0, -1):
         go_on(h, words_of(n + k))
+
+
+@kernel
+def next_word(h):
+    """The 64 random bits of the draw that ``scout`` was told of; the next one is another's."""
+    n = h.g[HI_DRAWS]
+    h.g[HI_DRAWS] = n + 1
+    return h.g[words_of(n) + DRAWN]
 
 
 @kernel
@@ -68,8 +77,9 @@ def words_of(n):
 @kernel
 def foretell(h, key, n):
     """Note where a draw will look."""
-    at = words_of(n)
-    h.g[at + PLACE] = h.g[HI_FIRST] + scaled_word(word(key, n), h.g[HI_PAGES])
+    at, bits = words_of(n), word(key, n)
+    h.g[at + DRAWN] = bits
+    h.g[at + PLACE] = h.g[HI_FIRST] + scaled_word(bits, h.g[HI_PAGES])
     h.g[at + FIRST] = h.g[at + SECOND] = h.g[at + PLACE] >> h.g[G_PBO]
     h.g[at + RUN] = NIL
 

@@ -11,9 +11,9 @@ from engine.elements import is_hole, prv
 from engine.holes import hole_flag, join_holes, new_hole
 from engine.kernel import kernel
 from engine.memory import count_used
-from engine.pieces import chunk_order, next_word, weight
+from engine.pieces import chunk_order, weight
 from engine.runs import break_uniform, split_run
-from engine.scouting import scout
+from engine.scouting import next_word, scout
 from engine.state import (
     AR_BAG,
     AR_PRESENT,
@@ -56,7 +56,7 @@ def shrink(h, a, key, mix):
     order = 0
     for _ in range(TRIES):
         scout(h, a, key)
-        bits = next_word(h, key)
+        bits = next_word(h)
         order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
         pfn = first_in_bag(h, a, first + scaled_word(bits, nr_pages))
         if pfn >= 0:

@@ -183,7 +183,7 @@ WALK = ZONELIST + 25
 FORESEEN = WALK + 2 * (NR_WAYS + 1)
 HELD = FORESEEN + 48
 SCOUTED = HELD + 32
-TABLE = SCOUTED + 64
+TABLE = SCOUTED + 80
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
