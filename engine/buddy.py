@@ -170,10 +170,38 @@ def free_piece(h, r, order):
 
 
 @kernel
+def is_last(h, r):
+    """Whether all of a run's pageblock is free but for the run itself."""
+    q = h.pb[h.run[r, RN_PB], PB_AUX]
+    while q != NIL and (q == r or h.runb[q, RS_STATE] == FREE):
+        q = h.run[q, RN_BNEXT]
+    return q == NIL
+
+
+@kernel
+def free_last(h, r):
+    """Free a run whose pageblock is free but for it: however its pages merge, one chunk is left."""
+    pb = h.run[r, RN_PB]
+    z = zone_of_pb(h, pb)
+    credit(h, pb, h.runs[r, RS_LEN])
+    q = h.pb[pb, PB_AUX]
+    while q != NIL:
+        above = h.run[q, RN_BNEXT]
+        if q != r:
+            unlink(h, z, h.runb[q, RS_ORDER], -2 - q)
+        drop_run(h, q)
+        q = above
+    insert_pb(h, pb)
+
+
+@kernel
 def free_loose(h, r, ascending):
     """Free a loose run page by page in the given direction (in aligned pieces)."""
     h.runb[r, RS_STATE] = R_LOOSE
     h.runb[r, RS_FLAG] = 0
+    if is_last(h, r):
+        free_last(h, r)
+        return
     pbo = h.g[G_PBO]
     while True:
         start, pages = h.runs[r, RS_START], h.runs[r, RS_LEN]
