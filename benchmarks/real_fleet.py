@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmarks.apart import gain
 from benchmarks.fleet_inputs import generate
 from benchmarks.options import Options
 from benchmarks.process_tree import Usage, measure
@@ -133,6 +134,7 @@ def run(options: Options) -> list[Section]:
         done = {one: _simulate(one, inputs, Path(folder) / "run") for one in runs}
         section.parts.append(_table(done))
         section.parts += _fits(done, arms[0], day, hosts[-1])
+        section.parts.append(_apart(options, arms[0], inputs))
         section.parts += _inside([Run(arm, hosts[-1], day, 0) for arm in arms], inputs)
     return [section]
 
@@ -229,6 +231,17 @@ def _fits(done: dict[Run, Done], arm: str, day: int, most: int) -> list[str]:
         f"Exponents of `{arm}` {'; '.join(said)} (at most 1.05 asked for). Two actors are"
         f" {one.wall_s / both.wall_s:.2f} times as fast as one (1.8 asked for)."
     ]
+
+
+def _apart(options: Options, arm: str, inputs: Inputs) -> str:
+    """Say what a second process gains on this machine that shares nothing with the first."""
+    run = Run(arm, options.size(100, 4), options.size(24, 1), 0)
+    spread = gain(arm, inputs.settings(run), options.size(5, 1))
+    return (
+        f"Two runs of {run.hosts} hosts and {run.hours} h in one process each, which share nothing"
+        f" but the machine, are {spread} times as fast at once as one after the other: more no"
+        f" second actor can give here."
+    )
 
 
 def _inside(runs: Sequence[Run], inputs: Inputs) -> list[str | Table]:
