@@ -114,6 +114,11 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "no page leaves the list, and they come to it one by one",
     ("gather.py", "pass_through_huge", "out < 0", "out <= 0"):
     "no folio leaves the list, and they come to it one by one",
+    ("bags.py", "tidy", "h.pbs[k, PS_STATE] == SPLIT and (not thoroughly)",
+     "h.pbs[k, PS_STATE] == SPLIT or not thoroughly"):
+    "a bit that stays set costs looks and nothing else",
+    ("calls.py", "pages_to_fault", "unit >= count", "unit > count"):
+    "a single call gives no more pages than one has, and goes the other way all the same",
     ("calls.py", "take_pins", "note_way(h, a, index, ref)", "(left out)"):
     "ways only ask for memory early",
     ("stacks.py", "further", "steps > 0", "steps >= 0"):
@@ -125,7 +130,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("kswapd.py", "turn", "h.g[KS_DROPPED] < 0", "h.g[KS_DROPPED] <= 0"):
     "a pass that has dropped nothing has ended: a turn that begins one goes on with it at once, and"
     " what is dropped then is either all that was asked for, which is not nothing, or ends it",
-    ("move.py", "move_base", "new < NIL", "new <= NIL"):
+    ("move.py", "move_to", "new < NIL", "new <= NIL"):
     "there is a piece: the zone that find_zone gives has more free pages than its min mark, and a"
     " page is taken from whatever type has one (the line before uses the piece without asking);"
     " what join_around makes of it is an element, too",
@@ -134,7 +139,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
 PLACES = {
     ("freelist.py", "goes", "count - 1", "count"): 2,
     ("compact.py", "empty_pageblock", "pb + 1", "pb"): 2,
-    ("move.py", "move_base", "new < NIL", "new <= NIL"): 3,
+    ("move.py", "move_to", "new < NIL", "new <= NIL"): 3,
 }
 """Where an argument is about more than one place of a function."""
 
