@@ -318,16 +318,13 @@ def more_at_hand(h, z):
     Nothing looks at the zone meanwhile, so they are had by ``take_pages`` alone. Whoever asks takes
     all of them, unless it wants fewer pages in all; it frees nothing that its request could get.
     """
-    if h.g[KS_TASK] or h.g[RQ_WAKES] or h.g[RQ_MARK] != Z_LOW or h.g[RQ_SLAB] or h.g[RQ_POOL]:
-        return 0
-    if self_tuned(h):
-        return 0  # each piece is a look at the high mark
+    if h.g[KS_TASK] or h.g[RQ_WAKES] or h.g[RQ_SLAB] or h.g[RQ_POOL] or self_tuned(h):
+        return 0  # below the low mark each page wakes kswapd; on self-tuned lists each is a look
     if h.zone[z, Z_PCPOFF] or h.g[RQ_MT] > MOVABLE:
         return max(spare(h, z, Z_LOW), 0)
     pages = h.g[D_LEFT]
-    if pages > 0:
-        h.g[D_LEFT] = 0
-        took(h, z, h.g[RQ_CPU], pages)
+    h.g[D_LEFT] = 0
+    took(h, z, h.g[RQ_CPU], pages)
     return pages
 
 

@@ -49,10 +49,10 @@ run in the first."""
 def scout(h, a, key):
     """Take one step for each of the next draws."""
     n, bag = h.g[HI_DRAWS], h.slot[a, AR_BAG]
-    known = h.g[G_SCOUTED]
-    for k in range(known if n <= known else n, n + BITS + 1):
+    known, end = h.g[G_SCOUTED], n + BITS + 1
+    for k in range(known if n <= known else n, end):
         foretell(h, key, k)
-    h.g[G_SCOUTED] = n + BITS + 1
+    h.g[G_SCOUTED] = end
     prefetch(h.small, word_of(h, bag, h.g[words_of(n + BITS) + PLACE] >> h.g[G_PBO]))
     ask_for_pageblocks(h, bag, words_of(n + PAGEBLOCKS))
     ask_for_runs(h, a, words_of(n + RUNS))

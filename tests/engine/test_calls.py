@@ -71,6 +71,13 @@ def test_folios_are_faulted_where_they_may_be_pinned(call_pages: int) -> None:
     assert g.host.counters[Counter.NR_FOLL_PIN_ACQUIRED] == 64
 
 
+@pytest.mark.parametrize("kind", [AreaKind.ANON, AreaKind.SHMEM])
+def test_memory_without_huge_folios_is_faulted_in_base_pages(kind: AreaKind) -> None:
+    g = guest(100)
+    result = g.pin(50, g.map(g.spawn(), kind, 64), 0, 64, VFIO)
+    assert (result["errno"], result["faulted_pages"], result["thp_faults"]) == (0, 64, 0)
+
+
 @pytest.mark.parametrize("call_pages", [UNIT, 2 * UNIT, 4 * UNIT])
 def test_where_folios_end_calls_fall_back_to_base_pages_once(call_pages: int) -> None:
     g = guest(44, call_pages)

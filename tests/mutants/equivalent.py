@@ -117,8 +117,12 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("bags.py", "tidy", "h.pbs[k, PS_STATE] == SPLIT and (not thoroughly)",
      "h.pbs[k, PS_STATE] == SPLIT or not thoroughly"):
     "a bit that stays set costs looks and nothing else",
+    ("bags.py", "tidy", "h.pbs[k, PS_STATE] == SPLIT", "h.pbs[k, PS_STATE] != SPLIT"):
+    "a bit that stays set costs looks and nothing else, and one is cleared only after them",
     ("calls.py", "pages_to_fault", "unit >= count", "unit > count"):
     "a single call gives no more pages than one has, and goes the other way all the same",
+    ("calls.py", "pin_calls", "most > unit", "most >= unit"):
+    "a single call is served like a row of one, with the same result",
     ("calls.py", "take_pins", "note_way(h, a, index, ref)", "(left out)"):
     "ways only ask for memory early",
     ("stacks.py", "further", "steps > 0", "steps >= 0"):
@@ -134,6 +138,38 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "there is a piece: the zone that find_zone gives has more free pages than its min mark, and a"
     " page is taken from whatever type has one (the line before uses the piece without asking);"
     " what join_around makes of it is an element, too",
+    ("allocate.py", "more_at_hand", "h.zone[z, Z_PCPOFF] or h.g[RQ_MT] > MOVABLE",
+     "h.zone[z, Z_PCPOFF] and h.g[RQ_MT] > MOVABLE"):
+    "nothing is left of a batch there, so each piece is asked for by itself, with the same result",
+    ("buddy.py", "is_last", "q != NIL", "q == NIL"):
+    "no run is the last one then, and its pieces merge into the same pageblock one by one",
+    ("buddy.py", "is_last", "q == r or h.runb[q, RS_STATE] == FREE",
+     "q == r and h.runb[q, RS_STATE] == FREE"):
+    "no run is the last one then, and its pieces merge into the same pageblock one by one",
+    ("buddy.py", "is_last", "q == r", "q != r"):
+    "no run is the last one then, and its pieces merge into the same pageblock one by one",
+    ("growing.py", "grow", "zone >= 0 or h.g[RQ_START] == h.small[CPUS + cpu]",
+     "zone >= 0 and h.g[RQ_START] == h.small[CPUS + cpu]"):
+    "a whole request in the place of a short one",
+    ("growing.py", "grow", "zone >= 0", "zone > 0"):
+    "a whole request in the place of a short one",
+    ("move.py", "move_base", "h.g[TABLE + POOL] and pins", "h.g[TABLE + POOL] or pins"):
+    "more elements move page by page, with the same result",
+    ("move.py", "move_base", "out_of_sight(h, zone_from) and (not fills_pool)",
+     "out_of_sight(h, zone_from) or not fills_pool"):
+    "no request for a target gets what its source gave back: move_pages and an UNPIN name other"
+    " nodes or zones, an isolated block's pages are on no list for it; and a single page asked for"
+    " leaves nothing of a batch, while without lists source and target are one zone, whose pool the"
+    " move does not change",
+    ("move.py", "move_to", "ref < NIL", "ref <= NIL"):
+    "there is an element",
+    ("move.py", "move_to", "whole_again(h, a, new)", "(left out)"):
+    "what joins is made whole by the joining; a run over a whole pageblock, from a CPU's list,"
+    " stays one with the same pages",
+    ("scouting.py", "scout", "n <= known", "n < known"):
+    "equal numbers begin at the same draw",
+    ("scouting.py", "scout", "n + BITS + 1", "n + BITS"):
+    "a draw less is foretold, and other memory asked for early",
 }  # fmt: skip
 """(file, function, before, after) -> why nothing can be seen."""
 PLACES = {
