@@ -239,8 +239,8 @@ def _apart(options: Options, arm: str, inputs: Inputs) -> str:
     spread = gain(arm, inputs.settings(run), options.size(5, 1))
     return (
         f"Two runs of {run.hosts} hosts and {run.hours} h in one process each, which share nothing"
-        f" but the machine, are {spread} times as fast at once as one after the other: more no"
-        f" second actor can give here."
+        f" but the machine, are {spread} times as fast at once as one after the other: a second"
+        f" actor cannot be expected to give more."
     )
 
 
