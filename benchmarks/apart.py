@@ -1,20 +1,17 @@
 """What the machine gives a second process: two runs that share nothing, at the same time.
 
-Two actors cannot gain more than that, whatever they do for each other: cores share memory, caches,
-the power they may draw, and often (as virtual CPUs) their execution units.
+Two actors cannot be expected to gain more, whatever they do for each other: cores share memory,
+caches, the power they may draw, and often (as virtual CPUs) their execution units.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.process_tree import measure
+from benchmarks.fleet_stages import staged
 from benchmarks.timing import Spread
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def gain(arm: str, settings: Sequence[str], turns: int) -> Spread:
@@ -45,12 +42,7 @@ def gain(arm: str, settings: Sequence[str], turns: int) -> Spread:
 def _wall_s(count: int, arm: str, settings: Sequence[str]) -> float:
     """Wall time until so many runs, begun together, have ended."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(count) as threads:
-        stages = [sys.executable, "-m", "benchmarks.fleet_stages", arm, "0"]
-        commands = [[*stages, f"{folder}/{i}", *settings] for i in range(count)]
         start_s = time.perf_counter()
-        done = list(threads.map(lambda command: measure(command, ROOT), commands))
-        wall_s = time.perf_counter() - start_s
-    for usage in done:
-        if usage.exit_code:
-            raise RuntimeError(usage.output)
-    return wall_s
+        outs = [Path(folder) / str(i) for i in range(count)]
+        list(threads.map(lambda out: staged(arm, 0, out, settings), outs))
+        return time.perf_counter() - start_s

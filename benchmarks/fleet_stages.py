@@ -8,13 +8,16 @@ residents come next, so all are aged and full once the fleet's clock is past its
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.process_tree import Usage, measure
 from fleet.run.coordinator import Progress
 from fleet.run.progress import Talk
 from fleet.run.runner import Settings, simulate
 from fleet.scenario.load import load_scenario
 
+ROOT = Path(__file__).resolve().parents[1]
 FIRST_NS = 60 * 10**9
 
 
@@ -39,6 +42,21 @@ def main(arm: str, actors: int, out: Path, sets: list[str]) -> dict[str, float]:
     settings = Settings(out=out, actors=actors or None, inline=not actors)
     simulate(scenario, settings, clock)
     return {"aged_s": clock.aged_s}
+
+
+def staged(arm: str, actors: int, out: Path, settings: Sequence[str]) -> Usage:
+    """Run this module in a process of its own and return what it took.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails, with what it said.
+    """
+    command = [sys.executable, "-m", "benchmarks.fleet_stages", arm, str(actors), str(out)]
+    usage = measure([*command, *settings], ROOT)
+    if usage.exit_code:
+        raise RuntimeError(f"{arm}, {actors} actors: {usage.output}")
+    return usage
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from benchmarks.apart import gain
 from benchmarks.fleet_inputs import generate
+from benchmarks.fleet_stages import staged
 from benchmarks.options import Options
-from benchmarks.process_tree import Usage, measure
+from benchmarks.process_tree import Usage
 from benchmarks.section import Section, Table
 from benchmarks.timing import exponent, number
 from engine.host import compile_ahead
@@ -158,17 +159,8 @@ def _runs(arms: Sequence[str], hosts: list[int], hours: list[int], day: int) -> 
 
 
 def _simulate(run: Run, inputs: Inputs, out: Path) -> Done:
-    """Simulate in a process of its own and read what was written, which is then removed.
-
-    Raises
-    ------
-    RuntimeError
-        When it fails, with what it said.
-    """
-    fleet = [sys.executable, "-m", "benchmarks.fleet_stages", run.arm, str(run.actors), str(out)]
-    usage = measure([*fleet, *inputs.settings(run)], ROOT)
-    if usage.exit_code:
-        raise RuntimeError(f"{run}: {usage.output}")
+    """Simulate in a process of its own and read what was written, which is then removed."""
+    usage = staged(run.arm, run.actors, out, inputs.settings(run))
     manifest = json.loads((out / "manifest.json").read_text())
     end_ns = run.hours * 3600 * 10**9
     (row,) = Catalog.open([out]).query(ACCEPTANCE, {"end_ns": end_ns}).to_pylist()

@@ -134,12 +134,15 @@ def merge_likely(h, z, pb, r, order):
 
 @kernel
 def free_piece(h, r, order):
-    """__free_one_page of an aligned run of 2**order pages; credits and merges it."""
+    """__free_one_page of an aligned run of 2**order pages; credits and merges it.
+
+    Something else of its pageblock is in use (``free_last`` frees the others).
+    """
     pb = h.run[r, RN_PB]
     z = zone_of_pb(h, pb)
     credit(h, pb, 1 << order)
     find_below(h, pb, r)
-    while order < h.g[G_PBO]:
+    while True:
         if h.runs[r, RS_START] >> order & 1:
             b = h.g[BELOW + order]
             if b == NIL:
@@ -157,10 +160,6 @@ def free_piece(h, r, order):
             drop_run(h, b)
         order += 1
         h.runs[r, RS_LEN] = 1 << order
-    if order == h.g[G_PBO]:
-        drop_run(h, r)
-        insert_pb(h, pb)
-        return
     h.runb[r, RS_STATE] = FREE
     h.runb[r, RS_ORDER] = order
     h.runs[r, RS_LEN] = 1 << order

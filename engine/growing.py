@@ -4,6 +4,8 @@ Rules as in ``engine.reference.history``.
 """
 
 from engine.allocate import (
+    ALL_NODES,
+    MOVABLE_KIND,
     find_zone,
     look_below,
     more_at_hand,
@@ -55,7 +57,6 @@ from engine.state import (
 from engine.tuning import self_tuned
 from engine.watermark import reserve
 
-ALL_NODES, MOVABLE_KIND = (1 << 62) - 1, 2
 FILE, KERNEL = int(AreaKind.FILE), int(AreaKind.KERNEL)
 PGFAULT, HINTS = int(Counter.PGFAULT), int(Cell.HINT_HONOURED)
 
@@ -82,9 +83,7 @@ def grow(h, a, key, mix, level, zone):
         else:
             ask(h, a, cpu)
             asked = True
-        if size < pbp:
-            return take_pieces(h, a, size, zone)
-        pb = whole_pageblock(h, kind == FILE, zone)
+        pb = whole_pageblock(h, kind == FILE, zone) if size == pbp else NIL
         if pb == NIL:
             return take_pieces(h, a, size, zone)
         h.pbs[pb, PS_STATE] = UNIFORM

@@ -61,11 +61,11 @@ def scout(h, a, key):
 
 
 @kernel
-def next_word(h):
-    """The 64 random bits of the draw that ``scout`` was told of; the next one is another's."""
+def next_draw(h):
+    """The draw that ``scout`` was told of, its 64 random bits and its place; the next is new."""
     n = h.g[HI_DRAWS]
     h.g[HI_DRAWS] = n + 1
-    return h.g[words_of(n) + DRAWN]
+    return h.g[words_of(n) + DRAWN], h.g[words_of(n) + PLACE]
 
 
 @kernel

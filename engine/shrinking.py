@@ -13,7 +13,7 @@ from engine.kernel import kernel
 from engine.memory import count_used
 from engine.pieces import chunk_order, weight
 from engine.runs import break_uniform, split_run
-from engine.scouting import next_word, scout
+from engine.scouting import next_draw, scout
 from engine.state import (
     AR_BAG,
     AR_PRESENT,
@@ -50,15 +50,15 @@ TIDIES = 8
 @kernel
 def shrink(h, a, key, mix):
     """Free the bag's pages of one aligned chunk. False when nothing could be freed."""
-    first, nr_pages = h.g[HI_FIRST], h.g[HI_PAGES]
+    nr_pages = h.g[HI_PAGES]
     if h.slot[a, AR_PRESENT] == 0 or nr_pages == 0:
         return False
     order = 0
     for _ in range(TRIES):
         scout(h, a, key)
-        bits = next_word(h)
+        bits, place = next_draw(h)
         order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
-        pfn = first_in_bag(h, a, first + scaled_word(bits, nr_pages))
+        pfn = first_in_bag(h, a, place)
         if pfn >= 0:
             free_chunk(h, a, pfn, order)
             return True

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import apart
+from benchmarks import apart, fleet_stages
 from benchmarks.process_tree import Usage
 from benchmarks.timing import Spread
 
@@ -22,14 +22,19 @@ def test_the_gain_is_of_twice_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts == [1, 2] * 3
 
 
+def test_runs_write_to_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    outs: list[str] = []
+
+    def notes(command: list[str], _: Any) -> Usage:
+        outs.append(command[5])
+        return Usage()
+
+    monkeypatch.setattr(fleet_stages, "measure", notes)
+    assert apart._wall_s(2, "arm", ["hosts.total=1"]) > 0
+    assert len(set(outs)) == len(outs) == 2
+
+
 def test_a_run_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    folders = set()
-
-    def fails(command: list[str], _: Any) -> Usage:
-        folders.add(command[5])
-        return Usage(exit_code=1, output="no such arm")
-
-    monkeypatch.setattr(apart, "measure", fails)
-    with pytest.raises(RuntimeError, match="no such arm"):
+    monkeypatch.setattr(fleet_stages, "measure", lambda *_: Usage(exit_code=1, output="no arm"))
+    with pytest.raises(RuntimeError, match="no arm"):
         apart._wall_s(2, "arm", ["hosts.total=1"])
-    assert len(folders) == 2

@@ -141,13 +141,6 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     ("allocate.py", "more_at_hand", "h.zone[z, Z_PCPOFF] or h.g[RQ_MT] > MOVABLE",
      "h.zone[z, Z_PCPOFF] and h.g[RQ_MT] > MOVABLE"):
     "nothing is left of a batch there, so each piece is asked for by itself, with the same result",
-    ("buddy.py", "is_last", "q != NIL", "q == NIL"):
-    "no run is the last one then, and its pieces merge into the same pageblock one by one",
-    ("buddy.py", "is_last", "q == r or h.runb[q, RS_STATE] == FREE",
-     "q == r and h.runb[q, RS_STATE] == FREE"):
-    "no run is the last one then, and its pieces merge into the same pageblock one by one",
-    ("buddy.py", "is_last", "q == r", "q != r"):
-    "no run is the last one then, and its pieces merge into the same pageblock one by one",
     ("growing.py", "grow", "zone >= 0 or h.g[RQ_START] == h.small[CPUS + cpu]",
      "zone >= 0 and h.g[RQ_START] == h.small[CPUS + cpu]"):
     "a whole request in the place of a short one",
