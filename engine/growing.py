@@ -1,4 +1,4 @@
-"""A bag grows by a piece: a chunk of its size, or what there is.
+"""A bag grows piece by piece: a chunk of the size drawn, or what there is.
 
 Rules as in ``engine.reference.history``.
 """
@@ -35,9 +35,11 @@ from engine.state import (
     COUNTERS,
     CPUS,
     D_LEFT,
+    G_ERROR,
     G_NCPUS,
     G_PBO,
     G_PBP,
+    G_RUNS,
     NIL,
     PS_STATE,
     RN_CNT,
@@ -63,9 +65,10 @@ PGFAULT, HINTS = int(Counter.PGFAULT), int(Cell.HINT_HONOURED)
 
 @kernel
 def grow(h, a, key, mix, level, zone):
-    """Touch chunks at the end of a bag: whole pageblocks in a row, and one of another size.
+    """Touch chunks at the end of a bag, one after the other, up to ``level`` (``wanted``).
 
-    Up to ``level``, see ``wanted``. False when it is reached, or memory or address space ended.
+    False when it is reached, or memory or address space ended; True when run records might run
+    short before the next chunk.
     """
     total, pbp, left = weight(mix), h.g[G_PBP], room(h, a)
     kind, asked = h.slot[a, AR_KIND], False
@@ -84,11 +87,24 @@ def grow(h, a, key, mix, level, zone):
             ask(h, a, cpu)
             asked = True
         pb = whole_pageblock(h, kind == FILE, zone) if size == pbp else NIL
-        if pb == NIL:
-            return take_pieces(h, a, size, zone)
-        h.pbs[pb, PS_STATE] = UNIFORM
-        append(h, a, pb)
-        left -= pbp
+        if pb != NIL:
+            h.pbs[pb, PS_STATE] = UNIFORM
+            append(h, a, pb)
+        elif not take_pieces(h, a, size, zone):
+            return False
+        elif crowded(h):
+            return True
+        left -= size
+
+
+@kernel
+def crowded(h):
+    """Whether run records might run short before the next look; sets G_ERROR."""
+    runs = h.g[G_RUNS]
+    if len(h.runs) - runs < 768 + 4 * runs:
+        h.g[G_ERROR] = 1
+        return True
+    return False
 
 
 @kernel

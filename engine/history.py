@@ -6,7 +6,7 @@ might run short and goes on when there are more (``HI_PHASE`` is set meanwhile).
 
 from engine.bags import make_bag
 from engine.enums import AreaKind, Errno
-from engine.growing import grow, zone_spare
+from engine.growing import crowded, grow, zone_spare
 from engine.kernel import kernel
 from engine.memory import area_ok
 from engine.pieces import NR_SIZES, WEIGHT_BITS
@@ -20,10 +20,8 @@ from engine.state import (
     AR_PRESENT,
     BK_ZONE,
     G_BLOCK_PAGES,
-    G_ERROR,
     G_NBLOCKS,
     G_NZONES,
-    G_RUNS,
     G_SCOUTED,
     HI_DRAWS,
     HI_FIRST,
@@ -113,16 +111,6 @@ def begin(h, a, key, mix):
     h.slot[a, AR_MARKS] = NIL
     make_bag(h, a)
     return OK
-
-
-@kernel
-def crowded(h):
-    """Whether run records might run short before the next look; sets G_ERROR."""
-    runs = h.g[G_RUNS]
-    if len(h.runs) - runs < 768 + 4 * runs:
-        h.g[G_ERROR] = 1
-        return True
-    return False
 
 
 @kernel

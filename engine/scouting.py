@@ -98,7 +98,10 @@ def ask_for_pageblocks(h, bag, at):
 
 @kernel
 def ask_for_runs(h, a, at):
-    """Ask for the lowest run of a pageblock of each bit, or the neighbours of what will go."""
+    """Ask for the lowest run of a pageblock of each bit, or the neighbours of what will go.
+
+    Where a pageblock is all the bag's, the draw gets no further.
+    """
     for which in (FIRST, SECOND):
         pb = h.g[at + which]
         end = min((pb >> BAG_SHIFT) + 1 << BAG_SHIFT, len(h.pb))
@@ -111,7 +114,7 @@ def ask_for_runs(h, a, at):
             if h.pbs[pb, PS_STATE] == UNIFORM and h.pbh[pb, PH_OWN] == a:
                 ask_for(h, h.pb[pb, PB_PREV])
                 ask_for(h, h.pb[pb, PB_NEXT])
-                break
+                return
             pb += 1
 
 

@@ -12,7 +12,7 @@ from engine.holes import hole_flag, join_holes, new_hole
 from engine.kernel import kernel
 from engine.memory import count_used
 from engine.pieces import chunk_order, weight
-from engine.runs import break_uniform, split_run
+from engine.runs import add_run_after, break_uniform, split_run
 from engine.scouting import next_draw, scout
 from engine.state import (
     AR_BAG,
@@ -53,19 +53,18 @@ def shrink(h, a, key, mix):
     nr_pages = h.g[HI_PAGES]
     if h.slot[a, AR_PRESENT] == 0 or nr_pages == 0:
         return False
-    order = 0
+    bits, pfn = 0, NIL
     for _ in range(TRIES):
         scout(h, a, key)
         bits, place = next_draw(h)
-        order = chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix)))
         pfn = first_in_bag(h, a, place)
         if pfn >= 0:
-            free_chunk(h, a, pfn, order)
-            return True
-    pfn = newest(h, a)
-    if not in_bag(h, a, pfn >> h.g[G_PBO], pfn & (h.g[G_PBP] - 1)):
-        return False
-    free_chunk(h, a, pfn, order)
+            break
+    if pfn < 0:
+        pfn = newest(h, a)
+        if not in_bag(h, a, pfn >> h.g[G_PBO], pfn & (h.g[G_PBP] - 1)):
+            return False
+    free_chunk(h, a, pfn, chunk_order(h, mix, scaled_word(bits * nr_pages, weight(mix))))
     return True
 
 
@@ -134,29 +133,49 @@ def free_chunk(h, a, pfn, order):
         r = first_of(h, a, pb, start, end)
         if r == NIL:
             return
-        if h.runs[r, RS_START] < start:
-            r = -2 - split_run(h, -2 - r, start - h.runs[r, RS_START])
         if h.runs[r, RS_START] + h.runs[r, RS_LEN] > end:
             split_run(h, -2 - r, end - h.runs[r, RS_START])
+        below = start - h.runs[r, RS_START]
         start = h.runs[r, RS_START] + h.runs[r, RS_LEN]
-        take_off(h, a, -2 - r, h.runs[r, RS_LEN])
-        h.runb[r, RS_STATE] = R_LOOSE
-        h.run[r, RN_CNT] = 0
+        if below > 0:
+            r = cut_top(h, r, below)
+            book_off(h, a, pb, h.runs[r, RS_LEN])
+        else:
+            take_off(h, a, -2 - r, h.runs[r, RS_LEN])
+            h.runb[r, RS_STATE] = R_LOOSE
+            h.run[r, RN_CNT] = 0
         free_loose(h, r, True)
+
+
+@kernel
+def cut_top(h, r, k):
+    """Take the pages of a run above its ``k`` lowest out of their area; returns the loose run.
+
+    A bag has no gaps: what follows in it moves up, so this is no element on the way.
+    """
+    top = add_run_after(h, r, h.runs[r, RS_START] + k, h.runs[r, RS_LEN] - k)
+    h.runb[top, RS_STATE] = R_LOOSE
+    h.runs[r, RS_LEN] = k
+    return top
 
 
 @kernel
 def take_off(h, a, ref, pages):
     """Take a present element out of a bag and close the gap it leaves."""
-    pb = ref if ref >= 0 else h.run[-2 - ref, RN_PB]
-    count_used(h, a, pb, -pages)
-    h.g[T_PAGES] += pages
     before = prv(h, ref)
     chain_unlink(h, a, ref)
+    book_off(h, a, ref if ref >= 0 else h.run[-2 - ref, RN_PB], pages)
+    if before != NIL and is_hole(h, before):
+        join_holes(h, a, before)
+
+
+@kernel
+def book_off(h, a, pb, pages):
+    """Account pages that a bag has lost: the untouched end of its area grows."""
+    count_used(h, a, pb, -pages)
+    h.g[T_PAGES] += pages
     tail = h.slot[a, AR_TAIL]
     if tail != NIL and is_hole(h, tail) and not hole_flag(h, tail):
         h.run[-2 - tail, RN_CNT] += pages
     else:
         chain_insert_before(h, a, NIL, new_hole(h, pages, 0))
-    if before != NIL and is_hole(h, before):
-        join_holes(h, a, before)
