@@ -107,6 +107,8 @@ class Guests:
         self._owner: dict[int, int] = {}
         self._pin_id: dict[int, int] = {}
         self._placement: dict[int, int] = {}
+        self._former: dict[int, list[tuple[int, int, int]]] = {}
+        self._former_pins: dict[int, list[tuple[int, int]]] = {}
         self._room = [0] * shape.nr_nodes
         for node, zone in zip(shape.block_node, shape.block_zone, strict=True):
             self._room[node] += shape.block_pages if zone >= 0 else 0
@@ -121,14 +123,31 @@ class Guests:
 
     # -- who owns what --------------------------------------------------------------------------
 
-    def owner(self, slot: int) -> tuple[int, int]:
-        """Return workload and placement behind a process or area, ``NOBODY`` for the host's."""
-        workload = self._owner.get(slot, NOBODY)
-        return workload, self._placement.get(slot, 0)
+    def owner(self, slot: int, at_ns: int) -> tuple[int, int]:
+        """Return workload and placement behind a process or area, ``NOBODY`` for the host's.
 
-    def pin_id(self, pin: int) -> int:
-        """Return the id of a long-term pin by its number, ``NOBODY`` for other references."""
+        ``at_ns``: at the time of a row made since the last ``settle``, or later; who has left
+        keeps a number until somebody else gets it.
+        """
+        for until_ns, workload, placement in self._former.get(slot, ()):
+            if at_ns < until_ns:
+                return workload, placement
+        return self._owner.get(slot, NOBODY), self._placement.get(slot, 0)
+
+    def pin_id(self, pin: int, at_ns: int) -> int:
+        """Return the id of a long-term pin by its number, ``NOBODY`` for other references.
+
+        ``at_ns``: as of ``owner``.
+        """
+        for until_ns, ident in self._former_pins.get(pin, ()):
+            if at_ns < until_ns:
+                return ident
         return self._pin_id.get(pin, NOBODY)
+
+    def settle(self) -> None:
+        """All rows of what was sent have been read: nobody asks for earlier owners any more."""
+        self._former.clear()
+        self._former_pins.clear()
 
     def guest(self, workload: int) -> Guest | None:
         """Return what a workload has here, None when it is not here."""
@@ -136,7 +155,7 @@ class Guests:
 
     def books(self) -> Books:
         """Return copies of who owns what."""
-        owners = {slot: self.owner(slot) for slot in self._owner}
+        owners = {slot: (self._owner[slot], self._placement[slot]) for slot in self._owner}
         held = {workload: dict(pins) for workload, pins in self._held.items()}
         return Books(owners, dict(self._of), dict(self._pin_id), held)
 
@@ -160,7 +179,7 @@ class Guests:
         size = int(PoolSize.GIGANTIC if kind == HUGETLB1G else PoolSize.HUGE)
         huge = kind in (HUGETLB, HUGETLB1G)
         needed = self._whole(pinned + touched, size) if huge else 0
-        self._owner[slot], self._placement[slot] = workload, placement
+        self._own(now_ns, slot, workload, placement)
         self._room[node] -= pages
         batch.append((now_ns, SPAWN, slot, self._cpu(workload, node), 0, 0, 0, 0))
         whole = self._whole(pages, size) if huge else pages
@@ -178,8 +197,8 @@ class Guests:
             self._start_io(now_ns, slot, workload)
         pin = NOBODY
         if pinned and wants.pinner[workload] != NO_PINNER:
-            pin = self._pins.take(now_ns)
-            ident = self._pin_id[pin] = pin_id(workload, placement)
+            ident = pin_id(workload, placement)
+            pin = self._take_pin(now_ns, ident)
             batch.append((now_ns, PIN, pin, slot, 0, pinned, wants.pinner[workload], -1))
             causes.append(ident)
         if touched:
@@ -188,6 +207,21 @@ class Guests:
         if not wants.io_before_pin[workload]:
             self._start_io(now_ns, slot, workload)
         self._of[workload] = Guest(placement, slot, node, pages, needed, pin, size)
+
+    def _own(self, now_ns: int, slot: int, workload: int, placement: int) -> None:
+        """Note whose a process and area number is from now on."""
+        former = now_ns, self._owner.get(slot, NOBODY), self._placement.get(slot, 0)
+        self._former.setdefault(slot, []).append(former)
+        self._owner[slot], self._placement[slot] = workload, placement
+
+    def _take_pin(self, now_ns: int, ident: int) -> int:
+        """Take a number for a pin; ``ident``: ``NOBODY`` unless it is a long-term one."""
+        pin = self._pins.take(now_ns)
+        former = now_ns, self._pin_id.pop(pin, NOBODY)
+        self._former_pins.setdefault(pin, []).append(former)
+        if ident != NOBODY:
+            self._pin_id[pin] = ident
+        return pin
 
     def _roomiest(self) -> int:
         """Return the node with most room, the lowest of several."""
@@ -224,14 +258,14 @@ class Guests:
         if guest is None or guest.placement != placement:
             return
         holds = self._holds
-        pin = self._held.setdefault(workload, {})[hold] = self._pins.take(now_ns)
         where = guest.slot, int(holds.first_page[hold]), int(holds.pages[hold])
-        pinner = int(holds.pinner[hold])
+        pinner, ident = int(holds.pinner[hold]), NOBODY
+        if pinner != NO_PINNER:
+            ident = pin_id(workload, placement, int(holds.number[hold]))
+        pin = self._held.setdefault(workload, {})[hold] = self._take_pin(now_ns, ident)
         if pinner == NO_PINNER:
-            self._pin_id.pop(pin, None)
             self.send(now_ns, Op.HOLD, pin, *where)
             return
-        ident = self._pin_id[pin] = pin_id(workload, placement, int(holds.number[hold]))
         self.send(now_ns, Op.PIN, pin, *where, pinner, -1, cause=ident)
 
     def unhold(self, now_ns: int, hold: int, workload: int, placement: int) -> None:
@@ -241,7 +275,7 @@ class Guests:
         if guest is None or guest.placement != placement or hold not in held:
             return
         pin = held.pop(hold)
-        self.send(now_ns, Op.UNPIN, pin, cause=self.pin_id(pin))
+        self.send(now_ns, Op.UNPIN, pin, cause=self.pin_id(pin, now_ns))
         self._pins.give(pin, now_ns)
 
     def _cpu(self, workload: int, node: int) -> int:

@@ -198,6 +198,7 @@ class Machine:
         rows = engine.execute(_array(guests.batch), limit_ns)
         guests.batch = []
         panic = self.reading.rows(rows, sent - first, engine.nr_errors)
+        guests.settle()
         if self.reading.attempt_over:
             self._watch_ns, self._attempt = NEVER, NOBODY
         if panic is not None:
@@ -275,6 +276,7 @@ class Machine:
         rows = self._engine.execute(_array(self._guests.batch), now_ns)
         self._guests.batch = []
         self.reading.rows(rows, 1, self._engine.nr_errors)
+        self._guests.settle()
 
     def _probe(self, now_ns: int, request: int) -> None:
         """Offline the probe's block on a clone of this host, then forget the clone.

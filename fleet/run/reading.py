@@ -193,12 +193,12 @@ class Reading:
                 if values[0] == Incident.PIN_FAILED and self._by_offline(row[2]):
                     cause = self._not_mapped_again(row[0], values[2])
                 elif values[0] == Incident.PIN_STUCK and self._by_offline(row[2]):
-                    cause = self._guests.pin_id(values[2]) if self._guests else cause
+                    cause = self._guests.pin_id(values[2], row[0]) if self._guests else cause
                 self._read_incident(row[0], values, cause)
             elif kind == Row.ATTEMPT:
                 self._attempt(row[0], row[2], values)
             elif kind == Row.SLOWED:
-                self._slow(row[2], values)
+                self._slow(row[0], row[2], values)
             else:
                 self._blocker(row[0], values)
         self._end_attempt()
@@ -219,7 +219,7 @@ class Reading:
         The workload ends as if its pin had failed at the start: it cannot work without.
         """
         assert self._guests is not None
-        ident = self._guests.pin_id(pin)
+        ident = self._guests.pin_id(pin, time_ns)
         if ident < MAPPING:
             workload, placement = divmod(ident, PLACEMENTS_PER_WORKLOAD)
             self.report(time_ns, Told.PIN_FAILED, workload, placement, Errno.ENOMEM)
@@ -240,13 +240,14 @@ class Reading:
 
     def _with_workloads(self, slowed: Matrix) -> Matrix:
         """SLOWED rows, each with the workload instead of the area."""
-        slowed[:, AREA] = [self._known(area) for area in slowed[:, AREA].tolist()]
+        whose = zip(slowed[:, AREA].tolist(), slowed[:, 0].tolist(), strict=True)
+        slowed[:, AREA] = [self._known(area, at_ns) for area, at_ns in whose]
         return slowed
 
-    def _known(self, area: int) -> int:
+    def _known(self, area: int, at_ns: int) -> int:
         """The workload behind an area, null for the host's own and for nobody's."""
         assert self._guests is not None
-        workload = self._guests.owner(area)[0]
+        workload = self._guests.owner(area, at_ns)[0]
         return workload if workload != NOBODY else NULL
 
     def _name_mapped_again(self, kind: int, own: Matrix, idents: list[int]) -> None:
@@ -256,9 +257,9 @@ class Reading:
             if row[2] != self._guests.last_offline:
                 continue
             if kind == Row.PIN:
-                idents[at] = self._guests.pin_id(row[FIRST])
+                idents[at] = self._guests.pin_id(row[FIRST], row[0])
             elif kind in (MIGRATION, SLOWED) and row[FIRST] == MigrateReason.LONGTERM_PIN:
-                idents[at] = self._guests.pin_id(row[FIRST + 1])
+                idents[at] = self._guests.pin_id(row[FIRST + 1], row[0])
 
     def _failure(self, row: list[int], has_rows: bool) -> None:
         """A command that failed."""
@@ -281,7 +282,7 @@ class Reading:
         assert self._guests is not None
         what, proc, _, pages = values[:4]
         kind, mechanism = _KINDS[Incident(what)]
-        workload, placement = self._guests.owner(proc)
+        workload, placement = self._guests.owner(proc, time_ns)
         if what == Incident.PIN_FAILED:
             workload = int(pinned_by(cause))
         known = workload if workload != NOBODY else NULL
@@ -316,8 +317,8 @@ class Reading:
         assert self._guests is not None
         assert self._last_status is not None
         attempt, block, cls, pfn, pages, area, pins, references, path, zone, pin = values[:11]
-        workload = self._guests.owner(area)[0]
-        ident = self._guests.pin_id(pin)
+        workload = self._guests.owner(area, time_ns)[0]
+        ident = self._guests.pin_id(pin, time_ns)
         row = [
             attempt, attempt // ATTEMPTS_PER_REQUEST, self._host, block, zone, cls, pfn, pages,
             workload if workload != NOBODY else NULL, ident if ident != NOBODY else NULL,
@@ -325,10 +326,10 @@ class Reading:
         ]  # fmt: skip
         self._last_status[1].append([time_ns, self._host, self._sequence, *row])
 
-    def _slow(self, cause: int, values: list[int]) -> None:
+    def _slow(self, time_ns: int, cause: int, values: list[int]) -> None:
         """A SLOWED row of the attempt under way."""
         reason, _, area, unmaps, ns = values[:5]
-        self._slowed.add(cause, [reason, self._known(area), unmaps, ns])
+        self._slowed.add(cause, [reason, self._known(area, time_ns), unmaps, ns])
 
     def _end_attempt(self) -> None:
         """Log the attempt and tell the coordinator, if the last row about it was its end."""
@@ -407,8 +408,10 @@ class Reading:
         if len(rows):
             assert self._guests is not None
             causes = [
-                self._guests.pin_id(slot) if reason == MigrateReason.LONGTERM_PIN else attempt
-                for reason, slot in rows[:, FIRST : FIRST + 2].tolist()
+                self._guests.pin_id(row[FIRST + 1], row[0])
+                if row[FIRST] == MigrateReason.LONGTERM_PIN
+                else attempt
+                for row in rows.tolist()
             ]
             self._notes.keep(kind, rows, self._host, self._sequence, causes)
 

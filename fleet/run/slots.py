@@ -1,8 +1,8 @@
 """Small numbers for processes, areas and pins of a host.
 
-A number comes back into use only ``rest_ns`` after it was given up. With ``rest_ns`` at least a
-window long, the owner of a number at the end of a window is its owner throughout, so that rows
-can be attributed after the fact; and the choice depends on command times alone.
+A number comes back into use only ``rest_ns`` after it was given up, so that at no time two have
+it, whatever of the first is still told; and the choice depends on command times alone, not on
+which commands a host is given in one go.
 """
 
 from collections import deque

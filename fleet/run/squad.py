@@ -5,14 +5,15 @@ Commands that cannot (``messages.PATIENT``), on a host that is up, has no others
 memory, are done when the host gets another one, when rows are fetched, or whenever this process has
 nothing else to do (``work``): hosts are independent, so neither the time at which one of them does
 its work nor the process can show in a byte. So a process with few arrivals in a window works while
-others hold the coordinator up.
+others hold the coordinator up; and what a host owes from several windows it does in one go, while
+its memory is in the processor's caches.
 
 A squad that may promise also lets workloads wait that cannot but find their memory, as far as a
-squad can tell: on a host that has more to give than all it owes and an eighth of its memory; with a
-pin whose own faults find its memory, if the kernel zones have as well. That is no proof. When such
-a workload has news after all (somebody was killed, the pin failed), decisions were made without it:
-the unit is repeated by squads that promise nothing (``PromiseError``), so that no byte can depend
-on what was promised.
+squad can tell: on a host that has more to give than all it owes and an eighth of its memory; with
+memory from kernel zones (of a pin, or of a hint where the policy honours it), if they have as
+well. That is no proof. When such a workload has news after all (somebody was killed, the pin
+failed), decisions were made without it: the unit is repeated by squads that promise nothing
+(``PromiseError``), so that no byte can depend on what was promised.
 """
 
 from collections import deque
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.enums import Cell
+from engine.enums import Cell, Pinner
 from fleet.errors import PromiseError
 from fleet.plan.backing import Backing
 from fleet.plan.tables import NO_PINNER
@@ -32,7 +33,7 @@ from fleet.run.messages import DO, EVERY_HOST, HOST, IDENT_OF, PATIENT, Do, Orde
 from fleet.run.notes import Notes
 from fleet.run.world import World
 
-MOST_PROMISED = 256
+MOST_PROMISED = 2048
 """Workloads that a squad may owe; with more the fleet's clock would run ahead of the work."""
 MODEST = (Backing.ANON, Backing.THP)
 """Memory that may come from any zone."""
@@ -85,6 +86,7 @@ class Squad:
         self._running: set[int] = set()
         self._waiting: dict[int, deque[Left]] = {}
         self._wants, self._promising, self._promised = world.wants, promising, 0
+        self._hints = bool(world.table[Cell.HINT_HONOURED])
         self._strict = bool(world.table[Cell.PIN_DENIED] or world.table[Cell.PIN_POOL_MILLIONTHS])
 
     def advance(self, orders: Orders, until_ns: int) -> Told:
@@ -129,14 +131,10 @@ class Squad:
         return True
 
     def work(self) -> bool:
-        """Do something that was left for later; False when nothing is left."""
+        """Do what the host that has waited longest owes; False when nothing is left."""
         if not self._waiting:
             return False
-        host = next(iter(self._waiting))
-        left = self._waiting[host]
-        self._do(host, left.popleft())
-        if not left:
-            del self._waiting[host]
+        self._catch_up(next(iter(self._waiting)))
         return True
 
     def _left(self, machine: Machine, commands: Commands, until_ns: int) -> Left | None:
@@ -151,37 +149,42 @@ class Squad:
         wants, workloads = self._wants, [command[IDENT_OF] for command in placed]
         pages = sum(wants.pages[workload] for workload in workloads)
         owed = sum(left.pages for left in self._waiting.get(machine.host, ()))
-        pinned = any(wants.pinner[workload] != NO_PINNER for workload in workloads)
         if owed + pages > machine.spare_pages:
             return None
-        if pinned and owed + pages > machine.spare_kernel_pages:
+        of_kernel = any(self._takes_kernel_zones(workload) for workload in workloads)
+        if of_kernel and owed + pages > machine.spare_kernel_pages:
             return None
         return Left(commands, until_ns, len(placed), pages)
 
     def _is_modest(self, machine: Machine, command: Sequence[int]) -> bool:
         """Whether a command starts a workload that any memory will do for, or any of its zones.
 
-        A pin of pages that are there already may fail: short references hold them.
+        A pin of pages that are there already may fail where short references hold them, and hang
+        where it isolates many at once (io_uring).
         """
         if command[DO] != Do.PLACE or not machine.is_meant(command):
             return False
         wants, workload = self._wants, command[IDENT_OF]
-        if wants.backing[workload] not in MODEST or wants.hinted[workload]:
+        if wants.backing[workload] not in MODEST:
             return False
-        if wants.pinner[workload] == NO_PINNER:
+        pinner = wants.pinner[workload]
+        if pinner == NO_PINNER:
             return True
-        return not self._strict and not wants.present_pages[workload]
+        alone = pinner == Pinner.VFIO and not wants.io_before_pin[workload]
+        return not self._strict and (alone or not wants.present_pages[workload])
+
+    def _takes_kernel_zones(self, workload: int) -> bool:
+        """Whether a workload may need memory outside of ZONE_MOVABLE."""
+        wants = self._wants
+        pinned = wants.pinner[workload] != NO_PINNER
+        return pinned or bool(self._hints and wants.hinted[workload])
 
     def _catch_up(self, host: int) -> None:
-        """Do everything that was left for later on a host."""
-        for left in self._waiting.pop(host):
-            self._do(host, left)
-
-    def _do(self, host: int, left: Left) -> None:
-        """Carry out commands that could wait."""
-        known = len(self._notes.reports)
-        self._machines[host].advance(left.commands, left.until_ns)
-        self._promised -= left.placements
+        """Do everything that was left for later on a host, in one go."""
+        lefts, known = self._waiting.pop(host), len(self._notes.reports)
+        commands = [command for left in lefts for command in left.commands]
+        self._machines[host].advance(commands, lefts[-1].until_ns)
+        self._promised -= sum(left.placements for left in lefts)
         if len(self._notes.reports) != known:
             raise PromiseError(f"host {host} has news from commands that could wait")
 

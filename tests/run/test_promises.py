@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from engine.enums import AreaKind, Pinner
+from fleet.log.tables import TABLES
 from fleet.plan.backing import Backing
 from fleet.run.actors import ActorCrew
 from fleet.run.cluster import ray_session
+from fleet.run.columns import LEAD
 from fleet.run.machine import Machine
 from fleet.run.messages import NR_FIELDS, Do
 from fleet.run.squad import MOST_PROMISED, Squad
@@ -38,9 +40,9 @@ def squad(*work: dict[str, int], arm: str = "pin-in-place", promising: bool = Tr
     return found
 
 
-def place(found: Squad, workload: int) -> None:
-    """Place a workload in a window of its own."""
-    at_ns = (2 + workload) * SECOND
+def place(found: Squad, workload: int, window: int | None = None) -> None:
+    """Place a workload in a window of its own, of that number by default."""
+    at_ns = (2 + (workload if window is None else window)) * SECOND
     found.advance(np.array([order(at_ns, Do.PLACE, 0, workload)], np.int64), at_ns + SECOND)
 
 
@@ -62,18 +64,31 @@ def test_a_workload_that_finds_its_memory_waits() -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        {"pinner": VFIO, "pinned_pages": 64, "present_pages": 64},
+        {"pinner": VFIO, "pinned_pages": 64, "present_pages": 64, "io_before_pin": 1},
+        {"pinner": int(Pinner.IO_URING), "pinned_pages": 64, "present_pages": 64},
         {"pinner": VFIO, "pinned_pages": 200, "pages": 200},
-        {"hinted": 1},
         {"backing": int(Backing.HUGETLB)},
         {"backing": int(Backing.SHMEM)},
         {"pages": 450},
     ],
 )
 def test_what_may_fail_does_not_wait(work: dict[str, int]) -> None:
-    """A pin of present pages, or of more than kernel zones have to give; a hint (which takes kernel
-    zones), a pool, shared memory, too little memory."""
+    """A pin of present pages with I/O, or of all at once, or of more than kernel zones have to
+    give; a pool, shared memory, too little memory."""
     assert not waits(squad({"pages": 64, **work}), 0)
+
+
+def test_a_pin_of_pages_that_nobody_else_holds_waits() -> None:
+    work = {"pages": 64, "pinner": VFIO, "pinned_pages": 64, "present_pages": 64}
+    assert waits(squad(work), 0)
+    assert waits(squad(work, arm="linux-5.13"), 0)
+    assert not waits(squad(work, arm="deny"), 0)
+
+
+@pytest.mark.parametrize(("arm", "wait"), [("pin-in-place", True), ("madvise-hint", False)])
+def test_a_hint_takes_kernel_zones_where_the_policy_honours_it(arm: str, wait: bool) -> None:
+    assert waits(squad({"pages": 64, "hinted": 1}, arm=arm), 0)
+    assert waits(squad({"pages": 200, "hinted": 1}, arm=arm), 0) == wait
 
 
 @pytest.mark.parametrize(
@@ -104,6 +119,22 @@ def test_a_host_owes_no_more_than_it_has() -> None:
         assert bool(found._waiting) == later, "the last one has the others done first"
 
 
+def test_what_a_host_owes_of_many_windows_is_whose_it_was_at_the_time() -> None:
+    """One number, three owners, all of whom an engine call tells of: each moved its own pages."""
+    work = {"pages": 64, "pinner": VFIO, "pinned_pages": 64, "present_pages": 64}
+    found = squad(*[work] * 3, arm="linux-5.13")
+    for workload in range(3):
+        place(found, workload, 2 * workload)
+        end = order((3 + 2 * workload) * SECOND, Do.END, 0, workload)
+        end[5] = workload
+        found.advance(np.array([end], np.int64), (4 + 2 * workload) * SECOND)
+    assert sum(len(waiting) for waiting in found._waiting.values()) == 6, "all of it waits"
+    batches = {batch.table: batch.rows for batch in found.collect(60 * SECOND).batches}
+    whose = [column.name for column in TABLES["slowdowns"].columns].index("workload")
+    assert batches["slowdowns"][:, LEAD + whose].tolist() == [0, 1, 2]
+    assert list(dict.fromkeys(batches["pins"][:, LEAD + 2].tolist())) == [0, 1, 2]
+
+
 def test_a_workload_for_another_boot_does_not_wait() -> None:
     found = squad({"pages": 64})
     told = found.advance(np.array([order(2 * SECOND, Do.PLACE, 0, 0, 1)], np.int64), 3 * SECOND)
@@ -114,9 +145,9 @@ def test_a_workload_for_another_boot_does_not_wait() -> None:
 def test_a_squad_owes_a_limited_number_of_workloads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.run.squad.MOST_PROMISED", 2)
     found = squad(*[{"pages": 16}] * 5)
-    for workload in range(5):
+    for workload, owed in enumerate((1, 2, 0, 1, 2)):  # with the third all of them are done
         place(found, workload)
-        assert found._promised == min(workload + 1, 2)
+        assert found._promised == owed
     assert MOST_PROMISED > 2
 
 
