@@ -112,7 +112,7 @@ class _Member:
 
     def forget(self) -> None:
         """Begin a new unit."""
-        self.running, self.waiting_rows, self.losses = False, 0, 0
+        self.running, self.waiting_rows, self.done_ns, self.losses = False, 0, 0, 0
         self.log: list[tuple[str, tuple[Any, ...]]] = []
         self.answered = self.stale = self.unread = self.asked = 0
         self.fetched: deque[Fetched] = deque()
@@ -185,6 +185,11 @@ class ActorCrew:
         """Rows not fetched yet, as last heard."""
         return sum(member.waiting_rows for member in self._members)
 
+    @property
+    def done_ns(self) -> int:
+        """Up to when everything was done, as last heard."""
+        return min(member.done_ns for member in self._members)
+
     def post(self, orders: Orders, until_ns: int) -> None:
         """See ``coordinator.Crew``; members without commands or offlines are left alone."""
         hosts = orders[:, HOST]
@@ -205,7 +210,7 @@ class ActorCrew:
         for member in self._windows.popleft():
             told: Told = self._receive(member)
             member.unread -= 1
-            member.running = told.running
+            member.running, member.done_ns = told.running, told.done_ns
             member.waiting_rows = 0 if member.asked else told.waiting_rows
             reports += told.reports
         return reports

@@ -45,6 +45,11 @@ class Crew(Protocol):
         """Rows not fetched yet, as last heard."""
         ...
 
+    @property
+    def done_ns(self) -> int:
+        """Up to when hosts had done everything, as last heard; what can wait may be left."""
+        ...
+
     def begin(self, world: World) -> None:
         """Take up the hosts of a unit; whatever there was before is forgotten."""
         ...
@@ -58,9 +63,10 @@ class Crew(Protocol):
         ...
 
     def ask(self, until_ns: int) -> None:
-        """Ask for rows stamped before ``until_ns``, the end of the last window posted, and probes.
+        """Ask for rows stamped before ``until_ns`` and probes that ended before.
 
-        Nobody waits for them: who has answered goes on.
+        Not after the end of the last window posted. Nobody waits for them: who has answered goes
+        on, at once if it was done so far.
         """
         ...
 
@@ -122,7 +128,7 @@ class Coordinator:
         self._asked = asked(plan, scenario.samples_ns)
         self._next_asked = 0
         self._posted: deque[int] = deque()
-        self._heard_ns = 0
+        self._heard_ns = self._fetched_ns = 0
 
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Run from time zero to the horizon; ``tell`` is called after each window."""
@@ -139,7 +145,7 @@ class Coordinator:
             self._posted.append(end_ns)
             self._store()
             if crew.waiting_rows >= FLUSH_ROWS:
-                crew.ask(end_ns)
+                self._fetch(end_ns)
             tell(Progress(end_ns, self._issued(end_ns), self.tenants.placed))
             begin_ns = end_ns
         self._hear(horizon_ns)
@@ -185,6 +191,12 @@ class Coordinator:
     def _issued(self, until_ns: int) -> int:
         """Requests issued before a time."""
         return int(self.plan.requests.time_ns.searchsorted(until_ns))
+
+    def _fetch(self, end_ns: int) -> None:
+        """Ask for rows: as far as all hosts are done if that is further than the last time."""
+        done_ns = self._crew.done_ns
+        self._fetched_ns = done_ns if done_ns > self._fetched_ns else end_ns
+        self._crew.ask(self._fetched_ns)
 
     def _store(self) -> None:
         """Hand on rows and what probes found: the hosts have their next window by then."""

@@ -13,14 +13,14 @@ class InlineCrew:
     """All hosts in this process (``--inline``)."""
 
     def __init__(self) -> None:
-        self.running, self.waiting_rows = False, 0
+        self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
     def begin(self, world: World) -> None:
         """See ``coordinator.Crew``."""
         self._squad = Squad(range(len(world.plan.hosts)), world)
         self._told: deque[Told] = deque()
         self._fetched: list[Fetched] = []
-        self.running, self.waiting_rows = False, 0
+        self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
     def post(self, orders: Orders, until_ns: int) -> None:
         """See ``coordinator.Crew``: the window is run here and now."""
@@ -28,7 +28,7 @@ class InlineCrew:
 
     def hear(self) -> list[Report]:
         """See ``coordinator.Crew``."""
-        reports, self.running, self.waiting_rows = self._told.popleft()
+        reports, self.running, self.waiting_rows, self.done_ns = self._told.popleft()
         return reports
 
     def ask(self, until_ns: int) -> None:

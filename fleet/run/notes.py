@@ -13,7 +13,7 @@ from engine.enums import MigrateReason, Row, SlowReason
 from engine.rows import FIRST
 from fleet.log.tables import NULL
 from fleet.run.columns import Batch, Matrix, in_order, matrix, width
-from fleet.run.messages import SHARD_HOSTS, Report, pinned_by
+from fleet.run.messages import SHARD_HOSTS, TIME, Report, pinned_by
 
 PAGE_SHIFT = 12
 
@@ -73,9 +73,10 @@ class Notes:
         taken, self.reports = self.reports, []
         return taken
 
-    def take_probed(self) -> list[Report]:
-        """Take the reports of probes."""
-        taken, self.probed = self.probed, []
+    def take_probed(self, until_ns: int) -> list[Report]:
+        """Take the reports of probes that ended before ``until_ns``."""
+        taken = [report for report in self.probed if report[TIME] < until_ns]
+        self.probed = [report for report in self.probed if report[TIME] >= until_ns]
         return taken
 
     def keep(self, kind: int, rows: Matrix, host: int, sequence: int, causes: list[int]) -> None:

@@ -47,6 +47,8 @@ class Told(NamedTuple):
     """Whether an offline is running."""
     waiting_rows: int
     """Rows waiting to be fetched."""
+    done_ns: int
+    """Up to when all hosts have done everything."""
 
 
 class Fetched(NamedTuple):
@@ -61,6 +63,8 @@ class Left(NamedTuple):
     """What a host has been told and will do later."""
 
     commands: Commands
+    since_ns: int
+    """Begin of the window; what comes before is done."""
     until_ns: int
     placements: int
     """Workloads promised to start without news, and their memory."""
@@ -85,6 +89,8 @@ class Squad:
         self._unprepared = iter(self._machines.values())
         self._running: set[int] = set()
         self._waiting: dict[int, deque[Left]] = {}
+        """By host; who has waited longest comes first."""
+        self._until_ns = 0
         self._wants, self._promising, self._promised = world.wants, promising, 0
         self._hints = bool(world.table[Cell.HINT_HONOURED])
         self._strict = bool(world.table[Cell.PIN_DENIED] or world.table[Cell.PIN_POOL_MILLIONTHS])
@@ -117,7 +123,16 @@ class Squad:
                 running.discard(host)
         while self._promised > MOST_PROMISED:
             self.work()
-        return Told(self._notes.take_reports(), bool(running), self._notes.waiting_rows)
+        self._until_ns = until_ns
+        notes = self._notes
+        return Told(notes.take_reports(), bool(running), notes.waiting_rows, self.done_ns)
+
+    @property
+    def done_ns(self) -> int:
+        """Up to when all hosts have done everything."""
+        for left in self._waiting.values():
+            return left[0].since_ns
+        return self._until_ns
 
     def prepare(self) -> bool:
         """Age a host while the coordinator fills the fleet; False when there is nothing to do.
@@ -143,7 +158,7 @@ class Squad:
             return None
         placed = [command for command in commands if command[DO] not in PATIENT]
         if not placed:
-            return Left(commands, until_ns, 0, 0)
+            return Left(commands, self._until_ns, until_ns, 0, 0)
         if not self._promising or not all(self._is_modest(machine, c) for c in placed):
             return None
         wants, workloads = self._wants, [command[IDENT_OF] for command in placed]
@@ -154,7 +169,7 @@ class Squad:
         of_kernel = any(self._takes_kernel_zones(workload) for workload in workloads)
         if of_kernel and owed + pages > machine.spare_kernel_pages:
             return None
-        return Left(commands, until_ns, len(placed), pages)
+        return Left(commands, self._until_ns, until_ns, len(placed), pages)
 
     def _is_modest(self, machine: Machine, command: Sequence[int]) -> bool:
         """Whether a command starts a workload that any memory will do for, or any of its zones.
@@ -217,6 +232,6 @@ class Squad:
 
     def collect(self, until_ns: int) -> Fetched:
         """Take the rows stamped before ``until_ns``, one ordered batch per table and shard."""
-        while self.work():
-            pass
-        return Fetched(self._notes.collect(until_ns), self._notes.take_probed())
+        while self._waiting and self.done_ns < until_ns:
+            self.work()
+        return Fetched(self._notes.collect(until_ns), self._notes.take_probed(until_ns))

@@ -14,7 +14,7 @@ from fleet.plan.tables import Plan
 from fleet.run.coordinator import Coordinator, Crew
 from fleet.run.crews import InlineCrew, joined
 from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
-from fleet.run.squad import Fetched, Squad
+from fleet.run.squad import Fetched, Squad, Told
 from fleet.run.unit import run_unit
 from fleet.run.world import World
 from fleet.scenario.scenario import Scenario
@@ -29,15 +29,15 @@ class ManySquads:
 
     def __init__(self, squads: list[list[int]], leisure: int = 0) -> None:
         self._hosts, self.leisure, self.promising = squads, leisure, True
-        self.running, self.waiting_rows = False, 0
+        self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
     def begin(self, world: World) -> None:
         self._squads = [Squad(hosts, world, promising=self.promising) for hosts in self._hosts]
         for squad in self._squads:
             squad.prepare()  # the first host of each
-        self._state: list[tuple[bool, int]] = [(False, 0)] * len(self._squads)
+        self._state: list[tuple[bool, int, int]] = [(False, 0, 0)] * len(self._squads)
         self._posted: deque[tuple[Orders, int]] = deque()
-        self._done: deque[tuple[list[Report], bool, int]] = deque()
+        self._done: deque[Told] = deque()
         self._fetched: list[Fetched] = []
         self._come = 0
         self.left = 0
@@ -51,23 +51,23 @@ class ManySquads:
         for i in reversed(range(len(self._squads))):  # answers come in any order
             mine = orders[np.isin(orders[:, HOST], [EVERY_HOST, *self._hosts[i]])]
             if len(mine) or self._state[i][0]:
-                said, *state = self._squads[i].advance(mine, until_ns)
-                self._state[i] = (bool(state[0]), state[1])
-                reports += said
+                said = self._squads[i].advance(mine, until_ns)
+                self._state[i] = (said.running, said.waiting_rows, said.done_ns)
+                reports += said.reports
                 self.left += any(self._squads[i].work() for _ in range(self.leisure))
-        running = any(running for running, _ in self._state)
-        self._done.append((reports, running, sum(rows for _, rows in self._state)))
+        running, rows, done_ns = zip(*self._state, strict=True)
+        self._done.append(Told(reports, any(running), sum(rows), min(done_ns)))
 
     def hear(self) -> list[Report]:
         if not self._done:
             self._run()
-        reports, self.running, self.waiting_rows = self._done.popleft()
+        reports, self.running, self.waiting_rows, self.done_ns = self._done.popleft()
         return reports
 
     def ask(self, until_ns: int) -> None:
         while self._posted:
             self._run()
-        self._state = [(running, 0) for running, _ in self._state]
+        self._state = [(running, 0, done_ns) for running, _, done_ns in self._state]
         self._fetched.append(joined(squad.collect(until_ns) for squad in self._squads))
 
     def wait(self) -> None:
