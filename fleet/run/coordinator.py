@@ -3,9 +3,9 @@
 A decision stamped ``t`` uses demands and reports up to ``t`` and acts at ``t + reaction_latency``.
 So the commands of a window that ends at ``e`` are known once all reports up to ``e -
 reaction_latency`` have been heard and everything stamped before has been decided, in the order
-(time, priority, id). A window is half a reaction latency long, if not told otherwise: while the
-hosts run through one, the coordinator hears, decides and sends the next, and no host waits for
-another. The length of windows never changes a byte. Windows in which nothing happens are skipped.
+(time, priority, id). A window is a reaction latency long, if not told otherwise: while the
+coordinator hears, decides and sends the next, hosts do what they owe of earlier ones (``squad``).
+The length of windows never changes a byte. Windows in which nothing happens are skipped.
 """
 
 from collections import deque
@@ -29,7 +29,6 @@ from fleet.scenario.scenario import Scenario
 FLUSH_ROWS = 200_000
 """Rows that may wait on the hosts' side before they are fetched: each arrival costs the writer the
 same, and 1,523 hosts have some 190 tables of shards, which then get a thousand rows at once."""
-WINDOWS_PER_LATENCY = 2
 
 
 class Crew(Protocol):
@@ -133,8 +132,7 @@ class Coordinator:
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Run from time zero to the horizon; ``tell`` is called after each window."""
         crew, horizon_ns, latency_ns = self._crew, self.plan.horizon_ns, self.desk.latency_ns
-        length_ns = self._scenario.executor.window_ns or -(-latency_ns // WINDOWS_PER_LATENCY)
-        length_ns = min(length_ns, latency_ns)
+        length_ns = min(self._scenario.executor.window_ns or latency_ns, latency_ns)
         crew.begin(self._world)
         self._open()
         begin_ns = 0
