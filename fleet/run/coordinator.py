@@ -191,9 +191,9 @@ class Coordinator:
         return int(self.plan.requests.time_ns.searchsorted(until_ns))
 
     def _fetch(self, end_ns: int) -> None:
-        """Ask for rows: as far as all hosts are done if that is further than the last time."""
-        done_ns = self._crew.done_ns
-        self._fetched_ns = done_ns if done_ns > self._fetched_ns else end_ns
+        """Ask for rows: as far as all hosts are done, unless too few are stamped before."""
+        done_ns, enough_ns = self._crew.done_ns, (3 * self._fetched_ns + end_ns) // 4
+        self._fetched_ns = done_ns if done_ns > enough_ns else end_ns
         self._crew.ask(self._fetched_ns)
 
     def _store(self) -> None:

@@ -60,12 +60,13 @@ def test_what_is_compared_is_not_empty(expected: dict[str, str], tmp_path: Path)
     assert digests(run_files(tmp_path, world, scenario))["content"] != expected["content"]
 
 
+@pytest.mark.parametrize("crew", CREWS)
 def test_rows_are_fetched_in_pieces_without_a_trace(
-    expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    crew: str, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.run.coordinator.FLUSH_ROWS", 1)
     world, scenario = world_of(small.busy_plan())
-    assert digests(run_files(tmp_path, world, scenario)) == expected
+    assert digests(run_files(tmp_path, world, scenario, CREWS[crew])) == expected
 
 
 def resets(crew: Crew, folder: Path, window: str) -> dict[str, str]:

@@ -135,6 +135,30 @@ def test_what_a_host_owes_of_many_windows_is_whose_it_was_at_the_time() -> None:
     assert list(dict.fromkeys(batches["pins"][:, LEAD + 2].tolist())) == [0, 1, 2]
 
 
+def test_rows_are_fetched_without_work_up_to_where_all_is_done() -> None:
+    found = squad(*[{"pages": 16}] * 2)
+    place(found, 0)
+    sample = np.array([order(4 * SECOND, Do.SAMPLE, 0, 1)], np.int64)
+    assert found.advance(sample, 5 * SECOND).done_ns == found.done_ns == 2 * SECOND - SECOND
+    assert found._waiting, "since the window before that of the workload"
+    assert [b.table for b in found.collect(SECOND).batches] == ["host_samples"]
+    assert found._waiting, "nothing was to be done for what came before"
+    assert [b.table for b in found.collect(5 * SECOND).batches] == ["host_samples"]
+    assert not found._waiting
+    assert found.done_ns == 5 * SECOND
+
+
+def test_probes_are_told_when_they_have_ended() -> None:
+    world = small.world(small.plan(), small.scenario())
+    notes = Squad([0], world)._notes
+    ended = [(9, 0, 1, 4, 0, 0, 0, 0, 0, 0), (5, 0, 2, 4, 1, 0, 0, 0, 0, 0)]
+    notes.probed += ended
+    assert notes.take_probed(5) == []
+    assert notes.take_probed(6) == ended[1:]
+    assert notes.take_probed(10) == ended[:1]
+    assert notes.take_probed(10) == []
+
+
 def test_a_workload_for_another_boot_does_not_wait() -> None:
     found = squad({"pages": 64})
     told = found.advance(np.array([order(2 * SECOND, Do.PLACE, 0, 0, 1)], np.int64), 3 * SECOND)
