@@ -12,6 +12,8 @@ from benchmarks.driver import (
     KINDS,
     PAGEBLOCK_PAGES,
     Driver,
+    command,
+    commands,
     new_host,
     one_zone,
     page_commands,
@@ -20,12 +22,14 @@ from benchmarks.driver import (
 from benchmarks.options import Options
 from benchmarks.section import Section, Table
 from benchmarks.timing import Side, Spread, cpu_ns, in_turns, number
-from engine.enums import Op
+from engine.enums import AreaKind, Op
 
 KEY = 1
 OCCUPANCY_PERCENT = 90
 WHOLE_TARGET, SINGLE_TARGET = 20, 1
 """Issue: at least so many times the C allocator."""
+SINGLE_PAGES, WHOLE_PAGEBLOCKS = 1, 1 << 40
+"""Mixes of AGE (``engine.reference.history``): all pieces of the smallest or the largest size."""
 TEXT = """Both sides serve the same requests in the same order, in one process. A host of {host}
 GiB, one zone, is filled to {percent} % with VMs of 1 to {largest} GiB. *Whole-VM churn*: {starts}
 VMs start in a turn, each after VMs drawn by key have ended to make room; a VM touches all its
@@ -36,7 +40,9 @@ per VM and keeps all of those; under THP it serves the same VMs with huge folios
 page by page. *Single-page churn*: {singles} pages drawn from all VMs are freed one by one and
 touched again in another order; the engine gets one FREE or TOUCH per page in one `execute`, and
 writes one RESULT row for each. Its cost of a command that does nothing (EINVAL) is shown beside
-it."""
+it. *In one command*: as histories and page cache churn, an area of 90 % of a host of that size
+gives back {singles} pages that AGE draws, one by one, and touches as many again; C gets pages that
+were drawn before."""
 
 
 @dataclass
@@ -67,12 +73,14 @@ def run(options: Options) -> list[Section]:
         host=host_gib, percent=OCCUPANCY_PERCENT, largest=largest, starts=starts,
         singles=f"{singles:,}", compiler=compiler_version(), flags=" ".join(FLAGS),
     )  # fmt: skip
-    hosts = make_hosts(build(), host_gib, largest, ("4 KiB", "THP"))
+    library = build()
+    hosts = make_hosts(library, host_gib, largest, ("4 KiB", "THP"))
     whole = whole_rows(hosts, starts, turns)
     hosts.check()
     single = single_rows(hosts, singles, turns)
     hosts.check()
     hosts.c.close()
+    single.append(bag_row(library, host_gib, singles, turns))
     head = ("per 4 KiB page", "C, ns", "engine, ns", "C / engine", "at least")
     section.parts += [text, Table(head, whole + single), overhead(hosts.engines["4 KiB"], singles)]
     return [section]
@@ -133,6 +141,30 @@ def single_rows(hosts: Hosts, count: int, turns: int) -> list[tuple[str, ...]]:
         _row("single pages touched", taken[:, 2:], 1, None),
         _row("single-page churn", both, 1, SINGLE_TARGET),
     ]
+
+
+def bag_row(library: ctypes.CDLL, host_gib: int, count: int, turns: int) -> tuple[str, ...]:
+    """Measure single-page churn of a bag: one command draws, frees and touches all pages."""
+    pages = host_gib * GIB_PAGES
+    used = pages * OCCUPANCY_PERCENT // 100 // PAGEBLOCK_PAGES * PAGEBLOCK_PAGES
+    c, driver = BuddyHost(library, pages, used), Driver(new_host(one_zone(pages)))
+    c.churn([Demand(starts=True, slot=0, pages=used)])
+    spawn, area = command(Op.SPAWN, 0, 0, 0), command(Op.MAP, 0, 0, AreaKind.ANON, used, 0)
+    driver.run(commands([spawn, area, command(Op.AGE, 0, KEY, 0, 0, used, WHOLE_PAGEBLOCKS)]))
+    draws = {turn: random_pages({0: used}, count, turn) for turn in range(-1, turns)}
+    ages = {
+        turn: commands([command(Op.AGE, 0, turn + 2, count, used - count, used, SINGLE_PAGES)])
+        for turn in draws
+    }
+    sides = [
+        lambda turn: c.free(draws[turn][0]) + c.touch(draws[turn][1]),
+        lambda turn: driver.run(ages[turn]),
+    ]
+    taken = in_turns(sides, turns) / (2 * count)
+    if driver.free_pages() != c.free_pages:
+        raise RuntimeError(f"free pages differ: {driver.free_pages()}, {c.free_pages}")
+    c.close()
+    return _row("single-page churn, one command", taken, 1, None)
 
 
 def _row(name: str, taken: NDArray[np.float64], side: int, target: int | None) -> tuple[str, ...]:
