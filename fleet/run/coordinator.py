@@ -191,7 +191,10 @@ class Coordinator:
         return int(self.plan.requests.time_ns.searchsorted(until_ns))
 
     def _fetch(self, end_ns: int) -> None:
-        """Ask for rows: as far as all hosts are done, unless too few are stamped before."""
+        """Ask for rows: as far as all hosts are done, unless too few can be stamped before.
+
+        Without that limit rows would pile up where a host waits for long.
+        """
         done_ns, enough_ns = self._crew.done_ns, (3 * self._fetched_ns + end_ns) // 4
         self._fetched_ns = done_ns if done_ns > enough_ns else end_ns
         self._crew.ask(self._fetched_ns)

@@ -2,11 +2,11 @@
 
 A window is over for the coordinator when everything has been done that could change a decision.
 Commands that cannot (``messages.PATIENT``), on a host that is up, has no others and removes no
-memory, are done when the host gets another one, when rows are fetched, or whenever this process has
-nothing else to do (``work``): hosts are independent, so neither the time at which one of them does
-its work nor the process can show in a byte. So a process with few arrivals in a window works while
-others hold the coordinator up; and what a host owes from several windows it does in one go, while
-its memory is in the processor's caches.
+memory, are done when the host gets another one, when rows of that time are fetched, or whenever
+this process has nothing else to do (``work``): hosts are independent, so neither the time at which
+one of them does its work nor the process can show in a byte. So a process with few arrivals in a
+window works while others hold the coordinator up; and what a host owes from several windows it does
+in one go, while its memory is in the processor's caches.
 
 A squad that may promise also lets workloads wait that cannot but find their memory, as far as a
 squad can tell: on a host that has more to give than all it owes and an eighth of its memory; with

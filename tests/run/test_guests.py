@@ -14,7 +14,7 @@ SECOND = small.SECOND
 def guests() -> Guests:
     """Two workloads one after the other with the same numbers, nothing read in between."""
     work = {"pinner": int(Pinner.VFIO), "pinned_pages": 16}
-    plan = small.plan(work=[work] * 2, held=[(0, 0, 0, 4, SECOND)])
+    plan = small.plan(work=[work] * 2)
     world = small.world(plan, small.scenario())
     found = Guests(world, world.shapes[0], 1)
     found.place(0, 0, 0)

@@ -139,8 +139,8 @@ def test_rows_are_fetched_without_work_up_to_where_all_is_done() -> None:
     found = squad(*[{"pages": 16}] * 2)
     place(found, 0)
     sample = np.array([order(4 * SECOND, Do.SAMPLE, 0, 1)], np.int64)
-    assert found.advance(sample, 5 * SECOND).done_ns == found.done_ns == 2 * SECOND - SECOND
-    assert found._waiting, "since the window before that of the workload"
+    assert found.advance(sample, 5 * SECOND).done_ns == found.done_ns == SECOND
+    assert found._waiting, "all is done up to the window before that of the workload"
     assert [b.table for b in found.collect(SECOND).batches] == ["host_samples"]
     assert found._waiting, "nothing was to be done for what came before"
     assert [b.table for b in found.collect(5 * SECOND).batches] == ["host_samples"]
