@@ -7,6 +7,9 @@ generators", OOPSLA 2014), applied once per key word.
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from decimal import Decimal, localcontext
+from functools import lru_cache
+from itertools import pairwise
 
 _MASK = (1 << 64) - 1
 
@@ -60,3 +63,30 @@ def pick_weighted(weights: Sequence[int], *key: int) -> int:
         total += weight
         ends.append(total)
     return bisect_right(ends, below(total, *key))
+
+
+EXPONENTIAL_STEPS = 4096
+EXPONENTIAL_ONE = 1 << 20
+"""Fixed-point one of ``exponential_table``."""
+
+
+@lru_cache(maxsize=1)
+def exponential_table() -> tuple[int, ...]:
+    """Return quantiles of the exponential distribution with mean ``EXPONENTIAL_ONE``.
+
+    ``-ln(1 - i/n)`` in decimal arithmetic, which is correctly rounded everywhere (no libm); the
+    open end is cut at ``1 - 1/(4 n)`` and the table scaled so that its mean is exact.
+    """
+    n = EXPONENTIAL_STEPS
+    with localcontext() as context:
+        context.prec = 30
+        raw = [-(Decimal(4 * (n - i) if i < n else 1) / (4 * n)).ln() for i in range(n + 1)]
+        mean = sum(((a + b) / 2 for a, b in pairwise(raw)), Decimal(0)) / n
+        return tuple(int((q * EXPONENTIAL_ONE / mean).to_integral_value()) for q in raw)
+
+
+def exponential(mean: int, *key: int) -> int:
+    """Return an exponential draw with the given mean, at least 1."""
+    if mean <= 0:
+        raise ValueError("mean must be positive")
+    return max(1, mean * from_quantiles(exponential_table(), *key) // EXPONENTIAL_ONE)

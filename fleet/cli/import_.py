@@ -42,6 +42,14 @@ def azure2017(
     ],
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the draws for censored lifetimes.")] = 1,
+    core_hours: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Core hours of a VM in the mean. VMs that outlive all ends seen get lifetimes "
+            "that lead to it; 0: none, they run on. 118 is the whole data set's.",
+        ),
+    ] = 118,
 ) -> None:
     """Import the VM arrivals of AzurePublicDataset V1 as processed for trace generation.
 
@@ -50,7 +58,7 @@ def azure2017(
     from fleet.inputs.azure2017 import read_azure2017
     from fleet.inputs.write import write_table
 
-    trace = read_azure2017(folder, seed)
+    trace = read_azure2017(folder, seed, core_hours)
     write_table(trace.columns, out)
     for note in trace.notes:
         print(f"{out}: {note}", file=sys.stderr)

@@ -5,14 +5,13 @@ A draw is ``engine.draws.draw(seed, replication, entity, purpose, index)``; the 
 """
 
 from collections.abc import Sequence
-from decimal import Decimal, localcontext
 from enum import IntEnum
-from functools import lru_cache
 from hashlib import blake2b
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from engine.draws import exponential_table
 
 Words = NDArray[np.uint64]
 Column = NDArray[np.int64]
@@ -124,28 +123,8 @@ def pick_weighted(weights: Sequence[int] | Column, *key: ArrayLike) -> Column:
     return np.searchsorted(ends, below(int(ends[-1]), *key), side="right").astype(np.int64)
 
 
-EXPONENTIAL_STEPS = 4096
-EXPONENTIAL_ONE = 1 << 20
-"""Fixed-point one of ``exponential_table``."""
-
-
-@lru_cache(maxsize=1)
-def exponential_table() -> tuple[int, ...]:
-    """Return quantiles of the exponential distribution with mean ``EXPONENTIAL_ONE``.
-
-    ``-ln(1 - i/n)`` in decimal arithmetic, which is correctly rounded everywhere (no libm); the
-    open end is cut at ``1 - 1/(4 n)`` and the table scaled so that its mean is exact.
-    """
-    n = EXPONENTIAL_STEPS
-    with localcontext() as context:
-        context.prec = 30
-        raw = [-(Decimal(4 * (n - i) if i < n else 1) / (4 * n)).ln() for i in range(n + 1)]
-        mean = sum(((a + b) / 2 for a, b in pairwise(raw)), Decimal(0)) / n
-        return tuple(int((q * EXPONENTIAL_ONE / mean).to_integral_value()) for q in raw)
-
-
 def exponential(mean: int, *key: ArrayLike) -> Column:
-    """Return exponential draws with the given mean (below ``2**59``), at least 1."""
+    """Return exponential draws (``engine.draws.exponential``), mean below ``2**59``."""
     if not 0 < mean < 1 << 59:
         raise ValueError("mean out of range")
     unit = from_quantiles(exponential_table(), *key).view(np.uint64)

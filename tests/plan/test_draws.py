@@ -27,6 +27,8 @@ def test_equal_to_the_engine(entities: list[int], seed: int, bound: int) -> None
             [3, 0, 9], *key
         )
         assert draws.chance(300_000, *column)[index] == scalar.chance(300_000, *key)
+        mean = (bound >> 4) + 1
+        assert draws.exponential(mean, *column)[index] == scalar.exponential(mean, *key)
 
 
 def test_bounds_must_be_positive() -> None:
@@ -45,6 +47,8 @@ def test_exponential_has_its_mean_and_tail() -> None:
     assert sample.min() >= 0
     with pytest.raises(ValueError, match="range"):
         draws.exponential(0, 1)
+    with pytest.raises(ValueError, match="positive"):
+        scalar.exponential(0, 1)
 
 
 def test_entities_differ_by_every_part_of_their_name() -> None:
