@@ -27,7 +27,7 @@ def test_equal_to_the_engine(entities: list[int], seed: int, bound: int) -> None
             [3, 0, 9], *key
         )
         assert draws.chance(300_000, *column)[index] == scalar.chance(300_000, *key)
-        mean = (bound >> 4) + 1
+        mean = (bound >> 5) + 1
         assert draws.exponential(mean, *column)[index] == scalar.exponential(mean, *key)
 
 
