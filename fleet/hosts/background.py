@@ -61,6 +61,7 @@ class Background:
     def __init__(self, own: Own, shape: HostShape, age: Age, from_ns: int = 0) -> None:
         self._own, self._shape, self._age = own, shape, age
         self._ram = memory_pages(shape)
+        self._zone_pages = _zone_pages(shape)
         self._first_ns = 1 + below(age.every_ns, *own.key, STEP_PURPOSE)
         late_ns = from_ns - self._first_ns
         self._step = max(0, -(-late_ns // age.every_ns)) + 1 if from_ns else 0
@@ -117,7 +118,7 @@ class Background:
             (Op.AGE, BASE, keys[0], max(before - level, 0), level, level, GROWTH),
             (Op.AGE, KERNEL, keys[1], churn, kernel - churn, kernel, PIECES),
         ]
-        for zone, pages in enumerate(self._zone_pages()):
+        for zone, pages in enumerate(self._zone_pages):
             renewed = pages if not self._step else pages * age.churn // MILLION
             free = pages * (MILLION - age.used) // MILLION
             if pages:
@@ -132,11 +133,11 @@ class Background:
         swing = below(2 * SWING + 1, *own.key, LEVEL_PURPOSE, step) - SWING
         return own.base_pages + own.base_pages * swing // MILLION
 
-    def _zone_pages(self) -> list[int]:
-        """Memory of each zone."""
-        shape = self._shape
-        pages = [0] * shape.nr_zones
-        for node, kind in zip(shape.block_node, shape.block_zone, strict=True):
-            if kind >= 0:
-                pages[node * ZONES_PER_NODE + kind] += shape.block_pages
-        return pages
+
+def _zone_pages(shape: HostShape) -> list[int]:
+    """Memory of each zone."""
+    pages = [0] * shape.nr_zones
+    for node, kind in zip(shape.block_node, shape.block_zone, strict=True):
+        if kind >= 0:
+            pages[node * ZONES_PER_NODE + kind] += shape.block_pages
+    return pages

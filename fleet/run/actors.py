@@ -5,6 +5,7 @@ the same calls in the same windows; what it reports and logs again is known alre
 """
 
 import contextlib
+import gc
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +22,9 @@ from fleet.run.world import World
 
 MAX_LOSSES = 8
 """Losses of one actor in one unit before the run fails: its machine is not fit for it."""
+
+LOOK_EACH = 100_000
+"""New objects after which an actor looks for cycles, which it hardly makes (700 by default)."""
 
 PATIENCE_S = 10.0
 """How long Ray may take to see that an actor, whose line is dead, is gone; then we end it."""
@@ -64,6 +68,7 @@ class SquadActor:
         A call is a name and arguments, an answer what the call returned, in order. Between calls
         the squad does what can wait.
         """
+        gc.set_threshold(LOOK_EACH)
         line = dial(host, port, token)
         try:
             while True:
