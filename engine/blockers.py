@@ -19,6 +19,7 @@ from engine.orphans import holder
 from engine.pinrow import PATH_HUGETLB, path_of
 from engine.state import (
     AR_KIND,
+    AR_PAGES,
     BK_RESERVED,
     BK_ZONE,
     BL_INDEX,
@@ -27,6 +28,7 @@ from engine.state import (
     FOLIO,
     G_BLOCK_PBS,
     G_GIGANTIC,
+    G_NOBJ,
     G_NROWS,
     G_PBO,
     G_PBP,
@@ -57,6 +59,7 @@ from engine.state import (
 )
 
 BLOCKER_ROWS = 32
+UNKNOWN = -2
 BLOCKER = int(Row.BLOCKER)
 UNMOVABLE_REASON = int(OfflineReason.UNMOVABLE)
 LONGTERM_PIN, SHORT_REFERENCE = int(BlockerClass.LONGTERM_PIN), int(BlockerClass.SHORT_REFERENCE)
@@ -81,6 +84,21 @@ def index_of(h, ref):
     h.g[BL_REF] = ref
     h.g[BL_INDEX] = index
     return index
+
+
+@kernel
+def pin_of_all(h, a):
+    """Lowest pin number that holds each page of an area, -1 without; UNKNOWN: pages may differ.
+
+    Where an element is in its area takes long to find, and matters only to pins of a part.
+    """
+    if a < 0 or h.g[G_NOBJ]:
+        return UNKNOWN
+    for q in range(len(h.slot)):
+        if h.slot[q, PN_AREA] == a and h.slot[q, PN_LONG] != PIN_AWAY:
+            whole = h.slot[q, PN_FIRST] == 0 and h.slot[q, PN_COUNT] == h.slot[a, AR_PAGES]
+            return q if whole else UNKNOWN
+    return -1
 
 
 @kernel
@@ -167,8 +185,10 @@ def add_element(h, start, b, ref, reason):
     if cls == NO_ROOM and not h.g[O_NOROOM]:
         return True  # it would have moved, had the offline gone on
     path = path_of(h, a, huge) if h.slot[a, AR_KIND] != KERNEL else 0
-    if not count or huge:
-        pin = pin_over(h, a, index_of(h, ref), pages) if count else -1
+    pin = pin_of_all(h, a) if count else -1
+    if huge and pin == UNKNOWN:
+        pin = pin_over(h, a, index_of(h, ref), pages)
+    if pin != UNKNOWN:
         return add_blocker(h, start, b, cls, pfn, pages, a, pins, references, path, pin)
     down = ref < NIL and (h.runb[-2 - ref, RS_FLAG] & DESC) != 0
     index = index_of(h, ref)
@@ -228,7 +248,9 @@ def add_gigantic(h, start, b, head, reason):
         return True
     pages = h.g[G_GIGANTIC] * h.g[G_PBP]
     held = pins > 0 or references > 0
-    pin = pin_over(h, a, index_of(h, head), pages) if held else -1
+    pin = pin_of_all(h, a) if held else -1
+    if pin == UNKNOWN:
+        pin = pin_over(h, a, index_of(h, head), pages)
     path = 0 if free and reason != DISSOLVE else PATH_HUGETLB
     pfn = head << h.g[G_PBO]
     return add_blocker(h, start, b, cls, pfn, pages, a, pins, references, path, pin)

@@ -26,6 +26,7 @@ from engine.pointer import host_at
 from engine.reclaim import reclaim
 from engine.returning import unpin_and_return
 from engine.sharing import map_file
+from engine.skipping import repeats_until
 from engine.state import (
     AR_HEAD,
     AR_KIND,
@@ -379,6 +380,12 @@ def renew_reserves(at):
     h = host_at(at)
     for z in range(h.g[G_NZONES]):
         keep_reserves(h, z)
+
+
+@entry
+def offline_repeats_until(at):
+    """See ``skipping.repeats_until``."""
+    return repeats_until(host_at(at))
 
 
 @entry

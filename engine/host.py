@@ -10,6 +10,7 @@ from engine.dispatch import (
     BACKWARDS,
     RUNS_PER_PAGEBLOCK,
     examine,
+    offline_repeats_until,
     populate_blocks,
     renew_reserves,
     run,
@@ -266,6 +267,14 @@ class Host:
     def offline_running(self) -> bool:
         """Whether an offline has not returned yet."""
         return bool(self._h.g[O_ON])
+
+    @property
+    def offline_repeats_until_ns(self) -> int:
+        """Until when a running offline does what it has done, if no command comes; 0: it may not.
+
+        Its last two passes were alike and changed nothing (``engine.skipping``).
+        """
+        return int(offline_repeats_until(self._at))
 
     @property
     def nr_runs(self) -> int:

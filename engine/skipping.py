@@ -22,10 +22,12 @@ from engine.state import (
     O_BLOCK,
     O_BOUND,
     O_CURSOR,
+    O_ENDLESS,
     O_ERRORS,
     O_FAILED,
     O_MARK,
     O_MIGRATED,
+    O_ON,
     O_PASSES,
     O_RINGN,
     O_SIGNAL,
@@ -48,6 +50,7 @@ BOUNDED, TIMED, PACED = (
     int(OfflineRule.TIMEOUT),
     int(OfflineRule.PACED),
 )
+FOR_EVER = (1 << 63) - 1
 RING_REGISTERS = 8
 """Ring columns: digest, mutations, step_ns, then passes, migrated, failed, unavailable, errors."""
 
@@ -118,6 +121,35 @@ def note_pass(h, until_ns):
 
 
 @kernel
+def repeats_until(h):
+    """Until when a running offline only repeats its last pass; 0 when it may do something else."""
+    n = h.g[O_RINGN]
+    last = (n - 1) % RING + 2
+    before = (n - 2) % RING + 2
+    if not h.g[O_ON] or not h.g[O_ENDLESS] or h.g[O_SIGNAL] or n < 2 or passes_count(h):
+        return 0
+    if h.moves[last, 0] != h.moves[before, 0] or h.moves[last, 1] != h.moves[before, 1]:
+        return 0
+    return ends(h, FOR_EVER)
+
+
+@kernel
+def passes_count(h):
+    """Whether the policy counts passes that fail."""
+    return h.g[TABLE + RULE] == BOUNDED or h.g[TABLE + RULE] == PACED
+
+
+@kernel
+def ends(h, until_ns):
+    """When an offline ends by itself, at the latest ``until_ns``."""
+    if h.g[O_BOUND]:
+        until_ns = min(until_ns, h.g[O_START] + h.g[O_BOUND])
+    if h.g[TABLE + RULE] == TIMED or h.g[TABLE + RULE] == BOUNDED:
+        until_ns = min(until_ns, h.g[O_START] + h.g[TABLE + RULE_NS])
+    return until_ns
+
+
+@kernel
 def skip(h, k, until_ns):
     """Advance by as many whole periods as fit before the next event.
 
@@ -125,14 +157,8 @@ def skip(h, k, until_ns):
     found no target) ends when that try starts.
     """
     period = h.g[O_STEP] - h.moves[k + 2, 2]
-    limit = until_ns - 1
-    if h.g[O_BOUND]:
-        limit = min(limit, h.g[O_START] + h.g[O_BOUND])
-    if h.g[TABLE + RULE] == TIMED or h.g[TABLE + RULE] == BOUNDED:
-        limit = min(limit, h.g[O_START] + h.g[TABLE + RULE_NS])
-    rule = h.g[TABLE + RULE]
-    counts = rule == BOUNDED or rule == PACED  # passes that fail
-    if period <= 0 or counts or h.g[O_SIGNAL] or limit <= h.g[O_STEP]:
+    limit = ends(h, until_ns - 1)
+    if period <= 0 or passes_count(h) or h.g[O_SIGNAL] or limit <= h.g[O_STEP]:
         return
     times = (limit - h.g[O_STEP]) // period
     if times <= 0:

@@ -111,6 +111,11 @@ class ReferenceHost(History):
         """Whether an offline has not returned yet."""
         return self.offline is not None
 
+    @property
+    def offline_repeats_until_ns(self) -> int:
+        """Until when an offline only repeats itself: 0, each pass is made and may differ."""
+        return 0
+
     # -- small commands -----------------------------------------------------------------------
 
     def _reclaim_zone(self, zid: int, pages: int) -> Errno:

@@ -61,6 +61,14 @@ class Machine:
         return self._engine is not None and self._engine.offline_running
 
     @property
+    def repeats_until_ns(self) -> int:
+        """Until when a running offline only repeats itself, if no command comes; 0: it may not."""
+        if self._engine is None:
+            return 0
+        due_ns = NEVER if self._background is None else self._background.due_ns
+        return min(self._engine.offline_repeats_until_ns, self._watch_ns, due_ns)
+
+    @property
     def up(self) -> bool:
         """Whether the host has booted; if not, what it is told next may boot it, or fail to."""
         return self._engine is not None

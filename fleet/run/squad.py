@@ -8,12 +8,16 @@ one of them does its work nor the process can show in a byte. So a process with 
 window works while others hold the coordinator up; and what a host owes from several windows it does
 in one go, while its memory is in the processor's caches.
 
-A squad that may promise also lets workloads wait that cannot but find their memory, as far as a
-squad can tell: on a host that has more to give than all it owes and an eighth of its memory; with
-memory from kernel zones (of a pin, or of a hint where the policy honours it), if they have as
-well. That is no proof. When such a workload has news after all (somebody was killed, the pin
-failed), decisions were made without it: the unit is repeated by squads that promise nothing
-(``PromiseError``), so that no byte can depend on what was promised.
+A squad that may promise also lets wait
+
+* workloads that cannot but find their memory, as far as a squad can tell: on a host that has more
+  to give than all it owes and an eighth of its memory; with memory from kernel zones (of a pin, or
+  of a hint where the policy honours it), if they have as well,
+* an offline that only repeats itself, until somebody does something on its host.
+
+That is no proof. When one has news after all (somebody was killed, the pin failed), decisions were
+made without it: the unit is repeated by squads that promise nothing (``PromiseError``), so that no
+byte can depend on what was promised.
 """
 
 from collections import deque
@@ -87,7 +91,8 @@ class Squad:
         self._notes = Notes()
         self._machines = {host: Machine(host, world, self._notes) for host in sorted(hosts)}
         self._unprepared = iter(self._machines.values())
-        self._running: set[int] = set()
+        self._running: dict[int, int] = {}
+        """Hosts with an offline, and until when it only repeats itself."""
         self._waiting: dict[int, deque[Left]] = {}
         """By host; who has waited longest comes first."""
         self._until_ns = 0
@@ -118,9 +123,9 @@ class Squad:
                 self._catch_up(host)
             machine.advance(commands, until_ns)
             if machine.running:
-                running.add(host)
+                running[host] = machine.repeats_until_ns if self._promising else 0
             else:
-                running.discard(host)
+                running.pop(host, None)
         while self._promised > MOST_PROMISED:
             self.work()
         self._until_ns = until_ns
@@ -146,15 +151,21 @@ class Squad:
         return True
 
     def work(self) -> bool:
-        """Do what the host that has waited longest owes; False when nothing is left."""
-        if not self._waiting:
-            return False
-        self._catch_up(next(iter(self._waiting)))
-        return True
+        """Do what the host that has waited longest owes; False when nothing is left.
+
+        But for offlines that repeat themselves: the longer they wait, the less they cost.
+        """
+        host = next((host for host in self._waiting if host not in self._running), None)
+        if host is not None:
+            self._catch_up(host)
+        return host is not None
 
     def _left(self, machine: Machine, commands: Commands, until_ns: int) -> Left | None:
         """Return what a host may do later; None when its commands cannot wait."""
-        if not machine.up or machine.running:
+        if machine.running:
+            repeats = not commands and until_ns <= self._running.get(machine.host, 0)
+            return Left((), self._until_ns, until_ns, 0, 0) if repeats else None
+        if not machine.up:
             return None
         placed = [command for command in commands if command[DO] not in PATIENT]
         if not placed:
@@ -194,6 +205,11 @@ class Squad:
         pinned = wants.pinner[workload] != NO_PINNER
         return pinned or bool(self._hints and wants.hinted[workload])
 
+    def _do_all_before(self, time_ns: int) -> None:
+        """Do everything that was left for later in windows that began before."""
+        while self._waiting and self.done_ns < time_ns:
+            self._catch_up(next(iter(self._waiting)))
+
     def _catch_up(self, host: int) -> None:
         """Do everything that was left for later on a host, in one go."""
         lefts, known = self._waiting.pop(host), len(self._notes.reports)
@@ -225,13 +241,11 @@ class Squad:
 
     def finish(self, horizon_ns: int) -> None:
         """End the run: report offlines that have not returned."""
-        while self.work():
-            pass
+        self._do_all_before(horizon_ns)
         for machine in self._machines.values():
             machine.finish(horizon_ns)
 
     def collect(self, until_ns: int) -> Fetched:
         """Take the rows stamped before ``until_ns``, one ordered batch per table and shard."""
-        while self._waiting and self.done_ns < until_ns:
-            self.work()
+        self._do_all_before(until_ns)
         return Fetched(self._notes.collect(until_ns), self._notes.take_probed(until_ns))

@@ -36,6 +36,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def offline_repeats_until_ns(self) -> int:
+        """Until when an offline only repeats itself, if no command comes; 0: it may not."""
+        ...
+
+    @property
     def available_pages(self) -> int:
         """Free pages and pages of files in all zones."""
         ...

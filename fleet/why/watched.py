@@ -40,6 +40,11 @@ class Recorder:
         return self.host.offline_running
 
     @property
+    def offline_repeats_until_ns(self) -> int:
+        """See ``Engine``."""
+        return self.host.offline_repeats_until_ns
+
+    @property
     def available_pages(self) -> int:
         """See ``Engine``."""
         return self.host.available_pages

@@ -54,6 +54,10 @@ class FakeEngine:
         return self.running is not None
 
     @property
+    def offline_repeats_until_ns(self) -> int:
+        return 0
+
+    @property
     def nr_commands(self) -> int:
         return self.commands
 
