@@ -163,7 +163,7 @@ class Squad:
     def _left(self, machine: Machine, commands: Commands, until_ns: int) -> Left | None:
         """Return what a host may do later; None when its commands cannot wait."""
         if machine.running:
-            repeats = not commands and until_ns <= self._running.get(machine.host, 0)
+            repeats = not commands and until_ns < self._running.get(machine.host, 0)
             return Left((), self._until_ns, until_ns, 0, 0) if repeats else None
         if not machine.up:
             return None

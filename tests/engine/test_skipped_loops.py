@@ -130,6 +130,27 @@ def test_thousands_of_passes_are_counted_as_if_made(loop: Loop) -> None:
     assert g.seen(Row.BLOCKER)
 
 
+def fast(g: Guest) -> Host:
+    """The fast engine of a guest's pair."""
+    return next(host for host in g.hosts if isinstance(host, Host))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_it_says_until_when_it_repeats_itself(loop: Loop) -> None:
+    """For ever; not before two passes, nor after a command. A shuttle's passes differ."""
+    g = loop()
+    assert fast(g).offline_repeats_until_ns == 0
+    g.advance(time_of_passes(loop, 100))
+    for_ever = 0 if loop is shuttle_loop else (1 << 63) - 1
+    assert fast(g).offline_repeats_until_ns == for_ever
+    g.do(Op.SAMPLE, 1)
+    assert fast(g).offline_repeats_until_ns == 0
+    g.advance(time_of_passes(loop, 100))
+    assert fast(g).offline_repeats_until_ns == for_ever
+    g.do(Op.SIGNAL)
+    assert fast(g).offline_repeats_until_ns == 0
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_signal_after_thousands_of_passes_ends_it_at_the_same_scan(loop: Loop) -> None:
     g = loop()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.costs import CostModel
 from engine.enums import AreaKind, Pinner
 from fleet.log.tables import TABLES
 from fleet.plan.backing import Backing
@@ -157,6 +158,109 @@ def test_probes_are_told_when_they_have_ended() -> None:
     assert notes.take_probed(6) == ended[1:]
     assert notes.take_probed(10) == ended[:1]
     assert notes.take_probed(10) == []
+
+
+def stuck(watch_ns: int = 0) -> Squad:
+    """A host whose offline meets the pages of a VFIO pin; passes take 0.2 ms. Done up to 5 s."""
+    work = {"pages": 64, "pinner": VFIO, "pinned_pages": 64, "present_pages": 64}
+    world = small.world(small.plan(work=[work]), small.scenario())
+    found = Squad([0], replace(world, costs=CostModel().vector()), promising=True)
+    found.advance(np.array([order(0, Do.SAMPLE, 0, 0)], np.int64), SECOND)
+    place(found, 0, 0)
+    found.collect(3 * SECOND)
+    engine = found._machines[0]._engine
+    pinned = int(np.flatnonzero(engine.blocks()[8:, 4])[0]) + 8
+    row = order(4 * SECOND, Do.OFFLINE, 0, 0)
+    row[4:7] = [pinned, 1, watch_ns]
+    assert found.advance(np.array([row], np.int64), 5 * SECOND).running
+    return found
+
+
+def quietly(found: Squad, until_ns: int) -> bool:
+    """Whether a window without commands, which ends then, is left for later."""
+    nothing = np.zeros((0, NR_FIELDS), np.int64)
+    told = found.advance(nothing, until_ns)
+    assert told.running
+    assert not told.reports
+    return bool(found._waiting)
+
+
+def test_an_offline_that_repeats_itself_waits_for_the_next_command() -> None:
+    found = stuck()
+    assert all(quietly(found, t * SECOND) for t in range(6, 60))
+    assert found.done_ns == 5 * SECOND
+    assert not found.work(), "the longer it waits the less it costs"
+    assert len(found._waiting) == 1
+    signal = np.array([order(60 * SECOND, Do.SIGNAL, 0, 0)], np.int64)
+    told = found.advance(signal, 61 * SECOND)
+    assert (told.running, len(told.reports)) == (False, 1)
+    assert not found._waiting
+    attempt = next(b.rows for b in found.collect(61 * SECOND).batches if b.table == "attempts")
+    literal = stuck()
+    literal._promising = False
+    for t in range(6, 61):
+        literal._running[0] = 0
+        assert not quietly(literal, t * SECOND)
+    assert literal.advance(signal, 61 * SECOND) == told
+    same = next(b.rows for b in literal.collect(61 * SECOND).batches if b.table == "attempts")
+    assert attempt[:, LEAD:].tolist() == same[:, LEAD:].tolist()
+
+
+def test_an_offline_that_repeats_itself_does_what_it_owes_for_rows_and_at_the_end() -> None:
+    found = stuck()
+    assert quietly(found, 6 * SECOND)
+    found.collect(6 * SECOND)
+    assert not found._waiting
+    assert quietly(found, 7 * SECOND)
+    found.finish(7 * SECOND)
+    assert not found._waiting
+
+
+def test_an_offline_with_a_watchdog_waits_until_that() -> None:
+    found = stuck(watch_ns=3 * SECOND)
+    assert quietly(found, 6 * SECOND)
+    told = found.advance(np.zeros((0, NR_FIELDS), np.int64), 7 * SECOND)
+    assert (told.running, len(told.reports)) == (False, 1), "reset"
+
+
+def test_a_command_on_a_host_with_an_offline_does_not_wait() -> None:
+    found = stuck()
+    assert quietly(found, 6 * SECOND)
+    end = np.array([order(6 * SECOND, Do.END, 0, 0)], np.int64)
+    told = found.advance(end, 7 * SECOND)
+    assert not found._waiting
+    assert (told.running, len(told.reports)) == (False, 1), "nothing is pinned any more"
+
+
+@pytest.mark.parametrize("arm", ["pin-in-place+unbounded", "pin-in-place+timeout"])
+def test_offlines_that_repeat_themselves_leave_the_same_rows(tmp_path: Path, arm: str) -> None:
+    plan, scenario = small.busy_plan(), small.scenario()
+    world = replace(small.world(plan, scenario, arm), costs=CostModel().vector())
+    expected = digests(run_files(tmp_path / "a", world, scenario))
+    crew, waited = ManySquads([[*range(5)], [*range(5, 16)]], leisure=1), []
+    left = Squad._left
+
+    def noting(squad: Squad, machine: Machine, *rest: Any) -> Any:
+        found = left(squad, machine, *rest)
+        waited.append(found is not None and machine.running)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Squad, "_left", noting)
+        assert digests(run_files(tmp_path / "b", world, scenario, crew)) == expected
+    assert crew.promising
+    assert sum(waited) > 50
+
+
+def test_an_offline_that_returns_although_it_should_repeat_itself_breaks_a_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, scenario = small.busy_plan(), small.scenario()
+    world = replace(small.world(plan, scenario), costs=CostModel().vector())
+    expected = digests(run_files(tmp_path / "a", world, scenario))
+    monkeypatch.setattr(Machine, "repeats_until_ns", MANY)
+    crew = ManySquads([[*range(5)], [*range(5, 16)]])
+    assert digests(run_files(tmp_path / "b", world, scenario, crew)) == expected
 
 
 def test_a_workload_for_another_boot_does_not_wait() -> None:
