@@ -9,6 +9,7 @@ import pytest
 
 from engine.costs import CostModel
 from engine.enums import AreaKind, Pinner
+from engine.host import Host
 from fleet.log.tables import TABLES
 from fleet.plan.backing import Backing
 from fleet.run.actors import ActorCrew
@@ -169,6 +170,7 @@ def stuck(watch_ns: int = 0) -> Squad:
     place(found, 0, 0)
     found.collect(3 * SECOND)
     engine = found._machines[0]._engine
+    assert isinstance(engine, Host)
     pinned = int(np.flatnonzero(engine.blocks()[8:, 4])[0]) + 8
     row = order(4 * SECOND, Do.OFFLINE, 0, 0)
     row[4:7] = [pinned, 1, watch_ns]
