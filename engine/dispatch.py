@@ -69,6 +69,7 @@ from engine.state import (
     O_CALL,
     O_ENDLESS,
     O_ON,
+    O_QUIET,
     O_RINGN,
     O_STEP,
     PB_AUX,
@@ -298,6 +299,7 @@ def command(h, commands, i):
     if not h.g[G_PANIC]:
         if h.g[O_ON]:
             h.g[O_RINGN] = 0
+            h.g[O_QUIET] = 0
             if op != SAMPLE and op != STATUS:
                 h.g[O_ENDLESS] = 0
         pass_under_way = h.g[O_CALL]
@@ -412,6 +414,7 @@ def run(at, commands, i, until_ns):
     h = host_at(at)
     n = len(commands)
     h.g[O_RINGN] = 0
+    h.g[O_QUIET] = 0
     while True:
         h.g[G_ERROR] = short_of_space(h)
         if h.g[G_ERROR]:

@@ -27,6 +27,7 @@ from engine.state import (
     M_HUGETLB,
     M_LATENCY,
     M_MOVED,
+    M_TIMES,
     T_FAILED,
     T_MIGRATED,
     TABLE,
@@ -111,10 +112,11 @@ def count_failed(h, a, huge, folios):
 
 @kernel
 def again(h, a, huge, folios):
-    """Folios that somebody holds: -EAGAIN, to be tried once more."""
-    cost = folios * (h.g[COSTS + FAIL_2M] if huge else h.g[COSTS + FAIL_4K])
+    """Folios that somebody holds: -EAGAIN, to be tried once more (M_TIMES: ``engine.alike``)."""
+    tries = folios * h.g[M_TIMES]
+    cost = tries * (h.g[COSTS + FAIL_2M] if huge else h.g[COSTS + FAIL_4K])
     h.g[M_LATENCY] += cost
-    note_work(h, moves_table(h), a, folios, cost)
+    note_work(h, moves_table(h), a, tries, cost)
     if not huge:
         h.g[M_AGAIN4] += folios
     elif h.slot[a, AR_KIND] == HUGETLB:

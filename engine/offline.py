@@ -4,13 +4,14 @@ Rules and sources as in ``engine.reference.offlining``. The running offline stan
 registers. A pass is a scan and up to ten tries; other commands act between steps.
 """
 
+from engine.alike import pending, tries_alike
 from engine.blockers import straddles
 from engine.ending import end, report, unisolate
 from engine.enums import Cell, Cost, Counter, Errno, OfflineReason, OfflineRule
 from engine.giveup import gives_up
 from engine.hugepool import dissolve
 from engine.kernel import kernel
-from engine.listing import hugetlb_pages, list_movable, one_try, put_back
+from engine.listing import hugetlb_pages, list_movable, put_back
 from engine.migrate import end_call
 from engine.percpu import disable_lists
 from engine.relist import relist, unlist
@@ -33,15 +34,10 @@ from engine.state import (
     G_NOW,
     G_STAMP,
     M_ABORT,
-    M_AGAIN2,
-    M_AGAIN4,
-    M_AGAING,
-    M_AGAINT,
     M_FAILED,
     M_FLIGHT,
     M_FOLIOS,
     M_HUGETLB,
-    M_LATENCY,
     M_MOVED,
     M_SPLIT,
     NIL,
@@ -64,6 +60,7 @@ from engine.state import (
     O_PASSES,
     O_PAUSE,
     O_PHASE,
+    O_QUIET,
     O_RINGN,
     O_SIGNAL,
     O_START,
@@ -71,7 +68,6 @@ from engine.state import (
     O_STILL,
     O_STOLEN,
     O_TRIES,
-    O_UNAVAILABLE,
     O_ZONE,
     PH_OWN,
     PS_STATE,
@@ -166,6 +162,7 @@ def step(h, until_ns):
 @kernel
 def step_begin(h):
     """CHECK, QUIESCE, ISOLATE of one block."""
+    h.g[O_QUIET] = 0
     b = h.g[O_BLOCK]
     z = h.blk[b, BK_ZONE]
     if z < 0 or (h.g[O_ZONE] >= 0 and z != h.g[O_ZONE]):
@@ -226,15 +223,9 @@ def pauses(h):
 
 @kernel
 def step_migrate(h, until_ns):
-    """One try of migrate_pages; after the last one, PUTBACK."""
-    before = h.g[M_LATENCY]
-    one_try(h)
-    spent = h.g[M_LATENCY] - before
-    h.g[O_STEP] += spent
-    h.g[O_UNAVAILABLE] += spent
-    h.g[O_TRIES] += 1
-    pending = h.g[M_AGAIN4] or h.g[M_AGAIN2] or h.g[M_AGAING] or h.g[M_AGAINT]
-    if pending and not h.g[M_ABORT] and h.g[O_TRIES] < h.g[TABLE + TRIES]:
+    """One try of migrate_pages, or several that are alike; after the last one, PUTBACK."""
+    tries_alike(h, until_ns)
+    if h.g[O_TRIES] < h.g[TABLE + TRIES] and pending(h):
         return
     end_call(h)
     put_back(h)

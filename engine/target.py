@@ -19,6 +19,7 @@ from engine.state import (
     M_NODE,
     M_PROC,
     M_TARGET,
+    M_TIMES,
     RQ_MT,
     TABLE,
     Z_PRESENT,
@@ -38,6 +39,7 @@ def begin_call(h, target, cpu, proc, node):
     h.g[M_CPU] = cpu
     h.g[M_PROC] = proc
     h.g[M_NODE] = node
+    h.g[M_TIMES] = 1
     for i in range(M_MOVED, M_AGAINT + 1):
         h.g[i] = 0
     h.g[COUNTERS + CALLS] += 1
