@@ -9,10 +9,12 @@ this pass or of another, does the same until a command acts. Rules as in
 from engine.enums import NR_COUNTERS, Cell
 from engine.kernel import kernel
 from engine.listing import one_try
+from engine.rehearsal import rehearse_try
 from engine.state import (
     COUNTERS,
     G_MUT,
     G_NOW,
+    G_REHEARSAL,
     M_ABORT,
     M_AGAIN2,
     M_AGAIN4,
@@ -42,7 +44,10 @@ def tries_alike(h, until_ns):
     times = tries_before(h, until_ns) if h.g[O_QUIET] else 1
     latency_ns, changes = h.g[M_LATENCY], h.g[G_MUT] + events(h)
     h.g[M_TIMES] = times
-    one_try(h)
+    if h.g[G_REHEARSAL]:
+        rehearse_try(h)
+    else:
+        one_try(h)
     spent_ns = h.g[M_LATENCY] - latency_ns
     quiet = pending(h) and changes == h.g[G_MUT] + events(h) and not disturbed(h)
     h.g[O_QUIET] = 1 + spent_ns // times if quiet else 0

@@ -17,6 +17,7 @@ from engine.kernel import kernel
 from engine.memory import HUGETLB, KERNEL
 from engine.orphans import holder
 from engine.pinrow import PATH_HUGETLB, path_of
+from engine.rehearsal import READY
 from engine.state import (
     AR_KIND,
     AR_PAGES,
@@ -32,6 +33,7 @@ from engine.state import (
     G_NROWS,
     G_PBO,
     G_PBP,
+    G_REHEARSAL,
     NIL,
     O_ATTEMPT,
     O_NOROOM,
@@ -170,6 +172,8 @@ def add_element(h, start, b, ref, reason):
     pb = block_pb(h, ref)
     pfn = pb << h.g[G_PBO]
     count = count_of(h, ref)
+    if not count and h.g[G_REHEARSAL] > READY:
+        return True  # it has moved
     pins, references = count & PIN_MASK, count >> PIN_BITS
     pages = length(h, ref)
     if ref >= 0:

@@ -24,6 +24,7 @@ from engine.online import add_block, online
 from engine.pin import pin
 from engine.pointer import host_at
 from engine.reclaim import reclaim
+from engine.rehearsal import READY, can_rehearse
 from engine.returning import unpin_and_return
 from engine.sharing import map_file
 from engine.skipping import repeats_until
@@ -58,6 +59,7 @@ from engine.state import (
     G_PANIC,
     G_PBP,
     G_PERM,
+    G_REHEARSAL,
     G_RUNS,
     G_STAMP,
     G_THROUGH,
@@ -388,6 +390,15 @@ def renew_reserves(at):
 def offline_repeats_until(at):
     """See ``skipping.repeats_until``."""
     return repeats_until(host_at(at))
+
+
+@entry
+def rehearse(at, b):
+    """From here on the host rehearses an offline of a block; whether it can (``rehearsal``)."""
+    h = host_at(at)
+    able = can_rehearse(h, b) and not short_of_space(h)
+    h.g[G_REHEARSAL] = READY if able else 0
+    return able
 
 
 @entry

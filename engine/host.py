@@ -12,13 +12,15 @@ from engine.dispatch import (
     examine,
     offline_repeats_until,
     populate_blocks,
+    rehearse,
     renew_reserves,
     run,
     set_landmarks,
 )
-from engine.enums import MOST_AREAS, NR_PATHS, ZONES_PER_NODE, AreaKind, PoolSize, ZoneKind
+from engine.enums import MOST_AREAS, NR_PATHS, ZONES_PER_NODE, AreaKind, Op, PoolSize, ZoneKind
 from engine.kernel import compile_kernels
 from engine.pointer import HOST, table_of, table_of_copy
+from engine.rehearsal import FAILED
 from engine.rows import NR_COLUMNS
 from engine.shape import HostShape
 from engine.shown import ABSENT, SHOWN_VIEW, join_extents, list_extents
@@ -58,6 +60,7 @@ from engine.state import (
     G_PBP,
     G_PCP,
     G_PERM,
+    G_REHEARSAL,
     G_RESERVED,
     G_RUNS,
     G_RUNTOP,
@@ -189,6 +192,34 @@ class Host:
         if len(self._h.small) > g[G_PERM]:  # a permutation's scratch: two bytes per pageblock
             self._hold(self._h._replace(small=self._h.small[: g[G_PERM]].copy()))
         return self._h.rows[: g[G_NROWS]].copy()
+
+    def probe(self, commands: Int64, until_ns: int) -> Int64:
+        """``execute`` of a copy of this host, which stays as it is; only the rows are left.
+
+        An offline of one block is rehearsed without a copy where that gives the same rows
+        (``engine.rehearsal``).
+
+        Parameters, results and errors are those of ``execute``.
+        """
+        rows = self._rehearsed(commands, until_ns)
+        if rows is None:
+            rows = self.clone(spare=True).execute(commands, until_ns)
+        return rows
+
+    def _rehearsed(self, commands: Int64, until_ns: int) -> Int64 | None:
+        """Rows of commands that an offline begins, and that only ask how far it is, or None."""
+        op, _, block, count = commands[0, 1:5].tolist() if len(commands) else (-1, 0, 0, 0)
+        if op != Op.OFFLINE or count != 1 or (commands[1:, 1] != Op.STATUS).any():
+            return None
+        g = self._h.g
+        before = g.copy()
+        try:
+            if not rehearse(self._at, block):
+                return None
+            rows = self.execute(commands, until_ns)
+            return rows if g[G_REHEARSAL] != FAILED else None
+        finally:
+            g[:] = before
 
     def _make_ready(self, commands: Int64) -> None:
         """Check the times, and grow the tables of areas, processes and pins to the slots named."""

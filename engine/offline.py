@@ -14,6 +14,7 @@ from engine.kernel import kernel
 from engine.listing import hugetlb_pages, list_movable, put_back
 from engine.migrate import end_call
 from engine.percpu import disable_lists
+from engine.rehearsal import first_left
 from engine.relist import relist, unlist
 from engine.skipping import note_pass
 from engine.state import (
@@ -32,6 +33,7 @@ from engine.state import (
     G_MUT,
     G_NBLOCKS,
     G_NOW,
+    G_REHEARSAL,
     G_STAMP,
     M_ABORT,
     M_FAILED,
@@ -172,14 +174,21 @@ def step_begin(h):
         end(h, EBUSY, UNMOVABLE)
         return
     h.g[O_ZONE] = z
+    if not h.g[G_REHEARSAL]:
+        isolate(h, b, z)
+    h.g[O_PHASE] = SCAN
+    h.g[O_CURSOR] = b * h.g[G_BLOCK_PBS]
+    h.g[O_STEP] += h.g[COSTS + FIXED]
+
+
+@kernel
+def isolate(h, b, z):
+    """QUIESCE and ISOLATE: the block's free pages are for nobody, its zone has no per-CPU lists."""
     if h.g[TABLE + UNMAPS] and h.blk[b, BK_PINNED]:
         suspend_pins(h, b)
     disable_lists(h, z)
     relist(h, b, True)
     h.blk[b, BK_ISO] = 1
-    h.g[O_PHASE] = SCAN
-    h.g[O_CURSOR] = b * h.g[G_BLOCK_PBS]
-    h.g[O_STEP] += h.g[COSTS + FIXED]
 
 
 @kernel
@@ -191,7 +200,7 @@ def step_scan(h):
     h.g[O_STEP] += h.g[COSTS + PASS_FIXED] + h.g[COSTS + PASS_SCAN] * (stop - h.g[O_CURSOR])
     h.g[O_PASSES] += 1
     h.g[COUNTERS + PASSES] += 1
-    first = list_movable(h)
+    first = first_left(h) if h.g[G_REHEARSAL] else list_movable(h)
     if first < 0:
         h.g[O_PHASE] = FINISH
         return
@@ -228,7 +237,8 @@ def step_migrate(h, until_ns):
     if h.g[O_TRIES] < h.g[TABLE + TRIES] and pending(h):
         return
     end_call(h)
-    put_back(h)
+    if not h.g[G_REHEARSAL]:
+        put_back(h)
     h.g[O_MIGRATED] += h.g[M_MOVED]
     h.g[O_FAILED] += h.g[M_FAILED]
     h.g[O_ERRORS] += 1 if h.g[M_FOLIOS] else 0
@@ -260,6 +270,9 @@ def step_finish(h):
     start = b * h.g[G_BLOCK_PBS]
     h.g[O_PHASE] = SCAN
     h.g[O_CURSOR] = start
+    if h.g[G_REHEARSAL]:
+        end(h, OK, 0)
+        return
     if not dissolve_block(h, start, start + h.g[G_BLOCK_PBS]):
         end(h, EBUSY, DISSOLVE)
         return

@@ -300,6 +300,10 @@ class ReferenceHost(History):
     def settle(self) -> None:
         """Nothing to do here: the fast host's memory has a layout."""
 
+    def probe(self, commands: Int64, until_ns: int) -> Int64:
+        """``execute`` of a copy of this host, which stays as it is; only the rows are left."""
+        return self.clone().execute(commands, until_ns)
+
     def clone(self, *, spare: bool = False) -> "ReferenceHost":  # noqa: ARG002
         """An independent copy (``spare``: as ``engine.host.Host``, which need not be used)."""
         return copy.deepcopy(self)

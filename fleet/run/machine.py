@@ -287,9 +287,9 @@ class Machine:
         self._guests.settle()
 
     def _probe(self, now_ns: int, request: int) -> None:
-        """Offline the probe's block on a clone of this host, then forget the clone.
+        """Offline the probe's block on a copy of this host that is forgotten.
 
-        The clone lives on its own: nothing arrives or leaves there while the probe runs.
+        The copy lives on its own: nothing arrives or leaves there while the probe runs.
         """
         assert self._engine is not None
         assert self._guests is not None
@@ -302,8 +302,7 @@ class Machine:
             (now_ns, int(Op.OFFLINE), attempt, block, count, 0, 0, 0),
             (end_ns, int(Op.STATUS), attempt, 0, 0, 0, 0, 0),
         ]
-        clone = self._engine.clone(spare=True)
-        rows = clone.execute(_array(probe), end_ns)
+        rows = self._engine.probe(_array(probe), end_ns)
         self.reading.probe(rows, request, attempt)
 
     # -- down -----------------------------------------------------------------------------------

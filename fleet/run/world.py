@@ -76,8 +76,8 @@ class Engine(Protocol):
         """Hugetlb pages of each node: all, free, surplus, reserved."""
         ...
 
-    def clone(self, *, spare: bool = False) -> "Engine":
-        """Return an independent copy; a spare one is lost when the process makes the next."""
+    def probe(self, commands: Int64, until_ns: int) -> Int64:
+        """Rows of ``execute`` on a copy, which is forgotten."""
         ...
 
 

@@ -76,9 +76,9 @@ class Recorder:
         """See ``Engine``."""
         return self.host.pool(size)
 
-    def clone(self, *, spare: bool = False) -> Host:
+    def probe(self, commands: Int64, until_ns: int) -> Int64:
         """See ``Engine``."""
-        return self.host.clone(spare=spare)
+        return self.host.probe(commands, until_ns)
 
     def execute(self, commands: Int64, until_ns: int) -> Int64:
         """See ``Engine``."""
@@ -131,11 +131,10 @@ class WatchedMachine(Machine):
 
     def moment(self, now_ns: int) -> Moment | None:
         """Return the host as it is now, with the commands that wait carried out; None if down."""
-        engine, guests = self._engine, self._guests
-        if engine is None or guests is None:
+        host, guests = self.host_now, self._guests
+        if host is None or guests is None:
             return None
-        copy = engine.clone()
-        assert isinstance(copy, Host)
+        copy = host.clone()
         if guests.batch:
             copy.execute(np.array(guests.batch, np.int64), now_ns)
         return Moment(now_ns, copy, guests.books())
