@@ -25,7 +25,7 @@ QUICK = [
         "seeded", "checkerboard", "compaction", "hugetlb", "gigantic", "semantics", "sharing",
         "gather", "reclaim", "kswapd", "inflight", "same_node", "page_cache", "pinners", "history",
         "bags", "draws", "ahead", "slowdown", "skipped_loops", "arena", "conservation",
-        "plausibility", "costs", "fast_engine", "calls", "freebits",
+        "plausibility", "costs", "fast_engine", "calls", "freebits", "rehearsal",
     )
 ]  # fmt: skip
 """Quick tests of the engine: those written for faults first."""

@@ -68,10 +68,10 @@ class FakeEngine:
     def pool(self, size: int = 0) -> Any:  # noqa: ARG002
         return np.zeros((1, 4), np.int64)
 
-    def clone(self, *, spare: bool = False) -> "FakeEngine":  # noqa: ARG002
+    def probe(self, commands: Any, until_ns: int) -> Any:
         twin = copy.copy(self)
         twin.running = copy.copy(self.running)
-        return twin
+        return twin.execute(commands, until_ns)
 
     def execute(self, commands: Any, until_ns: int) -> Any:
         self.rows: list[list[int]] = []
