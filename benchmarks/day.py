@@ -70,7 +70,7 @@ class Meter:
 @contextmanager
 def metered(meter: Meter) -> Iterator[None]:
     """Have every host of this process carry out its commands one by one, and measure each."""
-    execute, clone = Host.execute, Host.clone
+    execute, probe, rehearsed = Host.execute, Host.probe, Host._rehearsed
 
     def one_by_one(self: Host, commands: Int64, until_ns: int) -> Int64:
         rows = []
@@ -87,20 +87,37 @@ def metered(meter: Meter) -> Iterator[None]:
         start_ns, running = time.process_time_ns(), self.offline_running
         rows = execute(self, _NOTHING, until_ns)
         if running:
-            meter.note("steps of a removal or probe", start_ns)
+            meter.note("steps of a removal", start_ns)
         return rows
 
-    def copied(self: Host, **how: Any) -> Host:
-        start_ns = time.process_time_ns()
-        other = clone(self, **how)
-        meter.note("copy of a host for a probe", start_ns)
-        return other
+    def probed(self: Host, commands: Int64, until_ns: int) -> Int64:
+        start_ns, kinds = time.process_time_ns(), list[str]()
 
-    Host.execute, Host.clone = one_by_one, copied  # type: ignore[method-assign]
+        def noted(self: Host, commands: Int64, until_ns: int) -> Int64 | None:
+            rows = rehearsed(self, commands, until_ns)
+            kinds.append("probe on a copy" if rows is None else "probe, rehearsed")
+            return rows
+
+        with replaced({"execute": execute, "_rehearsed": noted}):
+            rows = probe(self, commands, until_ns)
+        meter.note(kinds[0], start_ns)
+        return rows
+
+    with replaced({"execute": one_by_one, "probe": probed}):
+        yield
+
+
+@contextmanager
+def replaced(methods: dict[str, Any]) -> Iterator[None]:
+    """Give hosts other methods for a while."""
+    before = {name: getattr(Host, name) for name in methods}
+    for name, method in methods.items():
+        setattr(Host, name, method)
     try:
         yield
     finally:
-        Host.execute, Host.clone = execute, clone  # type: ignore[method-assign]
+        for name, method in before.items():
+            setattr(Host, name, method)
 
 
 _NOTHING: Int64 = np.zeros((0, 8), np.int64)
