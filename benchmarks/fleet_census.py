@@ -8,47 +8,65 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.host import compile_ahead
-from fleet.log.writer import FileRecord, Rows, UnitWriter
+from fleet.log.writer import Rows, UnitWriter
 from fleet.plan.build import build_plan
+from fleet.run import unit
 from fleet.run.coordinator import Progress
 from fleet.run.crews import InlineCrew
+from fleet.run.notes import Notes
 from fleet.run.runner import arms_of
-from fleet.run.unit import build_world, run_unit
 from fleet.scenario.load import load_scenario
 
 
-class TimedWriter(UnitWriter):
-    """A writer that knows its CPU time; switched off it drops rows."""
+class Cost:
+    """CPU time of what is done with rows: kept, collected, made columns, written."""
 
-    def __init__(self, root: Path, *, on: bool) -> None:
-        super().__init__(root, "arm", 0)
-        self.on, self.cpu_ns, self.rows = on, 0, 0
+    def __init__(self) -> None:
+        self.cpu_ns = 0
+
+    def of(self, what: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function whose time is added."""
+
+        def timed(*args: Any, **named: Any) -> Any:
+            start_ns = time.process_time_ns()
+            result = what(*args, **named)
+            self.cpu_ns += time.process_time_ns() - start_ns
+            return result
+
+        return timed
+
+
+class Deaf(UnitWriter):
+    """A writer that drops rows."""
 
     def append(self, table: str, shard: int, rows: Rows) -> None:
         """See ``UnitWriter``."""
-        if self.on:
-            start_ns = time.process_time_ns()
-            super().append(table, shard, rows)
-            self.cpu_ns += time.process_time_ns() - start_ns
 
-    def close(self) -> list[FileRecord]:
-        """See ``UnitWriter``."""
-        start_ns = time.process_time_ns()
-        files = super().close()
-        self.cpu_ns += time.process_time_ns() - start_ns
-        self.rows = sum(file.rows for file in files)
-        return files
+
+def listen(cost: Cost) -> None:
+    """Measure from now on what is done with rows in this process."""
+    for owner, names in (
+        (Notes, ("keep", "log", "collect")),
+        (unit, ("named",)),
+        (UnitWriter, ("append", "close")),
+    ):
+        for name in names:
+            setattr(owner, name, cost.of(getattr(owner, name)))
 
 
 def main(arm_name: str, log: str, sets: list[str]) -> dict[str, Any]:
     """Run the unit and return what was found."""
     compile_ahead()
+    cost = Cost()
+    if log == "on":
+        listen(cost)
     scenario = load_scenario("real-fleet", sets, {"--arms": ("arms", [arm_name])})
     start_ns = time.process_time_ns()
     plan = build_plan(scenario)
@@ -61,16 +79,17 @@ def main(arm_name: str, log: str, sets: list[str]) -> dict[str, Any]:
             first_ns.append(time.process_time_ns())
 
     with tempfile.TemporaryDirectory() as folder:
-        writer, crew = TimedWriter(Path(folder), on=log == "on"), InlineCrew()
-        run_unit(build_world(plan, scenario, arm), scenario, crew, writer, tell)
-        writer.close()
+        kind, crew = UnitWriter if log == "on" else Deaf, InlineCrew()
+        writer = kind(Path(folder), "arm", 0)
+        unit.run_unit(unit.build_world(plan, scenario, arm), scenario, crew, writer, tell)
+        files = writer.close()
     end_ns = time.process_time_ns()
     return {
         "plan_s": (planned_ns - start_ns) / 1e9,
         "first_window_s": (first_ns[0] - planned_ns) / 1e9,
         "rest_s": (end_ns - first_ns[0]) / 1e9,
-        "log_s": writer.cpu_ns / 1e9,
-        "rows": writer.rows,
+        "log_s": cost.cpu_ns / 1e9,
+        "rows": sum(file.rows for file in files),
         **census(crew),
     }
 
