@@ -20,6 +20,7 @@ from engine.reclaim import spare, watermark_ok
 from engine.slowdown import emit_work
 from engine.state import (
     AR_KIND,
+    BK_USED,
     BK_ZONE,
     COSTS,
     FL_HEAD,
@@ -131,10 +132,10 @@ def all_find_room(h, b, base, huge):
     pbp, pb = h.g[G_PBP], b * h.g[G_BLOCK_PBS]
     ask_target(h, pb, False)
     z = first_zone(h, b, 0)
-    room = room_in(h, b, z, base + huge * pbp)
+    room = room_in(h, b, z)
     ask_target(h, pb, True)
     z_huge = first_zone(h, b, h.g[G_PBO])
-    room_huge = room_in(h, b, z_huge, base + huge * pbp)
+    room_huge = room_in(h, b, z_huge)
     h.g[RH_BASE], h.g[RH_HUGE] = z, z_huge
     together = z == z_huge
     if room <= base + (huge * pbp if together else 0):
@@ -163,11 +164,11 @@ def first_zone(h, b, order):
 
 
 @kernel
-def room_in(h, b, z, listed):
+def room_in(h, b, z):
     """Pages that a zone has to give above its low mark, at the least; -1 without a zone."""
     if z == NIL:
         return -1
-    free = h.g[G_BLOCK_PAGES] - listed if z == h.blk[b, BK_ZONE] else 0
+    free = h.g[G_BLOCK_PAGES] - h.blk[b, BK_USED] if z == h.blk[b, BK_ZONE] else 0
     return spare(h, z, Z_LOW) - free - margin(h, z)
 
 
