@@ -34,6 +34,7 @@ LEFT_OUT = ["kernel_cache", "pointer", "shape", "state_machine"]
 DIRECT = [
     f"tests/engine/test_{name}"
     for name in (
+        "rehearsal.py",
         "seeded.py::test_records_come_back_however_pieces_merge",
         "seeded.py::test_fresh_memory_is_one_entry_however_many_blocks",
         "seeded.py::test_pages_that_come_one_by_one_fill_whole_pageblocks",
