@@ -193,7 +193,9 @@ those of RQ_START, RQ_MASK and RQ_HIGHEST). WALK: where the walks
 of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s. KS_:
 ``engine.kswapd``'s. RC_CPU: CPU whose lists get the page cache that is dropped, NIL: none.
 RC_HELD: elements of a batch that is not freed yet, in HELD on; NIL: none is held back. SCOUTED:
-``engine.scouting``'s."""
+``engine.scouting``'s. M_TIMES, O_QUIET: ``engine.alike``'s: tries that the present one stands for,
+and what the last one took if the next does the same. G_REHEARSAL, RH_BASE, RH_HUGE:
+``engine.rehearsal``'s: where base pages and huge folios would go."""
 COSTS = TABLE + NR_CELLS
 COUNTERS = COSTS + NR_COSTS
 NR_GLOBALS = COUNTERS + NR_COUNTERS
