@@ -1,8 +1,8 @@
 """Tries of an offline that do what the one before did: made once, counted as often as they happen.
 
 A folio that somebody holds is tried ten times in each pass, and nothing comes of it but time. A try
-in which no folio moved and no memory changed hands leaves everything as it was, so the next one, of
-this pass or of another, does the same until a command acts. Rules as in
+in which no folio moved and no memory changed hands leaves everything as it was, so the next one of
+the pass does the same unless a command acts. Rules as in
 ``engine.reference.offlining``, try by try.
 """
 

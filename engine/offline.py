@@ -164,7 +164,6 @@ def step(h, until_ns):
 @kernel
 def step_begin(h):
     """CHECK, QUIESCE, ISOLATE of one block."""
-    h.g[O_QUIET] = 0
     b = h.g[O_BLOCK]
     z = h.blk[b, BK_ZONE]
     if z < 0 or (h.g[O_ZONE] >= 0 and z != h.g[O_ZONE]):
@@ -194,6 +193,7 @@ def isolate(h, b, z):
 @kernel
 def step_scan(h):
     """Signals, SCAN, and a new migrate_pages call if anything movable is left."""
+    h.g[O_QUIET] = 0  # what came since the last scan will be listed
     if gives_up(h) or pauses(h):
         return
     stop = (h.g[O_BLOCK] + 1) * h.g[G_BLOCK_PBS]

@@ -13,7 +13,7 @@ from engine.costs import CostModel
 from engine.enums import AreaKind, Counter, Errno, OfflineReason, Op, Row
 from engine.host import Host
 from engine.reference.offlining import Phase
-from tests.engine.bench import Guest, make_shape, make_table
+from tests.engine.bench import Bench, Guest, make_shape, make_table, table_of
 
 PASSES = 2_000
 LONG_NS = 3_000_000_000
@@ -277,3 +277,41 @@ def test_a_loop_of_a_year_costs_no_more_than_its_first_passes() -> None:
     g.do(Op.STATUS, 7, after_ns=365 * 86_400_000_000_000)
     (attempt,) = g.seen(Row.ATTEMPT)
     assert attempt["passes"] > 1_000_000_000
+
+
+def test_what_comes_between_a_scan_and_its_tries_is_in_the_next_scan() -> None:
+    """A try that changes nothing says how the next ones of its pass will go, not of the next pass.
+
+    Here a hugetlb folio is touched in the block after a scan: its tries meet a held page only, and
+    the next pass finds no room for the folio and ends with its first try.
+    """
+    cells = {
+        "PIN_MIGRATES": 1, "ISOLATED_UNPINNABLE": 1, "MIGRATE_TRIES": 10, "VFIO_CALL_PAGES": 512,
+        "PCP_RULE": 2, "MOVABLE_MARK_CAPPED": 1, "THP_FAIL_PAGES": 512, "HUGETLB_PIN_MIGRATES": 1,
+        "PCP_THP": 1, "GATHER_IN_ORDER": 1, "IOU_FOLIO_PINS": 1, "COMPACT_ISOLATED_SHIFT": 4,
+        "SPLIT_COUNTS_FAIL": 1, "PIN_RETRIES": 1, "FILE_PIN": 2, "HUGETLB_COUNTS_PAGES": 1,
+        "HUGETLB_POOL_BATCHED": 1, "RECLAIM_BY_ZONE": 1, "PCP_BATCH_SCALE": 5,
+    }  # fmt: skip
+    shape = make_shape("NNNMMM|MM", order=4, chunks=1, cpus=(0, 1))
+    bench = Bench(shape, table_of(cells), full_every=1)
+    bench.replay([
+        [0, Op.SPAWN], [0, Op.SPAWN, 2], [0, Op.MAP, 2, 2, AreaKind.THP, 106],
+        [0, Op.TOUCH, 2, 0, 106, -1],
+        [0, Op.OFFLINE, 11, 7, 1, 5_000_000],
+        [18_000_000, Op.MIGRATE, 2, 5, 6, 1],
+        [29_262_000, Op.MAP, 1, 2, AreaKind.THP, 32, 2],
+        [29_512_000, Op.NR_HUGEPAGES, -1, 3, -1],
+        [32_512_001, Op.OFFLINE, 26, 6, 1],
+        [41_883_001, Op.FORK, 4, 1],
+        [41_943_001, Op.TOUCH, 1, 5, 23, -1, -1],
+        [45_193_002, Op.OFFLINE, 42, 5, 1],
+        [49_243_003, Op.OFFLINE, 48, 0, 1, 5_000_000],
+        [49_243_004, Op.MAP, 1, 0, AreaKind.SHMEM, 6],
+        [49_303_004, Op.PIN, 3, 1, 4, 1, 3],
+        [49_303_004, Op.PIN, 0, 4, 25, 1, 1, 1],
+        [53_163_006, Op.OFFLINE, 56, 4, 2],
+        [62_413_006, Op.MAP, 5, 0, AreaKind.HUGETLB, 16],
+        [62_413_006, Op.TOUCH, 5, 0, 16, -1, -1],
+        [69_238_265, Op.PIN, 1, 5, 10, 3, 1],
+    ])  # fmt: skip
+    assert bench.host.offline_running
