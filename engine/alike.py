@@ -44,6 +44,8 @@ def tries_alike(h, until_ns):
     times = tries_before(h, until_ns) if h.g[O_QUIET] else 1
     latency_ns, changes = h.g[M_LATENCY], h.g[G_MUT] + events(h)
     h.g[M_TIMES] = times
+    for register in (M_AGAIN4, M_AGAIN2, M_AGAING, M_AGAINT):
+        h.g[register] = 0
     if h.g[G_REHEARSAL]:
         rehearse_try(h)
     else:

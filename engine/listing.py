@@ -13,10 +13,6 @@ from engine.state import (
     G_PBP,
     ISOLATED,
     M_ABORT,
-    M_AGAIN2,
-    M_AGAIN4,
-    M_AGAING,
-    M_AGAINT,
     M_SPLIT,
     NIL,
     O_BLOCK,
@@ -89,10 +85,6 @@ def hugetlb_pages(h):
 @kernel
 def one_try(h):
     """One pass of migrate_pages over what is listed, in pfn order."""
-    h.g[M_AGAIN4] = 0
-    h.g[M_AGAIN2] = 0
-    h.g[M_AGAING] = 0
-    h.g[M_AGAINT] = 0
     start = h.g[O_BLOCK] * h.g[G_BLOCK_PBS]
     for pb in range(start, start + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]

@@ -11,6 +11,7 @@ rehearsed, or it fails, and the offline has to be carried out on a clone, with t
 from engine.elements import block_pb, count_of, is_folio, is_gigantic, length
 from engine.emit import emit_moves
 from engine.enums import Cell, Cost, MigrateReason, OfflineRule
+from engine.freelist import fl
 from engine.inflight import epoch_of, flights, has_io
 from engine.kernel import kernel
 from engine.memory import HUGETLB
@@ -35,10 +36,6 @@ from engine.state import (
     G_REHEARSAL,
     KS_AWAKE,
     KS_TASK,
-    M_AGAIN2,
-    M_AGAIN4,
-    M_AGAING,
-    M_AGAINT,
     NIL,
     O_BLOCK,
     O_CURSOR,
@@ -186,7 +183,7 @@ def chunks_reach(h, z, b, wanted):
     """Whether a zone has so many free chunks of a huge folio's size outside of a block."""
     for order in range(h.g[G_MAXO], h.g[G_PBO] - 1, -1):
         size = 1 << order - h.g[G_PBO]
-        pb = h.fl[(z * 4 + MOVABLE) * (h.g[G_MAXO] + 1) + order, FL_HEAD]
+        pb = h.fl[fl(h, z, MOVABLE, order), FL_HEAD]
         while pb != NIL and wanted > 0:
             row = size * h.pb[pb, PB_AUX] if order == h.g[G_MAXO] else size
             wanted -= row - overlap(h, b, pb, row)
@@ -207,10 +204,6 @@ def overlap(h, b, pb, count):
 @kernel
 def rehearse_try(h):
     """One try of what is there: who is held stays, all others have moved with the first try."""
-    h.g[M_AGAIN4] = 0
-    h.g[M_AGAIN2] = 0
-    h.g[M_AGAING] = 0
-    h.g[M_AGAINT] = 0
     start = h.g[O_BLOCK] * h.g[G_BLOCK_PBS]
     for pb in range(start, start + h.g[G_BLOCK_PBS]):
         state = h.pbs[pb, PS_STATE]
