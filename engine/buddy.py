@@ -8,7 +8,7 @@ from engine.chunks import set_max_chunk
 from engine.elements import drop_run
 from engine.freebits import note_free
 from engine.freelist import link, link_pb, unlink, unlink_pb, zone_of_pb
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.pageblock import mt_of, set_flags
 from engine.runs import add_run_after
 from engine.state import (
@@ -39,7 +39,7 @@ from engine.state import (
 ISOLATE = 3
 
 
-@kernel
+@part
 def credit(h, pb, pages):
     """Account freed pages of a pageblock."""
     b = pb >> h.g[G_BLOCK_SHIFT]
@@ -93,7 +93,7 @@ def free_pb(h, pb):
     insert_pb(h, pb)
 
 
-@kernel
+@part
 def find_below(h, pb, r):
     """Find the free runs below a run that are its buddies at some order: BELOW + order, or NIL."""
     start = h.runs[r, RS_START]
@@ -120,7 +120,7 @@ def free_above(h, r, start, order):
     return NIL
 
 
-@kernel
+@part
 def merge_likely(h, z, pb, r, order):
     """buddy_merge_likely: the parent's buddy is free already. Needs ``find_below``."""
     parent = order + 1
@@ -168,7 +168,7 @@ def free_piece(h, r, order):
     link(h, z, list_type(h, pb), order, -2 - r, tail)
 
 
-@kernel
+@part
 def is_last(h, r):
     """Whether all of a run's pageblock is free but for the run itself."""
     q = h.pb[h.run[r, RN_PB], PB_AUX]

@@ -4,8 +4,8 @@ A position in an area is found by walking from the last one used, so work along 
 """
 
 from engine.elements import length, nxt, prv, set_nxt, set_prv
-from engine.kernel import kernel
-from engine.landmarks import hand_over, mark, nearest, unmark
+from engine.kernel import kernel, part
+from engine.landmarks import first_index, hand_over, mark, nearest, unmark, valid
 from engine.state import (
     AR_HEAD,
     AR_HINTPOS,
@@ -99,7 +99,7 @@ def locate(h, a, index):
     if far:
         row = nearest(h, a, index, h.slot[a, AR_PAGES] - 1 >> h.g[G_PBO])
         if row != NIL:
-            ref, pos = h.marks[row, 0], h.marks[row, 1]
+            ref, pos = h.marks[row, 0], first_index(h, a, row)
     while index < pos:
         ref = prv(h, ref)
         pos -= length(h, ref)
@@ -108,6 +108,27 @@ def locate(h, a, index):
         ref = nxt(h, ref)
     if far:
         mark(h, a, ref, pos)
+    h.slot[a, AR_HINTREF] = ref
+    h.slot[a, AR_HINTPOS] = pos
+    h.g[G_LPOS] = pos
+    return ref
+
+
+@part
+def locate_drawn(h, a, index):
+    """``locate`` of a page drawn at random: from its own landmark, where there is one."""
+    row = h.slot[a, AR_MARKS] + (index >> h.g[G_PBO])
+    if len(h.marks) == 0 or h.slot[a, AR_MARKS] < 0 or not valid(h, row):
+        return locate(h, a, index)
+    ref, pos = h.marks[row, 0], first_index(h, a, row)
+    while index < pos:
+        ref = prv(h, ref)
+        pos -= length(h, ref)
+    pages = length(h, ref)
+    while index >= pos + pages:
+        pos += pages
+        ref = nxt(h, ref)
+        pages = length(h, ref)
     h.slot[a, AR_HINTREF] = ref
     h.slot[a, AR_HINTPOS] = pos
     h.g[G_LPOS] = pos

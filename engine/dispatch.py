@@ -6,7 +6,6 @@ from engine.elements import length, nxt
 from engine.emit import clear_tally, new_row, rows_needed
 from engine.enums import MOST_AREAS, Errno, Op, Row
 from engine.fault import mlock, read, touch
-from engine.foresight import foresee
 from engine.fork import fork
 from engine.freelist import fl, link, unlink
 from engine.history import age, follow
@@ -27,6 +26,7 @@ from engine.reclaim import reclaim
 from engine.rehearsal import READY, can_rehearse
 from engine.returning import unpin_and_return
 from engine.sharing import map_file
+from engine.singles import run_singles
 from engine.skipping import repeats_until
 from engine.state import (
     AR_HEAD,
@@ -45,6 +45,7 @@ from engine.state import (
     G_ERROR,
     G_ERRORS,
     G_FEW,
+    G_FORESEEN,
     G_IO,
     G_KILLED,
     G_MAXO,
@@ -426,6 +427,7 @@ def run(at, commands, i, until_ns):
     n = len(commands)
     h.g[O_RINGN] = 0
     h.g[O_QUIET] = 0
+    h.g[G_FORESEEN] = 0
     while True:
         h.g[G_ERROR] = short_of_space(h)
         if h.g[G_ERROR]:
@@ -434,9 +436,14 @@ def run(at, commands, i, until_ns):
         if h.g[O_ON] and h.g[O_STEP] < limit:
             step(h, limit)
         elif i < n:
-            pass_time(h, commands[i, 0])
             if len(h.marks):
-                foresee(h, commands, i)
+                done = run_singles(h, commands, i)
+                if done > i:
+                    i = done
+                    if h.g[G_ERROR]:
+                        return -1
+                    continue
+            pass_time(h, commands[i, 0])
             if not command(h, commands, i):
                 return i
             i += 1

@@ -4,7 +4,7 @@ Uniform pageblocks, huge folios, runs of base pages, and holes. A pageblock is i
 record r is -2 - r.
 """
 
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.landmarks import place_of
 from engine.prefetch import prefetch
 from engine.state import (
@@ -38,18 +38,26 @@ from engine.state import (
     RS_FLAG,
     RS_LEN,
     RS_STATE,
+    SPARE,
+    SPARES,
 )
 
 
-@kernel
-def new_run(h):
-    """Take a run record from the pool."""
+@part
+def grab_run(h):
+    """Take a run record from the pool; all its columns are to be written.
+
+    Records are given back in any order, so the one that is wanted ``SPARE`` calls later is asked
+    for: each names it that came so long before (as ``freelist.came`` does for chunks).
+    """
     r = h.g[G_RUNFREE]
     if r >= 0:
         h.g[G_RUNFREE] = h.run[r, RN_NEXT]
-        prefetch(h.run, h.g[G_RUNFREE])  # records are given back in any order
+        ahead = h.run[r, RN_PREV]
+        h.g[SPARES + (spare_runs(h) - 1 & SPARE - 1)] = ahead
+        prefetch(h.run, ahead)
         if len(h.marks):
-            prefetch(h.marked, place_of(h, -2 - h.g[G_RUNFREE]))
+            prefetch(h.marked, place_of(h, -2 - ahead))
     else:
         r = h.g[G_RUNTOP]
         if r >= len(h.runs):
@@ -57,6 +65,19 @@ def new_run(h):
             return 0
         h.g[G_RUNTOP] += 1
     h.g[G_RUNS] += 1
+    return r
+
+
+@kernel
+def spare_runs(h):
+    """Records that were used and given back."""
+    return h.g[G_RUNTOP] - h.g[G_RUNS]
+
+
+@kernel
+def new_run(h):
+    """Take a run record from the pool that tells nothing yet."""
+    r = grab_run(h)
     h.runb[r, RS_STATE] = R_UNUSED  # records of a clone that were never used hold anything
     h.runb[r, RS_FLAG] = 0
     h.run[r, RN_CNT] = 0
@@ -72,6 +93,8 @@ def drop_run(h, r):
     """Give a run record back."""
     h.runb[r, RS_STATE] = R_UNUSED
     h.run[r, RN_NEXT] = h.g[G_RUNFREE]
+    slot = SPARES + (spare_runs(h) & SPARE - 1)
+    h.run[r, RN_PREV], h.g[slot] = h.g[slot], r
     h.g[G_RUNFREE] = r
     h.g[G_RUNS] -= 1
 

@@ -8,9 +8,9 @@ of which many commands about single pages are expected. Nothing that counts is r
 element may have become something else since, then the command finds its page as ever.
 """
 
-from engine.elements import ask_for, length, nxt, prv
+from engine.elements import ask_for, is_hole, length, nxt, prv
 from engine.enums import Op
-from engine.kernel import kernel
+from engine.kernel import part
 from engine.landmarks import place_of
 from engine.prefetch import prefetch
 from engine.state import (
@@ -18,8 +18,10 @@ from engine.state import (
     AR_MARKS,
     AR_PAGES,
     FORESEEN,
+    G_FORESEEN,
     G_OBJROWS,
     G_PBO,
+    G_PBP,
     NIL,
     R_ALLOC,
     R_HOLE,
@@ -28,39 +30,48 @@ from engine.state import (
 )
 
 FREE, TOUCH, READ = int(Op.FREE), int(Op.TOUCH), int(Op.READ)
-MARK, FIRST, FURTHER, FURTHEST, AROUND = range(10, 0, -2)
-"""Commands ahead that take each step: two of them take longer than memory does to answer."""
+MARK, FIRST, LOOKS = 12, 10, (8, 6, 4)
+"""Commands ahead that ask for their landmark, for the element there, and look at an element each:
+two of them take longer than memory does to answer."""
 RING, WORDS = 16, 3
-ROW, REF, POS = range(WORDS)
-"""Words of ``g`` for each command to come: row of its landmark, where it is, that one's index."""
+REF, POS, INDEX = range(WORDS)
+"""Words of ``g`` for each command to come: row of its landmark, then where it is; that one's index;
+its page. In a ring of commands."""
 
 
-@kernel
+@part
 def foresee(h, commands, i):
-    """Take one step for each of the commands behind the i-th."""
-    left = len(commands) - i
-    if i == 0:
-        for k in range(FORESEEN, FORESEEN + WORDS * RING):
-            h.g[k] = NIL
-    if left > MARK:
-        begin(h, commands, i + MARK)
-    if left > FIRST:
-        look_up(h, i + FIRST)
-    if left > FURTHER:
-        go_on(h, commands, i + FURTHER)
-    if left > FURTHEST:
-        go_on(h, commands, i + FURTHEST)
-    if left > AROUND:
-        look_around(h, i + AROUND)
+    """Take one step for each of the commands behind the i-th, unless that was done."""
+    if i < h.g[G_FORESEEN]:
+        return
+    if h.g[G_FORESEEN] == 0:
+        for k in range(RING):
+            h.g[place(k) + REF] = NIL
+    h.g[G_FORESEEN] = i + 1
+    begin(h, commands, i + MARK)
+    look_up(h, i + FIRST)
+    for ahead in LOOKS:
+        go_on(h, i + ahead)
 
 
-@kernel
+@part
 def place(j):
     """Where the words of a command are."""
-    return FORESEEN + WORDS * (j & (RING - 1))
+    return FORESEEN + WORDS * (j & RING - 1)
 
 
-@kernel
+@part
+def begin(h, commands, j):
+    """Ask for a command's landmark."""
+    row = NIL
+    if j < len(commands):
+        row = row_of(h, commands, j)
+        h.g[place(j) + INDEX] = commands[j, 3]
+        prefetch(h.marks, row)
+    h.g[place(j) + REF] = row
+
+
+@part
 def row_of(h, commands, j):
     """Row of the landmark of the page that a command is about, NIL where there is none."""
     op, a, index = commands[j, 1], commands[j, 2], commands[j, 3]
@@ -73,56 +84,53 @@ def row_of(h, commands, j):
     return h.slot[a, AR_MARKS] + (index >> h.g[G_PBO])
 
 
-@kernel
-def begin(h, commands, j):
-    """Ask for a command's landmark."""
-    row = row_of(h, commands, j)
-    h.g[place(j) + ROW] = row
-    prefetch(h.marks, row)
-
-
-@kernel
+@part
 def look_up(h, j):
     """Go to the element that a command's landmark names."""
     at = place(j)
-    row, ref = h.g[at + ROW], NIL
-    if row != NIL:
-        ref, h.g[at + POS] = h.marks[row, 0], h.marks[row, 1]
-        prefetch(h.marked, place_of(h, ref))
-        ask_for(h, ref)
+    row = h.g[at + REF]
+    if row == NIL:
+        return
+    ref, index = h.marks[row, 0], h.g[at + INDEX]
+    h.g[at + POS] = (index & -h.g[G_PBP]) + h.marks[row, 1]
+    prefetch(h.marked, place_of(h, ref))
+    ask_for(h, ref)
     h.g[at + REF] = ref
 
 
-@kernel
+@part
 def of_an_area(h, ref):
     """Whether an element may be one still: its record is not somebody else's, or on no chain."""
     return ref >= 0 or (ref != NIL and h.runb[-2 - ref, RS_STATE] in (R_ALLOC, R_HOLE))
 
 
-@kernel
-def go_on(h, commands, j):
-    """One step towards the element that covers a command's page."""
+@part
+def go_on(h, j):
+    """One step towards the element that covers a command's page, or a look around there."""
     at = place(j)
-    ref, pos = h.g[at + REF], h.g[at + POS]
+    ref, pos, index = h.g[at + REF], h.g[at + POS], h.g[at + INDEX]
     if not of_an_area(h, ref):
-        h.g[at + REF] = NIL
         return
+    pages = length(h, ref)
     if pos < 0:  # it was come to from behind, where it ends
-        pos = ~pos - length(h, ref)
-    if commands[j, 3] < pos:
+        pos = ~pos - pages
+    if index < pos:
         ref, pos = prv(h, ref), ~pos
-    elif commands[j, 3] >= pos + length(h, ref):
-        ref, pos = nxt(h, ref), pos + length(h, ref)
+        ask_for(h, ref)
+    elif index >= pos + pages:
+        ref, pos = nxt(h, ref), pos + pages
+        ask_for(h, ref)
+    else:
+        look_around(h, ref)
+        ref = NIL
     h.g[at + REF], h.g[at + POS] = ref, pos
-    ask_for(h, ref)
 
 
-@kernel
-def look_around(h, j):
-    """What a change of the element that a command reached will touch."""
-    ref = h.g[place(j) + REF]
-    if of_an_area(h, ref):
+@part
+def look_around(h, ref):
+    """What will be touched when a page of an element goes, or comes to a hole."""
+    ask_for(h, nxt(h, ref))
+    if ref >= 0 or is_hole(h, ref):
         ask_for(h, prv(h, ref))
-        ask_for(h, nxt(h, ref))
-        if ref < NIL:
-            prefetch(h.pb, h.run[-2 - ref, RN_PB])
+    else:
+        prefetch(h.pb, h.run[-2 - ref, RN_PB])

@@ -104,6 +104,7 @@ from engine.state import (
     Z_POOL_TOTAL,
     Z_PRESENT,
     H,
+    bring_runs,
     empty_slots,
     fresh,
     no_landmarks,
@@ -115,8 +116,12 @@ from engine.state import (
     want_huge_pages,
 )
 
+Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 RUNS_SHORT, ROWS_SHORT, OBJECTS_SHORT = 1, 2, 3
+RUNS_AT_HAND = 2
+"""Run records per pageblock that are given memory before a host is worked on page by page: that of
+each record costs little by itself, a page fault of the process in the middle of a batch much."""
 
 
 class EngineError(RuntimeError):
@@ -258,12 +263,16 @@ class Host:
         rows = -(-slot[areas, AR_PAGES] // pages_per_row)
         slot[:, AR_MARKS] = NIL
         slot[areas, AR_MARKS] = np.cumsum(rows) - rows
-        marks = np.full((int(rows.sum()), 2), NIL, np.int64)
+        marks = np.full((int(rows.sum()), 2), NIL, np.int32)
         marked = np.zeros(len(self._h.pb) + len(self._h.run), np.int32)
         self._hold(self._h._replace(marks=marks, marked=marked))
-        pack_runs(self._h.run, int(self._h.g[G_RUNTOP]))
-        want_huge_pages(self._h.run)
+        self._bring_runs(self._h.run)
         set_landmarks(self._at)
+
+    def _bring_runs(self, run: Int32) -> None:
+        """Give memory to the run records that single pages will need."""
+        want_huge_pages(run)
+        bring_runs(run, int(self._h.g[G_RUNTOP]) + RUNS_AT_HAND * len(self._h.pb))
 
     def _grow(self, why: int) -> None:
         """Give the host more run records or rows."""
@@ -272,7 +281,10 @@ class Host:
             least = 2048 + 12 * self.nr_runs + 2 * RUNS_PER_PAGEBLOCK * len(h.pb)
             used = h.run[: int(h.g[G_RUNTOP])]
             run = reserve_runs(used, max(least, 2 * len(h.run)))
-            marked = resized(h.marked, len(h.pb) + len(run)) if len(h.marks) else h.marked
+            marked = h.marked
+            if len(h.marks):
+                self._bring_runs(run)
+                marked = resized(marked, len(h.pb) + len(run))
             self._hold(h._replace(**views(h.pb, run), marked=marked))
         elif why == OBJECTS_SHORT:
             objects = int(h.g[G_OBJROWS])

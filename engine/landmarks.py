@@ -2,21 +2,21 @@
 
 A position is found by walking an area's chain from the last one used, which suits work along an
 area and costs thousands of steps for pages drawn at random. When many commands of a batch are about
-a few pages each, the host gets two tables: ``marks`` has a row (element, its first index) per
-pageblock's worth of an area's virtual pages, ``marked`` says which row an element stands in (plus
-one; 0: none). A row counts only while both agree: an element whose first index may have changed, or
-that left its chain, is taken out of ``marked`` and nothing else, and the next visitor writes the
-row anew. Bags have none, as their positions move (``engine.history``).
+a few pages each, the host gets two tables: ``marks`` has a row per pageblock's worth of an area's
+virtual pages (an element, at which of them it begins), ``marked`` says which row an element stands
+in (plus one; 0: none). A row counts only while both agree: an element whose first index may have
+changed, or that left its chain, is taken out of ``marked`` and nothing else, and the next visitor
+writes the row anew. Bags have none, as their positions move (``engine.history``).
 """
 
-from engine.kernel import kernel
-from engine.state import AR_MARKS, G_PBO, NIL
+from engine.kernel import kernel, part
+from engine.state import AR_MARKS, G_PBO, G_PBP, NIL
 
 REACH = 32
 """Rows looked at before and behind; further away the walk starts where the last one ended."""
 
 
-@kernel
+@part
 def place_of(h, ref):
     """Where an element stands in ``marked``."""
     return ref if ref >= 0 else len(h.pb) + (-2 - ref)
@@ -29,7 +29,7 @@ def unmark(h, ref):
         h.marked[place_of(h, ref)] = 0
 
 
-@kernel
+@part
 def hand_over(h, ref, new):
     """An element takes another's place."""
     if len(h.marks):
@@ -46,11 +46,17 @@ def mark(h, a, ref, pos):
     row = h.slot[a, AR_MARKS] + (pos >> h.g[G_PBO])
     if not valid(h, row):
         h.marks[row, 0] = ref
-        h.marks[row, 1] = pos
+        h.marks[row, 1] = pos & h.g[G_PBP] - 1
         h.marked[place_of(h, ref)] = row + 1
 
 
-@kernel
+@part
+def first_index(h, a, row):
+    """First index of the element that a row of an area names."""
+    return (row - h.slot[a, AR_MARKS] << h.g[G_PBO]) + h.marks[row, 1]
+
+
+@part
 def valid(h, row):
     """Whether a row counts."""
     ref = h.marks[row, 0]

@@ -5,7 +5,7 @@ Rules as in ``engine.reference.memory``.
 
 from engine.bags import note
 from engine.buddy import free_pb
-from engine.chains import chain_insert_before, chain_replace, locate
+from engine.chains import chain_insert_before, chain_replace, locate, locate_drawn
 from engine.elements import (
     block_pb,
     count_of,
@@ -30,9 +30,10 @@ from engine.gather import (
 )
 from engine.holes import hole_flag, make_hole, new_hole, put_in_hole
 from engine.hugepool import free_hugetlb, reserve_folios
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.pageblock import set_flags
-from engine.percpu import free_base
+from engine.percpu import free_base, free_page
+from engine.punch import punch
 from engine.runs import cut_out, join_around, whole_again
 from engine.slowdown import area_ends
 from engine.stacks import whole_run
@@ -95,6 +96,7 @@ from engine.state import (
     R_LOOSE,
     RN_CNT,
     RN_OWN,
+    RN_PB,
     RS_FLAG,
     RS_STATE,
     T_LATENCY,
@@ -166,7 +168,7 @@ def cpu_of(h, a, cpu):
 # -- accounting -----------------------------------------------------------------------------------
 
 
-@kernel
+@part
 def count_used(h, a, pb, pages):
     """Account pages that an area gains (negative: loses) in a pageblock."""
     b = block_of(h, pb)
@@ -210,8 +212,8 @@ def count_pinned_gigantic(h, pb, pages):
     if pinned_but(h, pb):
         return
     head = head_of(h, pb)
-    for part in range(head, head + h.g[G_GIGANTIC]):
-        count_pinned(h, block_of(h, part), pages)
+    for i in range(h.g[G_GIGANTIC]):
+        count_pinned(h, block_of(h, head + i), pages)
 
 
 @kernel
@@ -240,9 +242,15 @@ def attach(h, a, index, ref):
     put_in_hole(h, a, index, ref)
     note_way(h, a, index, ref)
     if ref < NIL:
-        ref = join_around(h, a, ref)
-        if ref < NIL:
-            whole_again(h, a, ref)
+        join_both(h, a, ref)
+
+
+@kernel
+def join_both(h, a, ref):
+    """Merge a run with its neighbours in the area, as far as they go on with each other."""
+    ref = join_around(h, a, ref)
+    if ref < NIL:
+        whole_again(h, a, ref)
 
 
 # -- freeing --------------------------------------------------------------------------------------
@@ -328,20 +336,18 @@ def release_range(h, a, first, count, cpu):
     return showing
 
 
-@kernel
+@part
 def release_page(h, a, index, cpu):
     """``release_range`` of one page: it needs no batch."""
-    ref = locate(h, a, index)
+    ref = locate_drawn(h, a, index)
     if is_hole(h, ref):
         return hole_flag(h, ref) != 0
     if is_folio(h, ref):
         split_folio(h, ref)
-    ref = cut_out(h, a, index, index + 1)
-    make_hole(h, a, ref)
-    count_used(h, a, block_pb(h, ref), -1)
+    r = punch(h, a, ref, h.g[G_LPOS], index)
+    count_used(h, a, h.run[r, RN_PB], -1)
     h.g[T_LATENCY] += h.g[COSTS + FREE_4K]
-    h.runb[-2 - ref, RS_STATE] = R_LOOSE
-    free_base(h, -2 - ref, cpu, True)
+    free_page(h, r, cpu)
     return False
 
 

@@ -7,7 +7,7 @@ from engine.buddy import free_loose, free_pb
 from engine.chunks import pop_max_chunk
 from engine.enums import Cell
 from engine.freelist import fl
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.pageblock import mt_of
 from engine.runs import add_run_after
 from engine.stacks import (
@@ -18,6 +18,9 @@ from engine.stacks import (
     drop_huge,
     keep_base,
     pcp_list,
+    pcp_refill,
+    pcp_take,
+    pop_run,
     put_huge,
 )
 from engine.state import (
@@ -38,6 +41,7 @@ from engine.state import (
     TABLE,
     UNUSED,
     Z_FREE,
+    Z_PCP,
     Z_PCPOFF,
 )
 from engine.taking import smallest, take_huge
@@ -151,3 +155,33 @@ def free_base(h, r, cpu, ascending):
         keep_base(h, z, i, part, ascending)
         left -= k
         after_free(h, z, cpu, mt, k, 1)
+
+
+@part
+def free_page(h, r, cpu):
+    """``free_base`` of one page."""
+    pb = h.run[r, RN_PB]
+    b = pb >> h.g[G_BLOCK_SHIFT]
+    z = h.blk[b, BK_ZONE]
+    mt = mt_of(h, pb)
+    if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or mt > MOVABLE:
+        free_loose(h, r, True)
+        return
+    keep_base(h, z, pcp_list(h, cpu, z, mt), r, True)
+    after_free(h, z, cpu, mt, 1, 1)
+
+
+@part
+def take_page(h, z, cpu, mt):
+    """One page through a CPU's list of a fixed capacity, from a zone that has some; its run."""
+    i = pcp_list(h, cpu, z, mt)
+    if h.fl[i, FL_COUNT] == 0:
+        pcp_refill(h, z, i, mt, pcp_batch(h, z))
+    took(h, z, cpu, 1)
+    r = -2 - h.fl[i, FL_HEAD]
+    if h.runs[r, RS_LEN] > 1:
+        return pcp_take(h, z, i, 1)
+    h.fl[i, FL_COUNT] -= 1
+    h.zone[z, Z_PCP] -= 1
+    pop_run(h, i, r)
+    return r

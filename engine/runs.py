@@ -2,7 +2,7 @@
 
 from engine.chains import chain_insert, chain_insert_before, chain_replace, chain_unlink, locate
 from engine.elements import drop_run, is_hole, length, new_run, nxt, prv
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.pageblock import set_flags
 from engine.state import (
     AR_HINTREF,
@@ -65,7 +65,7 @@ def add_run_after(h, r, start, pages):
     return q
 
 
-@kernel
+@part
 def start_split(h, pb, state):
     """Make a pageblock SPLIT with one run over all of it; returns the run."""
     r = new_run(h)
@@ -78,7 +78,7 @@ def start_split(h, pb, state):
     return r
 
 
-@kernel
+@part
 def break_uniform(h, pb):
     """UNIFORM pageblock of an area -> SPLIT with one run in its place; returns the element."""
     a, cnt, flag = h.pbh[pb, PH_OWN], h.pb[pb, PB_AUX], h.pbs[pb, PS_FLAG] & LISTED

@@ -7,7 +7,7 @@ direction: without DESC the page nearest the top is its lowest pfn.
 
 from engine.buddy import free_loose, free_pb
 from engine.elements import new_run
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.prefetch import prefetch
 from engine.runs import add_run_after
 from engine.state import (
@@ -27,6 +27,7 @@ from engine.state import (
     PS_STATE,
     R_LOOSE,
     R_PCP,
+    RN_BNEXT,
     RN_CNT,
     RN_NEXT,
     RN_OWN,
@@ -43,7 +44,7 @@ from engine.state import (
 from engine.taking import take_pages
 
 UNMOVABLE, MOVABLE, HUGE, TUNING = range(PCP_ROWS)
-NEAR, FAR = 2, 4
+NEAR, FAR = 8, 16
 """Runs of a list ahead whose pageblock's runs, and whose pageblock, are asked for."""
 
 
@@ -53,7 +54,7 @@ def pcp_list(h, cpu, z, t):
     return h.g[G_PCP] + (cpu * h.g[G_NZONES] + z) * PCP_ROWS + t
 
 
-@kernel
+@part
 def push_top(h, i, r):
     """Put a run on top of list i."""
     first = h.fl[i, FL_HEAD]
@@ -83,7 +84,7 @@ def push_bottom(h, i, r):
     h.fl[i, FL_TAIL] = -2 - r
 
 
-@kernel
+@part
 def pop_run(h, i, r):
     """Take a run off list i."""
     p, n = h.run[r, RN_PREV], h.run[r, RN_NEXT]
@@ -193,6 +194,7 @@ def scout(h, near, far):
     """
     if near != NIL:
         prefetch(h.run, h.pb[h.run[-2 - near, RN_PB], PB_AUX])
+        prefetch(h.run, h.run[-2 - near, RN_BNEXT])
         near = h.run[-2 - near, RN_PREV]
     if far != NIL:
         prefetch(h.pb, h.run[-2 - far, RN_PB])
@@ -263,7 +265,7 @@ def drain_huge(h, z, i):
     free_pb(h, pb)
 
 
-@kernel
+@part
 def keep_base(h, z, i, r, ascending):
     """Put a loose run on top of list i, as its pages come one by one."""
     h.runb[r, RS_FLAG] = DESC if ascending else 0

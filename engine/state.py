@@ -61,8 +61,8 @@ PIN_BITS = 18
 PIN_MASK = (1 << PIN_BITS) - 1
 """A count holds pins in its low 18 bits and short references above (13 bits)."""
 
-MADV_COLLAPSE = 25
-"""Of include/uapi/asm-generic/mman-common.h, since Linux 6.1."""
+MADV_POPULATE_WRITE, MADV_COLLAPSE = 23, 25
+"""Of include/uapi/asm-generic/mman-common.h, since Linux 5.14 and 6.1."""
 _MADVISE = ctypes.CDLL(None).madvise
 RANGES = 1024
 RING = 8
@@ -173,24 +173,28 @@ ACC_TOUCHED = 5
     G_IO, HI_PHASE, HI_DRAWS, HI_FIRST, HI_PAGES, G_STAMP, G_FEW, G_NDIRTY, G_LATER,
     G_RESERVED, _, G_TURN_ALLOC, _, G_TURN_FREE, _, G_GIGANTIC,
     G_OBJROWS, G_NOBJ, G_THROUGH, G_TIDY, G_FOR, G_PATH, G_RECENT, G_SCANNED, G_BAGS, G_BAGWORDS,
-    G_SCOUTED, G_ERRORS,
+    G_SCOUTED, G_ERRORS, G_FORESEEN,
     KS_TASK, KS_OWN, KS_LEFT, KS_AWAKE, KS_HIGHEST, KS_PRIORITY, KS_DROPPED, KS_GOAL,
     RC_CPU, RC_HELD, G_REHEARSAL, RH_BASE, RH_HUGE, SAVED,
-) = range(160)  # fmt: skip
+) = range(161)  # fmt: skip
 NR_CALL = M_AGAINT - M_TARGET + 1
+SPARE = 8
+"""Run records ahead of their use that memory is asked for; a power of two."""
 BELOW = SAVED + NR_CALL
 ZONELIST = BELOW + 16
 WALK = ZONELIST + 25
 FORESEEN = WALK + 2 * (NR_WAYS + 1)
 HELD = FORESEEN + 48
 SCOUTED = HELD + 32
-TABLE = SCOUTED + 80
+SPARES = SCOUTED + 80
+TABLE = SPARES + SPARE
 """G_RESERVED, G_TURN_ALLOC, G_TURN_FREE: ``engine.hugepool``'s, one of each ``PoolSize``.
 G_GIGANTIC: pageblocks of a gigantic folio. W_FIRST to LW_STOP: ``engine.slowdown``'s. SAVED: the
 M_ registers of a pass under way while a command acts between its tries. BELOW: free buddies by
 order (``freelist.find_below``). ZONELIST: the request's zones, up to a NIL (RQ_LISTED: they are
 those of RQ_START, RQ_MASK and RQ_HIGHEST). WALK: where the walks
-of ``engine.ways`` are, then where each ends. FORESEEN: ``engine.foresight``'s. KS_:
+of ``engine.ways`` are, then where each ends. FORESEEN, G_FORESEEN: ``engine.foresight``'s, and the
+first command that it has not been called for. SPARES: ``elements.grab_run``'s. KS_:
 ``engine.kswapd``'s. RC_CPU: CPU whose lists get the page cache that is dropped, NIL: none.
 RC_HELD: elements of a batch that is not freed yet, in HELD on; NIL: none is held back. SCOUTED:
 ``engine.scouting``'s. M_TIMES, O_QUIET: ``engine.alike``'s: tries that the present one stands for,
@@ -233,7 +237,7 @@ class H(NamedTuple):
     rows: Int64  # [capacity, NR_COLUMNS]
     moves: Int64  # [2 + RING, ...]: of the command, of the offline, the last passes
     acc: Int64  # [nr_blocks * NR_PATHS, 6]: what a PIN did by (block, path), the cells it touched
-    marks: Int64  # [rows, 2]: landmarks (``engine.landmarks``), none as a rule
+    marks: Int32  # [rows, 2]: landmarks (``engine.landmarks``), none as a rule
     marked: Int32  # [nr_pageblocks + nr_runs], or empty
 
 
@@ -245,7 +249,7 @@ COLUMNS: dict[str, tuple[type, int]] = {
     "run": (np.int32, NR_RUN),
     "runs": (np.int16, 2 * NR_RUN), "runb": (np.int8, 4 * NR_RUN),
     "rows": (np.int64, NR_COLUMNS), "moves": (np.int64, VARIES), "acc": (np.int64, 6),
-    "marks": (np.int64, 2), "marked": (np.int32, 0),
+    "marks": (np.int32, 2), "marked": (np.int32, 0),
 }  # fmt: skip
 """Type and second dimension (0: none) of each array of a host."""
 
@@ -308,7 +312,7 @@ LANDMARKS = ("marks", "marked")
 
 def no_landmarks() -> dict[str, Any]:
     """The tables of a host that has none."""
-    return {"marks": np.zeros((0, 2), np.int64), "marked": np.zeros(0, np.int32)}
+    return {"marks": np.zeros((0, 2), np.int32), "marked": np.zeros(0, np.int32)}
 
 
 def views(pb: Int32, run: Int32) -> dict[str, Any]:
@@ -362,6 +366,18 @@ def pack_runs(run: Int32, used: int) -> None:
     if pages and pages * HUGE_BYTES <= run.nbytes and address % HUGE_BYTES == 0:
         for advice in (mmap.MADV_HUGEPAGE, MADV_COLLAPSE):
             _MADVISE(ctypes.c_void_p(address), ctypes.c_size_t(pages * HUGE_BYTES), advice)
+
+
+def bring_runs(run: Int32, count: int) -> None:
+    """Give the first ``count`` records of ``reserve_runs``'s memory now, as huge pages.
+
+    A page fault in the middle of a batch costs as much as thousands of commands about single pages.
+    Linux before 5.14 leaves them to be.
+    """
+    pack_runs(run, count)
+    if run.ctypes.data % HUGE_BYTES == 0:
+        size = min(count * NR_RUN * run.itemsize, run.nbytes)
+        _MADVISE(ctypes.c_void_p(run.ctypes.data), ctypes.c_size_t(size), MADV_POPULATE_WRITE)
 
 
 def want_huge_pages(run: Int32) -> None:

@@ -8,7 +8,7 @@ Lists of a fixed capacity know how often what they give back next doubles (T_FAC
 """
 
 from engine.enums import Cell, PcpRule
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.stacks import HUGE, MOVABLE, TUNING, UNMOVABLE, drain_huge, pcp_drain, pcp_list
 from engine.state import (
     FL_COUNT,
@@ -163,7 +163,7 @@ def full_at(h, z, cpu):
     return full - pages_on(h, z, cpu)
 
 
-@kernel
+@part
 def after_free(h, z, cpu, t, folios, pages):
     """Account ``folios`` of ``pages`` each that came onto list t; only the last may fill it."""
     if self_tuned(h):

@@ -129,7 +129,7 @@ EQUIVALENT: dict[tuple[str, str, str, str], str] = {
     "only asks for other memory early",
     ("stacks.py", "further", "ref != NIL", "ref == NIL"):
     "only asks for other memory early",
-    ("foresight.py", "foresee", "go_on(h, commands, i + FURTHEST)", "(left out)"):
+    ("foresight.py", "foresee", "go_on(h, i + ahead)", "(left out)"):
     "only asks for memory early",
     ("kswapd.py", "turn", "h.g[KS_DROPPED] < 0", "h.g[KS_DROPPED] <= 0"):
     "a pass that has dropped nothing has ended: a turn that begins one goes on with it at once, and"

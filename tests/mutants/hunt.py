@@ -26,6 +26,7 @@ QUICK = [
         "gather", "reclaim", "kswapd", "inflight", "same_node", "page_cache", "pinners", "history",
         "bags", "draws", "ahead", "slowdown", "skipped_loops", "arena", "conservation",
         "plausibility", "costs", "fast_engine", "calls", "freebits", "rehearsal",
+        "singles",
     )
 ]  # fmt: skip
 """Quick tests of the engine: those written for faults first."""
@@ -35,6 +36,7 @@ DIRECT = [
     f"tests/engine/test_{name}"
     for name in (
         "rehearsal.py",
+        "singles.py",
         "seeded.py::test_records_come_back_however_pieces_merge",
         "seeded.py::test_fresh_memory_is_one_entry_however_many_blocks",
         "seeded.py::test_pages_that_come_one_by_one_fill_whole_pageblocks",

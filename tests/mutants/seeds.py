@@ -18,7 +18,7 @@ OTHER = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
 }  # fmt: skip
-DECORATORS = {"kernel", "entry"}
+DECORATORS = {"kernel", "part", "entry"}
 
 
 @dataclass(frozen=True, slots=True)
