@@ -47,11 +47,11 @@ class Line:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         rest = memoryview(_LENGTH.pack(len(data)) + data)
         while rest:
-            readable, writable, _ = select.select([self._link], [self._link], [])
-            if readable:
-                self._take_in()
-            if writable:
+            try:
                 rest = rest[self._link.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:  # rare: messages are small, so the system is asked only then
+                if select.select([self._link], [self._link], [])[0]:
+                    self._take_in()
 
     def receive(self) -> Any:
         """Wait for the next message (OSError when the line is dead)."""
