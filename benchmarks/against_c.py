@@ -30,8 +30,9 @@ WHOLE_TARGET, SINGLE_TARGET = 20, 1
 """Issue: at least so many times the C allocator."""
 SINGLE_PAGES, WHOLE_PAGEBLOCKS = 1, 1 << 40
 """Mixes of AGE (``engine.reference.history``): all pieces of the smallest or the largest size."""
-TEXT = """Both sides serve the same requests in the same order, in one process. A host of {host}
-GiB, one zone, is filled to {percent} % with VMs of 1 to {largest} GiB. *Whole-VM churn*: {starts}
+TEXT = """Both sides serve the same requests in the same order, in one process. A host of one zone,
+of {hosts} GiB (the median of the real inventory is 384), is filled to {percent} % with VMs of 1 to
+{largest} GiB. *Whole-VM churn*: {starts}
 VMs start in a turn, each after VMs drawn by key have ended to make room; a VM touches all its
 memory at once. The C side (`benchmarks/buddy.c`, {compiler}, `{flags}`) faults every 4 KiB page by
 itself (frame into the VM's table, owner into `struct page`) and frees page by page; it has no
@@ -43,6 +44,15 @@ writes one RESULT row for each. Its cost of a command that does nothing (EINVAL)
 it. *In one command*: as histories and page cache churn, an area of 90 % of a host of that size
 gives back {singles} pages that AGE draws, one by one, and touches as many again; C gets pages that
 were drawn before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Largest VM, VMs that start in a turn, single pages of a turn."""
+
+    largest_gib: int
+    starts: int
+    singles: int
 
 
 @dataclass
@@ -66,24 +76,31 @@ def run(options: Options) -> list[Section]:
     if compiler() is None:
         section.parts.append("Skipped: no C compiler (`cc`) on this machine.")
         return [section]
-    largest = options.size(32, 4)
-    starts, singles = options.size(12, 6), options.size(5_000, 1_000)
-    host_gib, turns = options.size(128, 16), options.size(5, 3)
+    sizes_gib = [options.size(128, 8), options.size(384, 16)]
+    load = Load(options.size(32, 4), options.size(12, 6), options.size(5_000, 1_000))
     text = TEXT.format(
-        host=host_gib, percent=OCCUPANCY_PERCENT, largest=largest, starts=starts,
-        singles=f"{singles:,}", compiler=compiler_version(), flags=" ".join(FLAGS),
+        hosts=" and ".join(map(str, sizes_gib)), percent=OCCUPANCY_PERCENT,
+        largest=load.largest_gib, starts=load.starts, singles=f"{load.singles:,}",
+        compiler=compiler_version(), flags=" ".join(FLAGS),
     )  # fmt: skip
+    section.parts.append(text)
+    for gib in sizes_gib:
+        section.parts += host_parts(gib, load, options.size(5, 3))
+    return [section]
+
+
+def host_parts(gib: int, load: Load, turns: int) -> list[str | Table]:
+    """Measure both churns on a host of a size."""
     library = build()
-    hosts = make_hosts(library, host_gib, largest, ("4 KiB", "THP"))
-    whole = whole_rows(hosts, starts, turns)
+    hosts = make_hosts(library, gib, load.largest_gib, ("4 KiB", "THP"))
+    whole = whole_rows(hosts, load.starts, turns)
     hosts.check()
-    single = single_rows(hosts, singles, turns)
+    single = single_rows(hosts, load.singles, turns)
     hosts.check()
     hosts.c.close()
-    single.append(bag_row(library, host_gib, singles, turns))
-    head = ("per 4 KiB page", "C, ns", "engine, ns", "C / engine", "at least")
-    section.parts += [text, Table(head, whole + single), overhead(hosts.engines["4 KiB"], singles)]
-    return [section]
+    single.append(bag_row(library, gib, load.singles, turns))
+    head = (f"{gib} GiB, per 4 KiB page", "C, ns", "engine, ns", "C / engine", "at least")
+    return [Table(head, whole + single), overhead(hosts.engines["4 KiB"], load.singles)]
 
 
 def make_hosts(

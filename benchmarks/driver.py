@@ -104,6 +104,7 @@ class Driver:
             When a command failed: the demands do not fit this host.
         """
         until = self.host.now_ns if until_ns is None else until_ns
+        self.rows = self.rows[:0].copy()  # the next rows may have their memory
 
         def execute() -> None:
             self.rows = self.host.execute(rows, until)
