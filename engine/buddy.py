@@ -10,7 +10,7 @@ from engine.freebits import note_free
 from engine.freelist import link, link_pb, unlink, unlink_pb, zone_of_pb
 from engine.kernel import kernel, part
 from engine.pageblock import mt_of, set_flags
-from engine.runs import add_run_after
+from engine.runs import add_run_after, run_before
 from engine.state import (
     BELOW,
     BK_ISO,
@@ -193,11 +193,49 @@ def free_last(h, r):
     insert_pb(h, pb)
 
 
+@part
+def stays_alone(h, r):
+    """Whether a page that is freed merges with nothing, nor is likely to, by its neighbours alone.
+
+    Of the four pages around it that are an aligned chunk: its buddy is in use, and so is that one
+    of the other two that lies nearer. Their runs tell, where they reach so far.
+    """
+    start = h.runs[r, RS_START]
+    down = (start & 3) + 1 >> 1
+    above = h.run[r, RN_BNEXT]
+    if down < 2 and not in_use(h, above, start + 2 - down):
+        return False
+    return down == 0 or in_use(h, run_before(h, r), start - down)
+
+
+@part
+def in_use(h, q, offset):
+    """Whether a run (NIL: none) that is not free covers a page of its pageblock."""
+    if q == NIL or h.runb[q, RS_STATE] == FREE:
+        return False
+    first = h.runs[q, RS_START]
+    return first <= offset and offset < first + h.runs[q, RS_LEN]
+
+
+@part
+def free_alone(h, r):
+    """Free a page that ``stays_alone``."""
+    pb = h.run[r, RN_PB]
+    credit(h, pb, 1)
+    h.runb[r, RS_STATE] = FREE
+    h.runb[r, RS_ORDER] = 0
+    note_free(h, pb)
+    link(h, zone_of_pb(h, pb), list_type(h, pb), 0, -2 - r, False)
+
+
 @kernel
 def free_loose(h, r, ascending):
     """Free a loose run page by page in the given direction (in aligned pieces)."""
     h.runb[r, RS_STATE] = R_LOOSE
     h.runb[r, RS_FLAG] = 0
+    if h.runs[r, RS_LEN] == 1 and h.g[G_PBO] > 1 and stays_alone(h, r):
+        free_alone(h, r)
+        return
     if is_last(h, r):
         free_last(h, r)
         return

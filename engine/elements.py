@@ -45,7 +45,7 @@ from engine.state import (
 
 @part
 def grab_run(h):
-    """Take a run record from the pool; all its columns are to be written.
+    """Take a run record from the pool; all that will be read of it is to be written.
 
     Records are given back in any order, so the one that is wanted ``SPARE`` calls later is asked
     for: each names it that came so long before (as ``freelist.came`` does for chunks).

@@ -120,8 +120,8 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 RUNS_SHORT, ROWS_SHORT, OBJECTS_SHORT = 1, 2, 3
 RUNS_AT_HAND = 2
-"""Run records per pageblock that are given memory before a host is worked on page by page: that of
-each record costs little by itself, a page fault of the process in the middle of a batch much."""
+"""Run records per pageblock whose memory a host gets before it is worked on page by page: a page
+fault in the middle of a batch costs as much as thousands of its commands."""
 
 
 class EngineError(RuntimeError):

@@ -144,15 +144,15 @@ def free_base(h, r, cpu, ascending):
     left = h.runs[r, RS_LEN]
     while left > 0:
         k = min(left, max(full_at(h, z, cpu), 1))
-        part = r
+        piece = r
         if k < left:
             if ascending:
-                r = add_run_after(h, part, h.runs[part, RS_START] + k, left - k)
-                h.runs[part, RS_LEN] = k
+                r = add_run_after(h, piece, h.runs[piece, RS_START] + k, left - k)
+                h.runs[piece, RS_LEN] = k
             else:
-                part = add_run_after(h, r, h.runs[r, RS_START] + left - k, k)
+                piece = add_run_after(h, r, h.runs[r, RS_START] + left - k, k)
                 h.runs[r, RS_LEN] = left - k
-        keep_base(h, z, i, part, ascending)
+        keep_base(h, z, i, piece, ascending)
         left -= k
         after_free(h, z, cpu, mt, k, 1)
 

@@ -1,8 +1,7 @@
 """One page of an area becomes a hole, or one hole a page: what random single pages mostly meet.
 
-The middle page of an ascending run, and a hole of one page whose neighbours lie elsewhere, are done
-in one go here; all else by the steps that any number of pages takes (``engine.runs``,
-``engine.holes``).
+A page in the middle of an ascending run, and a hole of one page, are done in one go here; all else
+by the steps that any number of pages takes (``engine.runs``, ``engine.holes``).
 """
 
 from engine.chains import chain_replace

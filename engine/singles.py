@@ -4,7 +4,8 @@ A command costs more than the page it is about: what it may be, who else sees or
 whether an offline runs beside it, the tally of all it did. A page of an area that is anonymous and
 shares nothing, on a host where nothing else is at work, needs none of that. Such commands are told
 apart before anything is changed; all others, and those that meet something unusual, are carried out
-as ever (``engine.dispatch``), with the same result.
+as ever (``engine.dispatch``), with the same result. So is each TOUCH where per-CPU lists tune
+themselves (6.7+) or kswapd shares the CPU: every page taken there is a look at the zones.
 """
 
 from engine.allocate import pick_zone
@@ -36,6 +37,7 @@ from engine.state import (
     G_PANIC,
     G_PBP,
     G_STAMP,
+    G_TIDY,
     KS_AWAKE,
     KS_TASK,
     NIL,
@@ -44,7 +46,6 @@ from engine.state import (
     T_LATENCY,
     TABLE,
     Z_LOW,
-    Z_PCPOFF,
     ZONELIST,
 )
 from engine.tuning import self_tuned
@@ -55,7 +56,9 @@ HINTS, FAULT_4K = int(Cell.HINT_HONOURED), int(Cost.FAULT_4K)
 PGFAULT = int(Counter.PGFAULT)
 NOT_PLAIN = -1
 TOGETHER = 64
-"""Commands that the reserve of run records is surely enough for."""
+"""Commands in a row, between looks at what room there is. Each makes three run records and what one
+page more or less of a per-CPU list makes, some ten: together less than the 1,024 that
+``dispatch.short_of_space`` keeps beside all that one command of any kind may need."""
 
 
 @kernel
@@ -66,12 +69,13 @@ def run_singles(h, commands, i):
     """
     end = min(min(i + TOGETHER, len(commands)), i + len(h.rows) - h.g[G_NROWS])
     asked_cpu, asked_node = NIL, NIL
+    may_touch = not (h.g[KS_TASK] or self_tuned(h))
     while i < end:
         foresee(h, commands, i)
         op, a, index, time_ns = commands[i, 1], commands[i, 2], commands[i, 3], commands[i, 0]
         if (op != FREE and op != TOUCH) or commands[i, 4] != 1 or busy(h, time_ns):
             break
-        if not plain(h, a, index):
+        if not plain(h, a, index) or (op == TOUCH and not may_touch):
             break
         h.g[G_NOW] = time_ns
         cpu, node = cpu_of(h, a, commands[i, 5]), commands[i, 6]
@@ -91,8 +95,10 @@ def run_singles(h, commands, i):
 
 @part
 def busy(h, time_ns):
-    """Whether something else happens on the host up to a time."""
-    return h.g[O_ON] or h.g[G_PANIC] or (h.g[KS_AWAKE] and time_ns > h.g[G_NOW])
+    """Whether something else happens on the host up to a time, or is left to be done."""
+    if h.g[O_ON] or h.g[G_PANIC] or h.g[G_TIDY]:
+        return True
+    return h.g[KS_AWAKE] != 0 and time_ns > h.g[G_NOW]
 
 
 @part
@@ -127,7 +133,7 @@ def tell(h, op, a, faulted, latency_ns):
 
 @part
 def free_single(h, a, index, cpu):
-    """FREE of a page: pages faulted (none) and ns, NOT_PLAIN where it shows a zero page."""
+    """FREE of a page: pages faulted (none) and ns, NOT_PLAIN for a hole that shows something."""
     h.g[T_LATENCY] = 0
     if release_page(h, a, index, cpu):
         return NOT_PLAIN, 0
@@ -162,14 +168,11 @@ def touch_single(h, a, index, cpu, node, again):
 
 @part
 def zone_at_hand(h, a, cpu, node, again):
-    """Zone that has a page for a fault without more ado, or -1."""
-    z = h.g[ZONELIST]
-    if not again or spare(h, z, Z_LOW) <= 0:
-        if h.g[KS_TASK] or self_tuned(h):
-            return -1
-        ask(h, a, cpu, node, False)
-        z = pick_zone(h, Z_LOW)
-    return -1 if z >= 0 and h.zone[z, Z_PCPOFF] else z
+    """Zone that has a page for a fault without more ado, or -1; its per-CPU lists are on."""
+    if again and spare(h, h.g[ZONELIST], Z_LOW) > 0:
+        return h.g[ZONELIST]
+    ask(h, a, cpu, node, False)
+    return pick_zone(h, Z_LOW)
 
 
 @part

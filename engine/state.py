@@ -371,12 +371,12 @@ def pack_runs(run: Int32, used: int) -> None:
 def bring_runs(run: Int32, count: int) -> None:
     """Give the first ``count`` records of ``reserve_runs``'s memory now, as huge pages.
 
-    A page fault in the middle of a batch costs as much as thousands of commands about single pages.
-    Linux before 5.14 leaves them to be.
+    Linux before 5.14 gives it as ever, when they are first written to.
     """
+    count = min(count, len(run))
     pack_runs(run, count)
     if run.ctypes.data % HUGE_BYTES == 0:
-        size = min(count * NR_RUN * run.itemsize, run.nbytes)
+        size = count * NR_RUN * run.itemsize
         _MADVISE(ctypes.c_void_p(run.ctypes.data), ctypes.c_size_t(size), MADV_POPULATE_WRITE)
 
 
