@@ -84,14 +84,14 @@ def run(options: Options) -> list[Section]:
         compiler=compiler_version(), flags=" ".join(FLAGS),
     )  # fmt: skip
     section.parts.append(text)
+    library = build()
     for gib in sizes_gib:
-        section.parts += host_parts(gib, load, options.size(5, 3))
+        section.parts += host_parts(library, gib, load, options.size(5, 3))
     return [section]
 
 
-def host_parts(gib: int, load: Load, turns: int) -> list[str | Table]:
+def host_parts(library: ctypes.CDLL, gib: int, load: Load, turns: int) -> list[str | Table]:
     """Measure both churns on a host of a size."""
-    library = build()
     hosts = make_hosts(library, gib, load.largest_gib, ("4 KiB", "THP"))
     whole = whole_rows(hosts, load.starts, turns)
     hosts.check()
