@@ -1,7 +1,7 @@
 """Result rows and tallies of the compiled host."""
 
 from engine.enums import NR_PATHS, MigrateReason, Row
-from engine.kernel import kernel
+from engine.kernel import kernel, part
 from engine.rows import NR_COLUMNS
 from engine.state import (
     G_CAUSE,
@@ -23,7 +23,7 @@ HOTPLUG = int(MigrateReason.MEMORY_HOTPLUG)
 SIZES = NR_MOVE // 3
 
 
-@kernel
+@part
 def new_row(h, kind):
     """Start a row; returns its index. Space was checked before the command."""
     n = h.g[G_NROWS]

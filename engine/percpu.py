@@ -130,14 +130,23 @@ def disable_lists(h, z):
         h.fl[pcp_list(h, cpu, z, TUNING), FL_HEAD] = 0
 
 
-@kernel
-def free_base(h, r, cpu, ascending):
-    """Free a loose run page by page: by the CPU's list where it applies, else directly."""
+@part
+def list_of(h, r, cpu):
+    """Zone of a loose run, and which of the CPU's lists it is freed to, NIL: to none."""
     pb = h.run[r, RN_PB]
     b = pb >> h.g[G_BLOCK_SHIFT]
     z = h.blk[b, BK_ZONE]
     mt = mt_of(h, pb)
     if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or mt > MOVABLE:
+        return z, NIL
+    return z, mt
+
+
+@kernel
+def free_base(h, r, cpu, ascending):
+    """Free a loose run page by page: by the CPU's list where it applies, else directly."""
+    z, mt = list_of(h, r, cpu)
+    if mt == NIL:
         free_loose(h, r, ascending)
         return
     i = pcp_list(h, cpu, z, mt)
@@ -160,11 +169,8 @@ def free_base(h, r, cpu, ascending):
 @part
 def free_page(h, r, cpu):
     """``free_base`` of one page."""
-    pb = h.run[r, RN_PB]
-    b = pb >> h.g[G_BLOCK_SHIFT]
-    z = h.blk[b, BK_ZONE]
-    mt = mt_of(h, pb)
-    if cpu < 0 or h.blk[b, BK_ISO] or h.zone[z, Z_PCPOFF] or mt > MOVABLE:
+    z, mt = list_of(h, r, cpu)
+    if mt == NIL:
         free_loose(h, r, True)
         return
     keep_base(h, z, pcp_list(h, cpu, z, mt), r, True)

@@ -11,6 +11,7 @@ themselves (6.7+) or kswapd shares the CPU: every page taken there is a look at 
 from engine.allocate import pick_zone
 from engine.chains import locate_drawn
 from engine.elements import is_hole, length
+from engine.emit import new_row
 from engine.enums import Cell, Cost, Counter, Op, Row
 from engine.fault import ask
 from engine.foresight import foresee
@@ -20,7 +21,6 @@ from engine.memory import ANON, THP, claim, cpu_of, join_both, range_ok, release
 from engine.percpu import take_page
 from engine.punch import beside_itself, plug
 from engine.reclaim import spare
-from engine.rows import NR_COLUMNS
 from engine.state import (
     AR_BELOW,
     AR_HINT,
@@ -117,13 +117,7 @@ def tell(h, op, a, faulted, latency_ns):
     h.g[G_STAMP] += 1
     h.g[G_CAUSE] = h.g[G_NCMD]
     h.g[G_NCMD] += 1
-    n = h.g[G_NROWS]
-    h.g[G_NROWS] = n + 1
-    for c in range(NR_COLUMNS):
-        h.rows[n, c] = 0
-    h.rows[n, 0] = h.g[G_NOW]
-    h.rows[n, 1] = RESULT
-    h.rows[n, 2] = h.g[G_CAUSE]
+    n = new_row(h, RESULT)
     h.rows[n, 3] = op
     h.rows[n, 4] = a
     h.rows[n, 6] = 1
