@@ -14,9 +14,10 @@ import numpy as np
 
 from fleet.errors import InputError, RunError
 from fleet.run.crews import joined
+from fleet.run.dealing import Deal
 from fleet.run.digest import code_digest
-from fleet.run.line import Exchange, Line, dial
-from fleet.run.messages import EVERY_HOST, HOST, SHARD_HOSTS, Orders, Report
+from fleet.run.line import Exchange, Line, dial, ready
+from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
 from fleet.run.squad import Fetched, Squad, Told
 from fleet.run.world import World
 
@@ -28,31 +29,6 @@ LOOK_EACH = 100_000
 
 PATIENCE_S = 10.0
 """How long Ray may take to see that an actor, whose line is dead, is gone; then we end it."""
-
-
-def divide(
-    memory_pages: Sequence[int], actors: int, hosts_per_actor: int | None = None
-) -> list[list[int]]:
-    """Return which hosts each actor runs; ``memory_pages``: of each host.
-
-    Shards are dealt in turn, and what each actor has been dealt is moved on so that all have the
-    same memory, which is what work is in proportion to. Consecutive hosts when
-    ``hosts_per_actor`` is given.
-    """
-    hosts = len(memory_pages)
-    if hosts_per_actor is not None:
-        return [
-            list(range(first, min(first + hosts_per_actor, hosts)))
-            for first in range(0, hosts, hosts_per_actor)
-        ]
-    dealt = sorted(range(hosts), key=lambda host: (host // SHARD_HOSTS % actors, host))
-    squads: list[list[int]] = [[] for _ in range(actors)]
-    before, fleet_pages = 0, sum(memory_pages)
-    for host in dealt:
-        middle = 2 * before + memory_pages[host]
-        squads[middle * actors // (2 * fleet_pages)].append(host)
-        before += memory_pages[host]
-    return [sorted(squad) for squad in squads if squad]
 
 
 class SquadActor:
@@ -134,13 +110,17 @@ class ActorCrew:
 
     Parameters
     ----------
-    squads : list of list of int
-        Hosts of each actor (``divide``).
+    shares : list of list of int
+        Hosts of each actor (``dealing.divide``).
     notice : callable
         Takes one line when an actor is lost.
+    fixed : bool
+        Whether each actor runs just its share, whoever is quicker (``dealing.Deal``).
     """
 
-    def __init__(self, squads: list[list[int]], notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, shares: list[list[int]], notice: Callable[[str], None], *, fixed: bool = False
+    ) -> None:
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
@@ -151,11 +131,12 @@ class ActorCrew:
         options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2}
         self._actor = ray.remote(SquadActor).options(**options)
         self._exchange = Exchange(ray.util.get_node_ip_address())
-        self._members = [_Member(hosts) for hosts in squads]
-        self._owner = np.zeros(max((max(hosts) for hosts in squads), default=0) + 1, np.int64)
-        for index, hosts in enumerate(squads):
-            self._owner[hosts] = index
+        self._shares, self._fixed = shares, fixed
+        self._members = [_Member(hosts) for hosts in shares]
+        self._owner = np.zeros(max((max(hosts) for hosts in shares), default=0) + 1, np.int64)
+        self._deal: Deal | None = None
         self._windows: deque[list[_Member]] = deque()
+        self._early: list[Report] = []
         self._hire(self._members)
         self._check_code()
 
@@ -175,9 +156,13 @@ class ActorCrew:
         """See ``coordinator.Crew``."""
         self._world = self._ray.put(world)
         self._windows.clear()
-        for member in self._members:
+        self._early = []
+        pages = world.plan.hosts.memory_pages.tolist()
+        self._deal = Deal(self._shares, pages, fixed=self._fixed)
+        for index, member in enumerate(self._members):
             member.forget()
-            self._take_up(member)
+            member.hosts = self._deal.first(index)
+        self._take_up(self._members)
         self._ask("prepare")  # from then on they go on by themselves
 
     @property
@@ -199,6 +184,10 @@ class ActorCrew:
         """See ``coordinator.Crew``; members without commands or offlines are left alone."""
         hosts = orders[:, HOST]
         common = hosts == EVERY_HOST
+        if self._deal is not None:
+            self._post_first(self._deal, orders, until_ns)
+            self._deal = None
+            return
         owner = np.where(common, -1, self._owner[hosts])
         active = []
         for index, member in enumerate(self._members):
@@ -209,16 +198,49 @@ class ActorCrew:
                 active.append(member)
         self._windows.append(active)
 
+    def _post_first(self, deal: Deal, orders: Orders, until_ns: int) -> None:
+        """Post the first window, in which hosts are made: it ends when all have been dealt out."""
+        busy = dict(enumerate(self._members))
+        for index, member in busy.items():
+            self._enter(index, member.hosts, orders, until_ns)
+        while busy:
+            for index in self._answering(busy):
+                member = busy[index]
+                self._early += self._told(member).reports
+                hosts = deal.more(index)
+                if hosts:
+                    member.hosts = member.hosts + hosts
+                    self._enter(index, hosts, orders, until_ns)
+                else:
+                    del busy[index]
+        self._windows.append([])
+
+    def _enter(self, index: int, hosts: list[int], orders: Orders, until_ns: int) -> None:
+        """Give an actor hosts and their first window."""
+        self._owner[hosts] = index
+        mine = np.isin(orders[:, HOST], [EVERY_HOST, *hosts])
+        self._send(self._members[index], "enter", (hosts, orders[mine], until_ns))
+
+    def _answering(self, members: dict[int, _Member]) -> list[int]:
+        """Wait until something comes of some members, or one is lost; return which."""
+        lost = [index for index, member in members.items() if member.line is None]
+        lines = {member.line: index for index, member in members.items() if member.line}
+        return lost or [lines[line] for line in ready(list(lines))]
+
     def hear(self) -> list[Report]:
         """See ``coordinator.Crew``."""
-        reports: list[Report] = []
+        reports, self._early = self._early, []
         for member in self._windows.popleft():
-            told: Told = self._receive(member)
+            reports += self._told(member).reports
             member.unread -= 1
-            member.running, member.done_ns = told.running, told.done_ns
-            member.waiting_rows = 0 if member.asked else told.waiting_rows
-            reports += told.reports
         return reports
+
+    def _told(self, member: _Member) -> Told:
+        """Wait for what a member says after a window, and note how far it is."""
+        told: Told = self._receive(member)
+        member.running, member.done_ns = told.running, told.done_ns
+        member.waiting_rows = 0 if member.asked else told.waiting_rows
+        return told
 
     def ask(self, until_ns: int) -> None:
         """See ``coordinator.Crew``."""
@@ -330,24 +352,27 @@ class ActorCrew:
         """Whether an actor has stopped serving."""
         return bool(self._ray.wait([member.task], timeout=wait_s)[0])
 
-    def _take_up(self, member: _Member) -> None:
-        """Have an actor take up its hosts; one that is lost is noticed later."""
-        try:
-            self._ray.get(member.handle.begin.remote(member.hosts, self._world, self._promising))
-        except self._loss:
-            member.hang_up()
+    def _take_up(self, members: Sequence[_Member]) -> None:
+        """Have actors take up their hosts, side by side; one that is lost is noticed later."""
+        world, promising = self._world, self._promising
+        tasks = [member.handle.begin.remote(member.hosts, world, promising) for member in members]
+        for member, task in zip(members, tasks, strict=True):
+            try:
+                self._ray.get(task)
+            except self._loss:
+                member.hang_up()
 
     def _rebuild(self, member: _Member) -> None:
         """Start a new actor and have it repeat every call."""
         self._find_out_why(member)
         member.losses += 1
-        span = f"hosts {member.hosts[0]} to {member.hosts[-1]}"
+        count = len(member.hosts)
         if member.losses > MAX_LOSSES:
-            raise RunError(f"the actor of {span} was lost {member.losses} times")
-        self._notice(f"an actor was lost; repeating {span} from their commands")
+            raise RunError(f"an actor of {count} hosts was lost {member.losses} times")
+        self._notice(f"an actor was lost; repeating its {count} hosts from their commands")
         self._hire([member])
         if self._world is not None:
-            self._take_up(member)
+            self._take_up([member])
         member.stale = member.answered
         for method, arguments in member.log:
             self._try_send(member, method, arguments)

@@ -15,6 +15,7 @@ import select
 import socket
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 TOKEN_BYTES = 32
@@ -63,6 +64,10 @@ class Line:
         """Whether ``receive`` would have something to do at once."""
         return bool(self._messages or select.select([self._link], [], [], 0)[0])
 
+    def fileno(self) -> int:
+        """Return the descriptor to wait for (``ready``)."""
+        return self._link.fileno()
+
     def _take_in(self) -> None:
         """Read what is there, at least a byte, and unpack what is complete."""
         chunk = self._link.recv(CHUNK)
@@ -80,6 +85,12 @@ class Line:
     def close(self) -> None:
         """Hang up."""
         self._link.close()
+
+
+def ready(lines: Sequence[Line]) -> list[Line]:
+    """Wait until something waits on one of some lines; return those."""
+    found = [line for line in lines if line.waits()]
+    return found or select.select(lines, [], [])[0]
 
 
 class Exchange:

@@ -201,16 +201,17 @@ def _crew(
     if settings.inline:
         yield InlineCrew()
         return
-    from fleet.run.actors import ActorCrew, divide
+    from fleet.run.actors import ActorCrew
     from fleet.run.cluster import ray_session
+    from fleet.run.dealing import divide
 
     own = settings.actors is None and settings.hosts_per_actor is None
     actors = scenario.executor.actors if own else settings.actors
     each = scenario.executor.hosts_per_actor if own else settings.hosts_per_actor
     cpus = len(os.sched_getaffinity(0))
-    squads = divide(memory_pages, actors or cpus, each)
+    shares = divide(memory_pages, actors or cpus, each)
     with ray_session(settings.address, max(cpus, 1)):
-        crew = ActorCrew(squads, talk.notice)
+        crew = ActorCrew(shares, talk.notice, fixed=each is not None)
         try:
             yield crew
         finally:

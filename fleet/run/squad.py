@@ -89,7 +89,9 @@ class Squad:
 
     def __init__(self, hosts: Sequence[int], world: World, *, promising: bool = False) -> None:
         self._notes = Notes()
-        self._machines = {host: Machine(host, world, self._notes) for host in sorted(hosts)}
+        self._world = world
+        self._machines: dict[int, Machine] = {}
+        self._take_up(hosts)
         self._unprepared = iter(self._machines.values())
         self._running: dict[int, int] = {}
         """Hosts with an offline, and until when it only repeats itself."""
@@ -111,8 +113,35 @@ class Squad:
         PromiseError
             A workload that waited has news; as in all that follows.
         """
+        found = self._divided(orders, self._machines)
+        for host in self._running:
+            found.setdefault(host, [])
+        return self._run(found, until_ns)
+
+    def enter(self, hosts: Sequence[int], orders: Orders, until_ns: int) -> Told:
+        """Run hosts through the first window, and no others; those that are new are taken up.
+
+        Orders are of these hosts or of every host.
+
+        Raises
+        ------
+        PromiseError
+            As ``advance``.
+        """
+        self._take_up(hosts)
+        self._until_ns = 0
+        return self._run(self._divided(orders, hosts), until_ns)
+
+    def _take_up(self, hosts: Sequence[int]) -> None:
+        """Have machines for hosts, all in the order of hosts."""
+        world, notes, known = self._world, self._notes, self._machines
+        new = {host: Machine(host, world, notes) for host in hosts if host not in known}
+        self._machines = dict(sorted((known | new).items()))
+
+    def _run(self, found: dict[int, list[list[int]]], until_ns: int) -> Told:
+        """Run hosts with their commands to ``until_ns``, or leave it for later."""
         machines, running, self._unprepared = self._machines, self._running, iter(())
-        for host, commands in self._divided(orders):
+        for host, commands in sorted(found.items()):
             machine = machines[host]
             left = self._left(machine, commands, until_ns)
             if left is not None:
@@ -219,25 +248,22 @@ class Squad:
         if len(self._notes.reports) != known:
             raise PromiseError(f"host {host} has news from commands that could wait")
 
-    def _divided(self, orders: Orders) -> Iterable[tuple[int, list[list[int]]]]:
-        """Return the commands of each host that has something to do, by host."""
+    def _divided(self, orders: Orders, everybody: Iterable[int]) -> dict[int, list[list[int]]]:
+        """Return the commands of each host that has any."""
         hosts = orders[:, HOST]
         if len(hosts) and hosts[0] == EVERY_HOST:
-            return self._shared_out(orders)
+            return self._shared_out(orders, everybody)
         edges = [0, *(np.flatnonzero(hosts[1:] != hosts[:-1]) + 1).tolist(), len(hosts)]
         rows = orders.tolist()
-        found = {rows[a][HOST]: rows[a:b] for a, b in pairwise(edges) if a < b}
-        for host in self._running:
-            found.setdefault(host, [])
-        return sorted(found.items())
+        return {rows[a][HOST]: rows[a:b] for a, b in pairwise(edges) if a < b}
 
-    def _shared_out(self, orders: Orders) -> Iterable[tuple[int, list[list[int]]]]:
+    def _shared_out(self, orders: Orders, everybody: Iterable[int]) -> dict[int, list[list[int]]]:
         """Give everybody's commands to everybody."""
         common = [row for row in orders.tolist() if row[HOST] == EVERY_HOST]
-        found: dict[int, list[list[int]]] = {host: list(common) for host in self._machines}
+        found: dict[int, list[list[int]]] = {host: list(common) for host in everybody}
         for row in orders[len(common) :].tolist():
             found[row[HOST]].append(row)
-        return ((host, sorted(rows)) for host, rows in found.items())
+        return {host: sorted(rows) for host, rows in found.items()}
 
     def finish(self, horizon_ns: int) -> None:
         """End the run: report offlines that have not returned."""

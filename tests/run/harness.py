@@ -24,6 +24,7 @@ from tests.run import small
 class ManySquads:
     """A crew of several squads in this process: what actors do, without Ray.
 
+    Squads have half of their hosts from the start, the others enter one by one, last one first.
     ``leisure``: pieces of work that each squad does between two windows of those that can wait.
     """
 
@@ -32,7 +33,9 @@ class ManySquads:
         self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
     def begin(self, world: World) -> None:
-        self._squads = [Squad(hosts, world, promising=self.promising) for hosts in self._hosts]
+        halves = [hosts[: (len(hosts) + 1) // 2] for hosts in self._hosts]
+        self._squads = [Squad(hosts, world, promising=self.promising) for hosts in halves]
+        self._first = True
         for squad in self._squads:
             squad.prepare()  # the first host of each
         self._state: list[tuple[bool, int, int]] = [(False, 0, 0)] * len(self._squads)
@@ -50,13 +53,27 @@ class ManySquads:
         reports: list[Report] = []
         for i in reversed(range(len(self._squads))):  # answers come in any order
             mine = orders[np.isin(orders[:, HOST], [EVERY_HOST, *self._hosts[i]])]
-            if len(mine) or self._state[i][0]:
-                said = self._squads[i].advance(mine, until_ns)
-                self._state[i] = (said.running, said.waiting_rows, said.done_ns)
-                reports += said.reports
-                self.left += any(self._squads[i].work() for _ in range(self.leisure))
+            if self._first:
+                told = self._entered(i, mine, until_ns)
+            elif len(mine) or self._state[i][0]:
+                told = [self._squads[i].advance(mine, until_ns)]
+            else:
+                continue
+            self._state[i] = (told[-1].running, told[-1].waiting_rows, told[-1].done_ns)
+            reports += [report for said in told for report in said.reports]
+            self.left += any(self._squads[i].work() for _ in range(self.leisure))
+        self._first = False
         running, rows, done_ns = zip(*self._state, strict=True)
         self._done.append(Told(reports, any(running), sum(rows), min(done_ns)))
+
+    def _entered(self, i: int, orders: Orders, until_ns: int) -> list[Told]:
+        hosts = self._hosts[i]
+        half = (len(hosts) + 1) // 2
+        told = []
+        for some in (hosts[:half], *([host] for host in reversed(hosts[half:]))):
+            mine = orders[np.isin(orders[:, HOST], [EVERY_HOST, *some])]
+            told.append(self._squads[i].enter(some, mine, until_ns))
+        return told
 
     def hear(self) -> list[Report]:
         if not self._done:

@@ -8,39 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fleet.errors import InputError
 from fleet.run import actors
-from fleet.run.actors import ActorCrew, divide
+from fleet.run.actors import ActorCrew
 from fleet.run.cluster import ray_session
+from fleet.run.dealing import divide
 from tests.run import small
 from tests.run.harness import digests, run_files
 
 HOSTS = 16
 EQUAL = [1] * HOSTS
-
-
-def test_hosts_are_divided_by_shards_and_memory() -> None:
-    first, second = divide([8] * 200, 2)
-    assert first == [*range(64), *range(128, 164)]
-    assert second == [*range(64, 128), *range(164, 200)]
-    assert divide([1] * 10, 4) == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]], "fewer shards than actors"
-    assert divide([1] * 3, 8) == [[0], [1], [2]]
-    assert divide([1] * 5, 2, 2) == [[0, 1], [2, 3], [4]]
-
-
-@given(st.lists(st.integers(1, 1 << 40), min_size=1, max_size=300), st.integers(1, 9))
-def test_every_host_has_an_actor_and_actors_have_like_memory(
-    memory_pages: list[int], actors: int
-) -> None:
-    squads = divide(memory_pages, actors)
-    assert sorted(host for squad in squads for host in squad) == list(range(len(memory_pages)))
-    assert all(squad == sorted(squad) for squad in squads)
-    share = sum(memory_pages) / actors
-    for squad in squads:
-        assert abs(sum(memory_pages[host] for host in squad) - share) <= max(memory_pages)
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +115,43 @@ def test_killed_actors_are_repeated(
         assert digests(run_files(tmp_path, *world_of(), crew)) == expected
     finally:
         crew.close()
-    assert lost == [
-        "an actor was lost; repeating hosts 0 to 7 from their commands",
-        "an actor was lost; repeating hosts 8 to 15 from their commands",
+    hosts = [
+        int(words[6])
+        for words in map(str.split, lost)
+        if words[:6] == ["an", "actor", "was", "lost;", "repeating", "its"]
     ]
+    assert len(hosts) == 2
+    assert sum(hosts) == HOSTS, "all hosts belong to somebody, whoever got them"
     assert capfd.readouterr().err == "", "no foreign lines"
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_an_actor_killed_while_hosts_are_dealt_out_is_repeated(
+    expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    lost: list[str] = []
+    crew = ActorCrew(divide(EQUAL, 2), lost.append)
+    plain, pieces = crew._enter, 0
+
+    def enter(index: int, hosts: list[int], orders: Any, until_ns: int) -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 4:
+            handle = crew._members[index].handle
+            pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
+            os.kill(pid, signal.SIGKILL)
+        plain(index, hosts, orders, until_ns)
+
+    monkeypatch.setattr(crew, "_enter", enter)
+    try:
+        assert digests(run_files(tmp_path, *world_of(), crew)) == expected
+    finally:
+        crew.close()
+    assert len(lost) == 1
+    assert pieces == 10, "two halves of eight hosts, then host by host"
 
 
 @pytest.mark.ray

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fleet.run.line import TOKEN_BYTES, Exchange, Line, dial
+from fleet.run.line import TOKEN_BYTES, Exchange, Line, dial, ready
 
 LARGE = 6 << 20
 """Bytes, more than the buffers of a connection hold."""
@@ -53,6 +53,24 @@ def test_one_can_see_whether_a_message_waits(ends: tuple[Line, Line]) -> None:
     assert not far.waits()
     near.close()
     assert far.waits(), "the news that nothing comes any more"
+
+
+def test_whoever_has_something_to_say_is_heard_first(exchange: Exchange) -> None:
+    numbers = [exchange.number() for _ in range(3)]
+    far = [dial(*number) for number in numbers]
+    near = [exchange.connect(number[2]) for number in numbers]
+    far[1].send("a")
+    far[1].send("b")
+    assert ready(near) == [near[1]]
+    assert near[1].receive() == "a"
+    far[0].close()
+    assert near[1] in ready(near), "what has been taken in already waits too"
+    assert near[1].receive() == "b"
+    assert ready(near) == [near[0]], "a dead line has news"
+    far[2].send("c")
+    assert ready(near) == [near[0], near[2]]
+    for line in (*near, *far):
+        line.close()
 
 
 def test_both_ends_may_send_more_than_the_line_holds(ends: tuple[Line, Line]) -> None:

@@ -1,0 +1,72 @@
+"""Who runs which hosts: shares of like memory, all hosts dealt out once, the quick take over."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.run.dealing import MOST_MEMORY_PERCENT, PIECES, Deal, divide
+
+MEMORY = st.lists(st.integers(1, 1 << 40), min_size=1, max_size=300)
+
+
+def test_hosts_are_divided_by_shards_and_memory() -> None:
+    first, second = divide([8] * 200, 2)
+    assert first == [*range(64), *range(128, 164)]
+    assert second == [*range(64, 128), *range(164, 200)]
+    assert divide([1] * 10, 4) == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]], "fewer shards than actors"
+    assert divide([1] * 3, 8) == [[0], [1], [2]]
+    assert divide([1] * 5, 2, 2) == [[0, 1], [2, 3], [4]]
+
+
+@given(MEMORY, st.integers(1, 9))
+def test_every_host_has_an_actor_and_actors_have_like_memory(
+    memory_pages: list[int], actors: int
+) -> None:
+    squads = divide(memory_pages, actors)
+    assert sorted(host for squad in squads for host in squad) == list(range(len(memory_pages)))
+    assert all(squad == sorted(squad) for squad in squads)
+    share = sum(memory_pages) / actors
+    for squad in squads:
+        assert abs(sum(memory_pages[host] for host in squad) - share) <= max(memory_pages)
+
+
+def dealt_out(deal: Deal, actors: int, turns: list[int]) -> list[list[int]]:
+    """Deal to actors in the order in which they are done; who is refused asks no more."""
+    found = [list(deal.first(actor)) for actor in range(actors)]
+    asking, turn = set(range(actors)), 0
+    while asking:
+        actor = sorted(asking)[turns[turn % len(turns)] % len(asking)]
+        hosts, turn = deal.more(actor), turn + 1
+        if hosts:
+            found[actor] += hosts
+        else:
+            asking.remove(actor)
+    return found
+
+
+@given(MEMORY, st.integers(1, 9), st.lists(st.integers(0, 8), min_size=1, max_size=40))
+def test_all_hosts_are_dealt_out_once_whoever_is_quick(
+    memory_pages: list[int], actors: int, turns: list[int]
+) -> None:
+    shares = divide(memory_pages, actors)
+    found = dealt_out(Deal(shares, memory_pages), len(shares), turns)
+    assert sorted(host for hosts in found for host in hosts) == list(range(len(memory_pages)))
+    pieces = [-(-len(share) // PIECES) * max(memory_pages) for share in shares]
+    for hosts, share in zip(found, shares, strict=True):
+        pages, fair = (sum(memory_pages[host] for host in of) for of in (hosts, share))
+        assert pages <= fair * MOST_MEMORY_PERCENT // 100 + max(pieces)
+
+
+def test_the_quick_take_the_last_pieces_of_the_slow() -> None:
+    shares, memory = [list(range(8)), list(range(8, 16))], [1] * 16
+    assert dealt_out(Deal(shares, memory), 2, [0]) == [
+        [*range(8), 15, 14],
+        [8, 9, 10, 11, 12, 13],
+    ], "a quarter more than its share is the most"
+    assert dealt_out(Deal(shares, memory), 2, [0, 1]) == shares
+    assert dealt_out(Deal(shares, memory, fixed=True), 2, [0]) == shares
+
+
+def test_actors_of_one_host_have_it_from_the_start() -> None:
+    deal = Deal([[0], [1]], [5, 7])
+    assert (deal.first(0), deal.first(1)) == ([0], [1])
+    assert deal.more(0) == deal.more(1) == []
