@@ -135,6 +135,8 @@ def run(options: Options) -> list[Section]:
         done = {one: _simulate(one, inputs, Path(folder) / "run") for one in runs}
         section.parts.append(_table(done))
         section.parts += _fits(done, arms[0], day, hosts[-1])
+        both = Run(arms[0], hosts[-1], day, 2)
+        section.parts.append(_second_actor(both, options.size(5, 1), inputs, Path(folder) / "run"))
         section.parts.append(_apart(options, arms[0], inputs))
         section.parts.append(_log_turns(options, arms[0], inputs))
         section.parts += _inside([Run(arm, hosts[-1], day, 0) for arm in arms], inputs)
@@ -206,7 +208,7 @@ def _table(done: dict[Run, Done]) -> Table:
 
 
 def _fits(done: dict[Run, Done], arm: str, day: int, most: int) -> list[str]:
-    """Exponents of time over hosts and over hours, and the gain of the second actor."""
+    """Exponents of time over hosts and over hours."""
     two = {run: one.usage for run, one in done.items() if run.arm == arm and run.actors == 2}
     said = []
     for name, chosen in (
@@ -219,11 +221,20 @@ def _fits(done: dict[Run, Done], arm: str, day: int, most: int) -> list[str]:
                 for what in ("wall_s", "cpu_s")
             )
             said.append(f"over {name}: wall {wall:.2f}, CPU {cpu:.2f}")
-    one, both = done[Run(arm, most, day, 1)].usage, done[Run(arm, most, day, 2)].usage
-    return [
-        f"Exponents of `{arm}` {'; '.join(said)} (at most 1.05 asked for). Two actors are"
-        f" {one.wall_s / both.wall_s:.2f} times as fast as one (1.8 asked for)."
-    ]
+    return [f"Exponents of `{arm}` {'; '.join(said)} (at most 1.05 asked for)."]
+
+
+def _second_actor(both: Run, turns: int, inputs: Inputs, out: Path) -> str:
+    """Say how much faster two actors are than one, by turns in changing order."""
+    ratios = []
+    for turn in range(turns):
+        order = (2, 1) if turn % 2 else (1, 2)
+        wall_s = {n: _simulate(replace(both, actors=n), inputs, out).usage.wall_s for n in order}
+        ratios.append(wall_s[1] / wall_s[2])
+    return (
+        f"Two actors are {Spread.of(ratios)} times as fast as one ({turns} turns, 1.8 asked for):"
+        f" {', '.join(f'{ratio:.2f}' for ratio in ratios)}."
+    )
 
 
 def _apart(options: Options, arm: str, inputs: Inputs) -> str:
