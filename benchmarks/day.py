@@ -144,8 +144,8 @@ def measure(arm_name: str, sets: list[str], folder: Path) -> tuple[Meter, dict[s
     (arm,) = arms_of(scenario)
     ends_ns = [time.process_time_ns()]
 
-    def tell(_: Progress) -> None:
-        if meter.phase == AGEING:
+    def tell(progress: Progress) -> None:
+        if progress.now_ns and meter.phase == AGEING:
             ends_ns.append(time.process_time_ns())
             meter.phase = REST
 

@@ -74,8 +74,8 @@ def main(arm_name: str, log: str, sets: list[str]) -> dict[str, Any]:
     (arm,) = arms_of(scenario)
     first_ns: list[int] = []
 
-    def tell(_: Progress) -> None:
-        if not first_ns:
+    def tell(progress: Progress) -> None:
+        if progress.now_ns and not first_ns:
             first_ns.append(time.process_time_ns())
 
     with tempfile.TemporaryDirectory() as folder:

@@ -7,17 +7,18 @@ the same calls in the same windows; what it reports and logs again is known alre
 import contextlib
 import gc
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fleet.errors import InputError, RunError
+from fleet.run.coordinator import Entered
 from fleet.run.crews import joined
 from fleet.run.dealing import Deal
 from fleet.run.digest import code_digest
 from fleet.run.line import Exchange, Line, dial, ready
-from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
+from fleet.run.messages import EVERY_HOST, HOST, Orders, Report, orders_of
 from fleet.run.squad import Fetched, Squad, Told
 from fleet.run.world import World
 
@@ -135,6 +136,7 @@ class ActorCrew:
         self._members = [_Member(hosts) for hosts in shares]
         self._owner = np.zeros(max((max(hosts) for hosts in shares), default=0) + 1, np.int64)
         self._deal: Deal | None = None
+        self._entered: Entered = lambda _: None
         self._windows: deque[list[_Member]] = deque()
         self._early: list[Report] = []
         self._hire(self._members)
@@ -152,18 +154,19 @@ class ActorCrew:
 
     # -- the face of a crew ---------------------------------------------------------------------
 
-    def begin(self, world: World) -> None:
+    def begin(self, world: World, entered: Entered = lambda _: None) -> None:
         """See ``coordinator.Crew``."""
-        self._world = self._ray.put(world)
+        self._world, self._entered = self._ray.put(world), entered
         self._windows.clear()
         self._early = []
         pages = world.plan.hosts.memory_pages.tolist()
         self._deal = Deal(self._shares, pages, fixed=self._fixed)
         for index, member in enumerate(self._members):
             member.forget()
-            member.hosts = self._deal.first(index)
+            member.hosts = self._deal.own(index)
         self._take_up(self._members)
-        self._ask("prepare")  # from then on they go on by themselves
+        for member in self._members:  # from then on they go on by themselves
+            self._send(member, "prepare", ())
 
     @property
     def running(self) -> bool:
@@ -184,9 +187,8 @@ class ActorCrew:
         """See ``coordinator.Crew``; members without commands or offlines are left alone."""
         hosts = orders[:, HOST]
         common = hosts == EVERY_HOST
-        if self._deal is not None:
-            self._post_first(self._deal, orders, until_ns)
-            self._deal = None
+        if (deal := self._dealing()) is not None:
+            self._post_first(deal, orders, until_ns)
             return
         owner = np.where(common, -1, self._owner[hosts])
         active = []
@@ -198,34 +200,41 @@ class ActorCrew:
                 active.append(member)
         self._windows.append(active)
 
+    def _dealing(self) -> Deal | None:
+        """Return what hosts are dealt out by, once: when actors have prepared their first ones."""
+        deal, self._deal = self._deal, None
+        for member in self._members if deal is not None else ():
+            self._receive(member)
+        return deal
+
     def _post_first(self, deal: Deal, orders: Orders, until_ns: int) -> None:
         """Post the first window, in which hosts are made: it ends when all have been dealt out."""
-        busy = dict(enumerate(self._members))
-        for index, member in busy.items():
-            self._enter(index, member.hosts, orders, until_ns)
-        while busy:
-            for index in self._answering(busy):
-                member = busy[index]
-                self._early += self._told(member).reports
-                hosts = deal.more(index)
-                if hosts:
-                    member.hosts = member.hosts + hosts
+        entering, entered = {index: deal.more(index) for index in range(len(self._members))}, 0
+        for index, hosts in entering.items():
+            self._enter(index, hosts, orders, until_ns)
+        while entering:
+            for index in self._answering(entering):
+                self._early += self._told(self._members[index]).reports
+                entered += len(entering.pop(index))
+                self._entered(entered)
+                if hosts := deal.more(index):
+                    entering[index] = hosts
                     self._enter(index, hosts, orders, until_ns)
-                else:
-                    del busy[index]
         self._windows.append([])
 
     def _enter(self, index: int, hosts: list[int], orders: Orders, until_ns: int) -> None:
         """Give an actor hosts and their first window."""
+        member = self._members[index]
+        member.hosts = sorted({*member.hosts, *hosts})
         self._owner[hosts] = index
-        mine = np.isin(orders[:, HOST], [EVERY_HOST, *hosts])
-        self._send(self._members[index], "enter", (hosts, orders[mine], until_ns))
+        self._send(member, "enter", (hosts, orders_of(hosts, orders), until_ns))
 
-    def _answering(self, members: dict[int, _Member]) -> list[int]:
+    def _answering(self, indices: Iterable[int]) -> list[int]:
         """Wait until something comes of some members, or one is lost; return which."""
-        lost = [index for index, member in members.items() if member.line is None]
-        lines = {member.line: index for index, member in members.items() if member.line}
-        return lost or [lines[line] for line in ready(list(lines))]
+        lines = {index: self._members[index].line for index in indices}
+        lost = [index for index, line in lines.items() if line is None]
+        ready_ones = [] if lost else ready([line for line in lines.values() if line is not None])
+        return lost or [index for index, line in lines.items() if line in ready_ones]
 
     def hear(self) -> list[Report]:
         """See ``coordinator.Crew``."""
@@ -274,6 +283,7 @@ class ActorCrew:
 
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""
+        self._dealing()
         self._ask("finish", horizon_ns)
 
     def distrust(self) -> None:

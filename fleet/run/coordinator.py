@@ -31,6 +31,9 @@ FLUSH_ROWS = 200_000
 same, and 1,523 hosts have some 190 tables of shards, which then get a thousand rows at once."""
 
 
+Entered = Callable[[int], None]
+
+
 class Crew(Protocol):
     """Whoever runs the hosts: this process, or Ray actors."""
 
@@ -49,8 +52,11 @@ class Crew(Protocol):
         """Up to when hosts had done everything, as last heard; what can wait may be left."""
         ...
 
-    def begin(self, world: World) -> None:
-        """Take up the hosts of a unit; whatever there was before is forgotten."""
+    def begin(self, world: World, entered: Entered) -> None:
+        """Take up the hosts of a unit; whatever there was before is forgotten.
+
+        ``entered`` is told how many hosts have been through the first window, in which they age.
+        """
         ...
 
     def post(self, orders: Orders, until_ns: int) -> None:
@@ -88,11 +94,22 @@ class Crew(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a unit is."""
+    """How far a unit is.
+
+    Attributes
+    ----------
+    now_ns : int
+        0 while hosts are set up: aged, booted, filled with residents.
+    requests, workloads : int
+        Issued, and started.
+    hosts : int
+        That have been set up.
+    """
 
     now_ns: int
     requests: int
     workloads: int
+    hosts: int
 
 
 class Coordinator:
@@ -130,10 +147,10 @@ class Coordinator:
         self._heard_ns = self._fetched_ns = 0
 
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
-        """Run from time zero to the horizon; ``tell`` is called after each window."""
+        """Run from time zero to the horizon; ``tell`` is called now and then."""
         crew, horizon_ns, latency_ns = self._crew, self.plan.horizon_ns, self.desk.latency_ns
         length_ns = min(self._scenario.executor.window_ns or latency_ns, latency_ns)
-        crew.begin(self._world)
+        crew.begin(self._world, lambda hosts: tell(Progress(0, 0, 0, hosts)))
         self._open()
         begin_ns = 0
         while (begin_ns := self._next_begin(begin_ns)) < horizon_ns:
@@ -144,7 +161,7 @@ class Coordinator:
             self._store()
             if crew.waiting_rows >= FLUSH_ROWS:
                 self._fetch(end_ns)
-            tell(Progress(end_ns, self._issued(end_ns), self.tenants.placed))
+            tell(self._progress(end_ns))
             begin_ns = end_ns
         self._hear(horizon_ns)
         crew.finish(horizon_ns)
@@ -186,9 +203,10 @@ class Coordinator:
         parts = [*self.tenants.due(until_ns), self.desk.due(until_ns), self._asked[first:last]]
         return by_host([part for part in parts if len(part)] or parts[:1])
 
-    def _issued(self, until_ns: int) -> int:
-        """Requests issued before a time."""
-        return int(self.plan.requests.time_ns.searchsorted(until_ns))
+    def _progress(self, now_ns: int) -> Progress:
+        """Return how far the unit is."""
+        issued = int(self.plan.requests.time_ns.searchsorted(now_ns))
+        return Progress(now_ns, issued, self.tenants.placed, len(self.plan.hosts))
 
     def _fetch(self, end_ns: int) -> None:
         """Ask for rows: as far as all hosts are done, unless too few can be stamped before.

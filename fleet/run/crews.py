@@ -4,8 +4,10 @@ from collections import deque
 from collections.abc import Iterable
 
 from fleet.run.columns import Batch, Matrix, in_order
-from fleet.run.messages import Orders, Report
-from fleet.run.squad import Fetched, Squad, Told
+from fleet.run.coordinator import Entered
+from fleet.run.dealing import Deal
+from fleet.run.messages import Orders, Report, orders_of
+from fleet.run.squad import NOTHING_TOLD, Fetched, Squad, Told
 from fleet.run.world import World
 
 
@@ -15,16 +17,33 @@ class InlineCrew:
     def __init__(self) -> None:
         self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
-    def begin(self, world: World) -> None:
+    def begin(self, world: World, entered: Entered = lambda _: None) -> None:
         """See ``coordinator.Crew``."""
-        self._squad = Squad(range(len(world.plan.hosts)), world)
+        memory_pages = world.plan.hosts.memory_pages.tolist()
+        self._squad = Squad([], world)
+        self._deal: Deal | None = Deal([range(len(memory_pages))], memory_pages)
+        self._entered = entered
         self._told: deque[Told] = deque()
         self._fetched: list[Fetched] = []
         self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
     def post(self, orders: Orders, until_ns: int) -> None:
         """See ``coordinator.Crew``: the window is run here and now."""
-        self._told.append(self._squad.advance(orders, until_ns))
+        deal, self._deal = self._deal, None
+        if deal is None:
+            self._told.append(self._squad.advance(orders, until_ns))
+        else:
+            self._told.append(self._enter_all(deal, orders, until_ns))
+
+    def _enter_all(self, deal: Deal, orders: Orders, until_ns: int) -> Told:
+        """Run the first window, piece by piece."""
+        told, reports, entered = NOTHING_TOLD, [], 0
+        while hosts := deal.more(0):
+            told = self._squad.enter(hosts, orders_of(hosts, orders), until_ns)
+            reports += told.reports
+            entered += len(hosts)
+            self._entered(entered)
+        return told._replace(reports=reports)
 
     def hear(self) -> list[Report]:
         """See ``coordinator.Crew``."""

@@ -5,8 +5,8 @@ core gives the same: on a machine of two cores one of them was slower by a seven
 its actor aged hosts for 6.5 s more while the other had nothing to do.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 
 from fleet.run.messages import SHARD_HOSTS
 
@@ -45,8 +45,9 @@ def divide(
 class Deal:
     """The hosts of a unit, dealt out piece by piece to actors that are done with those they have.
 
-    Half of its share is an actor's own from the start. The other half it gets in order, and then
-    the last pieces of whoever has most left: most shards of the log stay with one actor.
+    An actor gets its share in order, and then the last pieces of whoever has most left: most shards
+    of the log stay with one actor. A quarter of its share is nobody else's, as it may be at work on
+    that before (``Squad.prepare``).
 
     Parameters
     ----------
@@ -66,31 +67,32 @@ class Deal:
         fixed: bool = False,
     ) -> None:
         self._memory_pages = memory_pages
-        self._first: list[list[int]] = []
-        self._left: list[list[list[int]]] = []
+        self._own: list[deque[list[int]]] = []
+        self._left: list[deque[list[int]]] = []
         for share in shares:
-            half = len(share) if fixed else (len(share) + 1) // 2
             size = max(len(share) // PIECES, 1)
-            cuts = [*range(half, len(share), size), len(share)]
-            self._first.append(list(share[:half]))
-            self._left.append([list(share[a:b]) for a, b in pairwise(cuts)])
+            pieces = [list(share[at : at + size]) for at in range(0, len(share), size)]
+            own = len(pieces) if fixed else (len(pieces) + 3) // 4
+            self._own.append(deque(pieces[:own]))
+            self._left.append(deque(pieces[own:]))
         self._may_take = [self._pages(share) * MOST_MEMORY_PERCENT // 100 for share in shares]
-        for actor, hosts in enumerate(self._first):
-            self._may_take[actor] -= self._pages(hosts)
 
-    def first(self, actor: int) -> list[int]:
-        """Return the hosts an actor has from the start."""
-        return self._first[actor]
+    def own(self, actor: int) -> list[int]:
+        """Return the hosts that an actor will get whoever is quicker, and has not got yet."""
+        return [host for piece in self._own[actor] for host in piece]
 
     def more(self, actor: int) -> list[int]:
-        """Return more hosts for an actor; none when it has enough, or none are left."""
+        """Return the next hosts of an actor; none when it has enough, or none are left."""
         if self._may_take[actor] <= 0:
             return []
-        if self._left[actor]:
-            hosts = self._left[actor].pop(0)
-        else:
-            slowest = max(self._left, key=len)
-            hosts = slowest.pop() if slowest else []
+        hosts: list[int] = []
+        slowest = max(self._left, key=len)
+        if self._own[actor]:
+            hosts = self._own[actor].popleft()
+        elif self._left[actor]:
+            hosts = self._left[actor].popleft()
+        elif slowest:
+            hosts = slowest.pop()
         self._may_take[actor] -= self._pages(hosts)
         return hosts
 

@@ -103,6 +103,11 @@ def orders(size: int, *columns: ArrayLike) -> Orders:
 NO_ORDERS = orders(0)
 
 
+def orders_of(hosts: Sequence[int], rows: Orders) -> Orders:
+    """Return the orders of some hosts, and those of every host."""
+    return rows[np.isin(rows[:, HOST], [EVERY_HOST, *hosts])]
+
+
 def by_host(parts: Sequence[Orders]) -> Orders:
     """Join orders and sort them: by host, those of a host as it carries them out."""
     rows = np.concatenate(parts) if len(parts) > 1 else parts[0]

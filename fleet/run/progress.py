@@ -29,7 +29,8 @@ class Talk(AbstractContextManager["Talk"]):
         self._live = (sys.stderr.isatty() if live is None else live) and not quiet
         self._bar: Any = None
         self._task: Any = None
-        self._label, self._horizon_ns, self._requests = "", 1, 0
+        self._label, self._horizon_ns, self._requests, self._hosts = "", 1, 0, 0
+        self._of_hosts = False
         self._last_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -67,14 +68,16 @@ class Talk(AbstractContextManager["Talk"]):
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def unit(self, label: str, horizon_ns: int, requests: int) -> None:
+    def unit(self, label: str, horizon_ns: int, requests: int, hosts: int) -> None:
         """Begin a unit."""
-        self._label, self._horizon_ns, self._requests = label, horizon_ns, requests
+        self._label, self._horizon_ns = label, horizon_ns
+        self._requests, self._hosts = requests, hosts
         self._last_s = time.monotonic()
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(label, total=horizon_ns, said="")
+            self._task = self._bar.add_task(label, total=hosts, said="")
+            self._of_hosts = True
 
     def tell(self, progress: Progress) -> None:
         """Show how far the unit is, if it is time to."""
@@ -82,15 +85,28 @@ class Talk(AbstractContextManager["Talk"]):
         if self._quiet or now_s - self._last_s < (REDRAW_S if self._live else EVERY_S):
             return
         self._last_s = now_s
-        said = (
+        said = self._said(progress)
+        if self._bar is not None:
+            self._draw(progress, said)
+        else:
+            self.notice(f"{self._label}: {said}")
+
+    def _said(self, progress: Progress) -> str:
+        if not progress.now_ns:
+            return f"{progress.hosts:,} of {self._hosts:,} hosts set up"
+        return (
             f"{clock(progress.now_ns)} of {clock(self._horizon_ns)},"
             f" {progress.requests:,} of {self._requests:,} requests,"
             f" {progress.workloads:,} workloads"
         )
-        if self._bar is not None:
-            self._bar.update(self._task, completed=progress.now_ns, said=said)
-        else:
-            self.notice(f"{self._label}: {said}")
+
+    def _draw(self, progress: Progress, said: str) -> None:
+        """Draw the bar: of hosts while they are set up, then of simulated time."""
+        if progress.now_ns and self._of_hosts:
+            self._bar.reset(self._task, total=self._horizon_ns)
+            self._of_hosts = False
+        done = progress.now_ns or progress.hosts
+        self._bar.update(self._task, completed=done, said=said)
 
 
 def clock(time_ns: int) -> str:

@@ -155,7 +155,7 @@ def _run_missing(
             plan = plans[rep]
             single = scenario.replications == 1 and scenario.until_ci is None
             label = name if single else f"{name} rep {rep}"
-            talk.unit(label, plan.horizon_ns, len(plan.requests))
+            talk.unit(label, plan.horizon_ns, len(plan.requests), len(plan.hosts))
             spool = spools.open((rep, arms[name].movable_millionths)) if scenario.age else None
             world = build_world(plan, scenario, arms[name], settings.engine, spool)
             writer = folder.unit(name, rep)

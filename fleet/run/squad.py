@@ -55,6 +55,9 @@ class Told(NamedTuple):
     """Up to when all hosts have done everything."""
 
 
+NOTHING_TOLD = Told([], running=False, waiting_rows=0, done_ns=0)
+
+
 class Fetched(NamedTuple):
     """What a squad gives when it is asked for rows."""
 

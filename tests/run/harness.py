@@ -4,16 +4,15 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from fleet.errors import PromiseError
 from fleet.log.records import content_digest
 from fleet.log.writer import FileRecord, UnitWriter
 from fleet.plan.tables import Plan
-from fleet.run.coordinator import Coordinator, Crew
+from fleet.run.coordinator import Coordinator, Crew, Entered
 from fleet.run.crews import InlineCrew, joined
-from fleet.run.messages import EVERY_HOST, HOST, Orders, Report
+from fleet.run.messages import Orders, Report, orders_of
 from fleet.run.squad import Fetched, Squad, Told
 from fleet.run.unit import run_unit
 from fleet.run.world import World
@@ -32,10 +31,10 @@ class ManySquads:
         self._hosts, self.leisure, self.promising = squads, leisure, True
         self.running, self.waiting_rows, self.done_ns = False, 0, 0
 
-    def begin(self, world: World) -> None:
+    def begin(self, world: World, entered: Entered = lambda _: None) -> None:
         halves = [hosts[: (len(hosts) + 1) // 2] for hosts in self._hosts]
         self._squads = [Squad(hosts, world, promising=self.promising) for hosts in halves]
-        self._first = True
+        self._first, self._tell_entered = True, entered
         for squad in self._squads:
             squad.prepare()  # the first host of each
         self._state: list[tuple[bool, int, int]] = [(False, 0, 0)] * len(self._squads)
@@ -52,7 +51,7 @@ class ManySquads:
         orders, until_ns = self._posted.popleft()
         reports: list[Report] = []
         for i in reversed(range(len(self._squads))):  # answers come in any order
-            mine = orders[np.isin(orders[:, HOST], [EVERY_HOST, *self._hosts[i]])]
+            mine = orders_of(self._hosts[i], orders)
             if self._first:
                 told = self._entered(i, mine, until_ns)
             elif len(mine) or self._state[i][0]:
@@ -62,6 +61,8 @@ class ManySquads:
             self._state[i] = (told[-1].running, told[-1].waiting_rows, told[-1].done_ns)
             reports += [report for said in told for report in said.reports]
             self.left += any(self._squads[i].work() for _ in range(self.leisure))
+        if self._first:
+            self._tell_entered(sum(map(len, self._hosts)))
         self._first = False
         running, rows, done_ns = zip(*self._state, strict=True)
         self._done.append(Told(reports, any(running), sum(rows), min(done_ns)))
@@ -71,7 +72,7 @@ class ManySquads:
         half = (len(hosts) + 1) // 2
         told = []
         for some in (hosts[:half], *([host] for host in reversed(hosts[half:]))):
-            mine = orders[np.isin(orders[:, HOST], [EVERY_HOST, *some])]
+            mine = orders_of(some, orders)
             told.append(self._squads[i].enter(some, mine, until_ns))
         return told
 

@@ -151,7 +151,7 @@ def test_an_actor_killed_while_hosts_are_dealt_out_is_repeated(
     finally:
         crew.close()
     assert len(lost) == 1
-    assert pieces == 10, "two halves of eight hosts, then host by host"
+    assert pieces == HOSTS, "host by host"
 
 
 @pytest.mark.ray

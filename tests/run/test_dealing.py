@@ -31,7 +31,7 @@ def test_every_host_has_an_actor_and_actors_have_like_memory(
 
 def dealt_out(deal: Deal, actors: int, turns: list[int]) -> list[list[int]]:
     """Deal to actors in the order in which they are done; who is refused asks no more."""
-    found = [list(deal.first(actor)) for actor in range(actors)]
+    found: list[list[int]] = [[] for _ in range(actors)]
     asking, turn = set(range(actors)), 0
     while asking:
         actor = sorted(asking)[turns[turn % len(turns)] % len(asking)]
@@ -66,7 +66,19 @@ def test_the_quick_take_the_last_pieces_of_the_slow() -> None:
     assert dealt_out(Deal(shares, memory, fixed=True), 2, [0]) == shares
 
 
-def test_actors_of_one_host_have_it_from_the_start() -> None:
-    deal = Deal([[0], [1]], [5, 7])
-    assert (deal.first(0), deal.first(1)) == ([0], [1])
-    assert deal.more(0) == deal.more(1) == []
+def test_nobody_takes_what_somebody_may_be_at_work_on() -> None:
+    deal = Deal([list(range(8)), [8]], [1] * 9)
+    assert deal.own(0) == [0, 1]
+    assert deal.own(1) == [8]
+    assert deal.more(1) == [8]
+    assert deal.more(1) == [], "a quarter more is less than a host"
+    assert [deal.more(0) for _ in range(9)] == [[host] for host in range(8)] + [[]]
+    deal = Deal([list(range(8)), [8, 9, 10, 11]], [1] * 12)
+    assert [deal.more(1) for _ in range(6)] == [[8], [9], [10], [11], [7], []]
+
+
+def test_large_shares_come_in_pieces() -> None:
+    deal = Deal([range(6 * PIECES + 1)], [1] * (6 * PIECES + 1))
+    pieces = [deal.more(0) for _ in range(PIECES + 1)]
+    assert [len(piece) for piece in pieces] == [6] * PIECES + [1]
+    assert deal.more(0) == []
