@@ -39,15 +39,16 @@ class Talk(AbstractContextManager["Talk"]):
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
             columns = (
                 TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%"),
+                BarColumn(bar_width=None, table_column=Column(ratio=1)),
                 TextColumn("{task.fields[said]}"),
                 TimeRemainingColumn(),
             )
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            console = Console(stderr=True)
+            self._bar = Bar(*columns, console=console, transient=True, expand=True)
             self._bar.start()
         return self
 
@@ -85,28 +86,28 @@ class Talk(AbstractContextManager["Talk"]):
         if self._quiet or now_s - self._last_s < (REDRAW_S if self._live else EVERY_S):
             return
         self._last_s = now_s
-        said = self._said(progress)
         if self._bar is not None:
-            self._draw(progress, said)
+            self._draw(progress)
         else:
-            self.notice(f"{self._label}: {said}")
+            self.notice(f"{self._label}: {self._said(progress)}")
 
     def _said(self, progress: Progress) -> str:
+        """Say how far it is; on a live line in a few words, as it must fit in 80 columns."""
         if not progress.now_ns:
             return f"{progress.hosts:,} of {self._hosts:,} hosts set up"
-        return (
-            f"{clock(progress.now_ns)} of {clock(self._horizon_ns)},"
-            f" {progress.requests:,} of {self._requests:,} requests,"
-            f" {progress.workloads:,} workloads"
-        )
+        times = f"{clock(progress.now_ns)} of {clock(self._horizon_ns)}"
+        if self._live:
+            return f"{times}, {progress.requests:,} requests"
+        requests = f"{progress.requests:,} of {self._requests:,} requests"
+        return f"{times}, {requests}, {progress.workloads:,} workloads"
 
-    def _draw(self, progress: Progress, said: str) -> None:
+    def _draw(self, progress: Progress) -> None:
         """Draw the bar: of hosts while they are set up, then of simulated time."""
         if progress.now_ns and self._of_hosts:
             self._bar.reset(self._task, total=self._horizon_ns)
             self._of_hosts = False
         done = progress.now_ns or progress.hosts
-        self._bar.update(self._task, completed=done, said=said)
+        self._bar.update(self._task, completed=done, said=self._said(progress))
 
 
 def clock(time_ns: int) -> str:

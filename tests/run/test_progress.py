@@ -1,9 +1,10 @@
 """What long work says: hosts while they are set up, then simulated time; and when it says it."""
 
-import pytest
-from rich.text import Text
+import io
 
-from fleet.run import progress
+import pytest
+from rich.console import Console
+
 from fleet.run.coordinator import Coordinator, Progress
 from fleet.run.crews import InlineCrew
 from fleet.run.progress import Talk
@@ -42,15 +43,19 @@ def test_lines_come_now_and_then(
 
 
 def test_the_bar_is_of_hosts_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "REDRAW_S", 0.0)
+    monkeypatch.setattr("fleet.run.progress.REDRAW_S", 0.0)
     with Talk(quiet=False, live=True) as talk:
-        talk.unit("arm", 24 * HOURS, 2000, 1523)
+        talk.unit("kernel+unbounded@no-movable-zone", 24 * HOURS, 2000, 1523)
         (task,) = talk._bar.tasks
         talk.tell(Progress(0, 0, 0, 412))
         assert (task.completed, task.total) == (412, 1523)
-        talk.tell(Progress(6 * HOURS, 500, 80_000, 1523))
-        assert (task.completed, task.total) == (6 * HOURS, 24 * HOURS)
-        assert Text.from_markup(task.fields["said"]).plain.startswith("6h00m of 24h00m")
+        talk.tell(Progress(16 * HOURS, 14_500, 80_000, 1523))
+        assert (task.completed, task.total) == (16 * HOURS, 24 * HOURS)
+        assert task.fields["said"] == "16h00m of 24h00m, 14,500 requests"
+        drawn = talk._bar.get_renderable()
+        console = Console(width=80, file=io.StringIO())
+        assert "no-movable-zone" in (line := "".join(s.text for s in console.render(drawn)))
+        assert "…" not in line, "80 columns are enough"
         talk.unit("next", 24 * HOURS, 2000, 1523)
         (task,) = talk._bar.tasks
         assert (task.description, task.completed, task.total) == ("next", 0, 1523)
