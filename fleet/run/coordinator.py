@@ -32,6 +32,7 @@ same, and 1,523 hosts have some 190 tables of shards, which then get a thousand 
 
 
 Entered = Callable[[int], None]
+"""Takes the number of hosts that have been through the first window, in which they are made."""
 
 
 class Crew(Protocol):
@@ -55,7 +56,7 @@ class Crew(Protocol):
     def begin(self, world: World, entered: Entered) -> None:
         """Take up the hosts of a unit; whatever there was before is forgotten.
 
-        ``entered`` is told how many hosts have been through the first window, in which they age.
+        ``entered`` is called during the first window, at its end at the latest.
         """
         ...
 
