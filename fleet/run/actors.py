@@ -74,6 +74,8 @@ class _Member:
 
     Attributes
     ----------
+    hosts : list of int
+        It has, or is sure to get.
     log : list
         Calls since the unit began.
     answered, stale : int
@@ -187,7 +189,7 @@ class ActorCrew:
         """See ``coordinator.Crew``; members without commands or offlines are left alone."""
         hosts = orders[:, HOST]
         common = hosts == EVERY_HOST
-        if (deal := self._dealing()) is not None:
+        if (deal := self._take_deal()) is not None:
             self._post_first(deal, orders, until_ns)
             return
         owner = np.where(common, -1, self._owner[hosts])
@@ -200,15 +202,18 @@ class ActorCrew:
                 active.append(member)
         self._windows.append(active)
 
-    def _dealing(self) -> Deal | None:
-        """Return what hosts are dealt out by, once: when actors have prepared their first ones."""
+    def _take_deal(self) -> Deal | None:
+        """Return what deals out hosts, once in a unit, when actors have begun to prepare theirs."""
         deal, self._deal = self._deal, None
         for member in self._members if deal is not None else ():
             self._receive(member)
         return deal
 
     def _post_first(self, deal: Deal, orders: Orders, until_ns: int) -> None:
-        """Post the first window, in which hosts are made: it ends when all have been dealt out."""
+        """Post the first window: hosts are dealt out, and it is over, when this returns.
+
+        While an actor that was lost repeats what it had, the others get no more.
+        """
         entering, entered = {index: deal.more(index) for index in range(len(self._members))}, 0
         for index, hosts in entering.items():
             self._enter(index, hosts, orders, until_ns)
@@ -283,7 +288,7 @@ class ActorCrew:
 
     def finish(self, horizon_ns: int) -> None:
         """See ``coordinator.Crew``."""
-        self._dealing()
+        self._take_deal()  # no window was posted when there is one
         self._ask("finish", horizon_ns)
 
     def distrust(self) -> None:
@@ -378,8 +383,8 @@ class ActorCrew:
         member.losses += 1
         count = len(member.hosts)
         if member.losses > MAX_LOSSES:
-            raise RunError(f"an actor of {count} hosts was lost {member.losses} times")
-        self._notice(f"an actor was lost; repeating its {count} hosts from their commands")
+            raise RunError(f"an actor (hosts: {count}) was lost {member.losses} times")
+        self._notice(f"an actor was lost; repeating its hosts ({count}) from their commands")
         self._hire([member])
         if self._world is not None:
             self._take_up([member])

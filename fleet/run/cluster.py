@@ -103,35 +103,32 @@ def _start(folder: str, cpus: int) -> None:
 def _without_helpers() -> Iterator[None]:
     """Start Ray without log monitor, autoscaler and dashboard process, which have no switch.
 
-    Where a private class or method is gone or other, Ray starts with what it belongs to.
+    Of a Ray in which these private names are gone or take something else, nothing is replaced.
     """
-    from ray._private import node, parameter
+    from unittest.mock import patch
 
+    try:
+        from ray._private import parameter
+        from ray._private.node import Node
+    except ImportError:
+        yield
+        return
     with contextlib.ExitStack() as stack:
         plain: Any = getattr(parameter, "RayParams", None)
-        if _takes(plain, {"no_monitor", "include_log_monitor"}):
+        if {"no_monitor", "include_log_monitor"} <= _parameters(plain):
             quiet = partial(plain, no_monitor=True, include_log_monitor=False)
-            stack.enter_context(_replaced(parameter, "RayParams", quiet))
-        of_node: Any = getattr(node, "Node", None)
-        if _takes(getattr(of_node, "start_api_server", None), {"include_dashboard"}):
-            stack.enter_context(_replaced(of_node, "start_api_server", lambda *_, **__: None))
+            stack.enter_context(patch.object(parameter, "RayParams", quiet))
+        if "include_dashboard" in _parameters(getattr(Node, "start_api_server", None)):
+            stack.enter_context(patch.object(Node, "start_api_server", lambda *_, **__: None))
         yield
 
 
-def _takes(function: Any, names: set[str]) -> bool:
-    """Whether there is a function, and it has parameters of these names."""
-    return function is not None and names <= set(inspect.signature(function).parameters)
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, other: Any) -> Iterator[None]:
-    """Replace an attribute for a while."""
-    plain = getattr(owner, name)
-    setattr(owner, name, other)
+def _parameters(function: Any) -> set[str]:
+    """Return the names of a function's parameters; none when it is no function."""
     try:
-        yield
-    finally:
-        setattr(owner, name, plain)
+        return set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return set()
 
 
 def _connect(address: str) -> None:

@@ -32,7 +32,7 @@ same, and 1,523 hosts have some 190 tables of shards, which then get a thousand 
 
 
 Entered = Callable[[int], None]
-"""Takes the number of hosts that have been through the first window, in which they are made."""
+"""Takes the number of hosts that have been through the first window."""
 
 
 class Crew(Protocol):
@@ -100,11 +100,11 @@ class Progress:
     Attributes
     ----------
     now_ns : int
-        0 while hosts are set up: aged, booted, filled with residents.
+        0 while hosts go through the first window: they age, boot, are filled with residents.
     requests, workloads : int
         Issued, and started.
     hosts : int
-        That have been set up.
+        That have been through the first window.
     """
 
     now_ns: int

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from fleet.run.messages import SHARD_HOSTS
 
 PIECES = 64
-"""Into how many pieces a share is cut: the last one is what others may have to wait for."""
+"""Into how many pieces of like memory a share is cut, if it has so many hosts: the last one is what
+others may have to wait for."""
 
 MOST_MEMORY_PERCENT = 125
-"""How much of its share an actor may take, as its node must have the memory."""
+"""Who has so much of the memory of its share gets no more: its node must have it."""
 
 
 def divide(
@@ -33,21 +34,26 @@ def divide(
             for first in range(0, hosts, hosts_per_actor)
         ]
     dealt = sorted(range(hosts), key=lambda host: (host // SHARD_HOSTS % actors, host))
-    squads: list[list[int]] = [[] for _ in range(actors)]
-    before, fleet_pages = 0, sum(memory_pages)
-    for host in dealt:
+    return [sorted(squad) for squad in _cut(dealt, memory_pages, actors) if squad]
+
+
+def _cut(hosts: Sequence[int], memory_pages: Sequence[int], parts: int) -> list[list[int]]:
+    """Cut hosts, in their order, into parts of like memory; some are empty when there are few."""
+    found: list[list[int]] = [[] for _ in range(parts)]
+    before, all_pages = 0, sum(memory_pages[host] for host in hosts)
+    for host in hosts:
         middle = 2 * before + memory_pages[host]
-        squads[middle * actors // (2 * fleet_pages)].append(host)
+        found[middle * parts // (2 * all_pages)].append(host)
         before += memory_pages[host]
-    return [sorted(squad) for squad in squads if squad]
+    return found
 
 
 class Deal:
     """The hosts of a unit, dealt out piece by piece to actors that are done with those they have.
 
-    An actor gets its share in order, and then the last pieces of whoever has most left: most shards
-    of the log stay with one actor. A quarter of its share is nobody else's, as it may be at work on
-    that before (``Squad.prepare``).
+    An actor gets its share in order, and then the last pieces of whoever has most memory left: most
+    shards of the log stay with one actor. A quarter of its share is nobody else's, as it may be at
+    work on that before (``Squad.prepare``).
 
     Parameters
     ----------
@@ -70,11 +76,12 @@ class Deal:
         self._own: list[deque[list[int]]] = []
         self._left: list[deque[list[int]]] = []
         for share in shares:
-            size = max(len(share) // PIECES, 1)
-            pieces = [list(share[at : at + size]) for at in range(0, len(share), size)]
-            own = len(pieces) if fixed else (len(pieces) + 3) // 4
+            pieces = [piece for piece in _cut(share, memory_pages, PIECES) if piece]
+            alone = fixed or len(shares) == 1
+            own = len(pieces) if alone else (len(pieces) + 3) // 4
             self._own.append(deque(pieces[:own]))
             self._left.append(deque(pieces[own:]))
+        self._left_pages = [sum(map(self._pages, left)) for left in self._left]
         self._may_take = [self._pages(share) * MOST_MEMORY_PERCENT // 100 for share in shares]
 
     def own(self, actor: int) -> list[int]:
@@ -85,15 +92,18 @@ class Deal:
         """Return the next hosts of an actor; none when it has enough, or none are left."""
         if self._may_take[actor] <= 0:
             return []
-        hosts: list[int] = []
-        slowest = max(self._left, key=len)
-        if self._own[actor]:
-            hosts = self._own[actor].popleft()
-        elif self._left[actor]:
-            hosts = self._left[actor].popleft()
-        elif slowest:
-            hosts = slowest.pop()
+        hosts = self._own[actor].popleft() if self._own[actor] else self._of_left(actor)
         self._may_take[actor] -= self._pages(hosts)
+        return hosts
+
+    def _of_left(self, actor: int) -> list[int]:
+        """Take a piece that anybody may take: the next of the actor's, or somebody's last."""
+        if self._left[actor]:
+            whose, hosts = actor, self._left[actor].popleft()
+        else:
+            whose = max(range(len(self._left)), key=self._left_pages.__getitem__)
+            hosts = self._left[whose].pop() if self._left[whose] else []
+        self._left_pages[whose] -= self._pages(hosts)
         return hosts
 
     def _pages(self, hosts: Sequence[int]) -> int:

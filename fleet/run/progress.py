@@ -92,7 +92,7 @@ class Talk(AbstractContextManager["Talk"]):
             self.notice(f"{self._label}: {self._said(progress)}")
 
     def _said(self, progress: Progress) -> str:
-        """Say how far it is; on a live line in a few words, as it must fit in 80 columns."""
+        """Say how far it is; on a live line in a few words, as 80 columns are soon full."""
         if not progress.now_ns:
             return f"{progress.hosts:,} of {self._hosts:,} hosts set up"
         times = f"{clock(progress.now_ns)} of {clock(self._horizon_ns)}"

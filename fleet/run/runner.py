@@ -155,7 +155,8 @@ def _run_missing(
             plan = plans[rep]
             single = scenario.replications == 1 and scenario.until_ci is None
             label = name if single else f"{name} rep {rep}"
-            talk.unit(label, plan.horizon_ns, len(plan.requests), len(plan.hosts))
+            size = plan.horizon_ns, len(plan.requests), len(plan.hosts)
+            talk.unit(label, *size)
             spool = spools.open((rep, arms[name].movable_millionths)) if scenario.age else None
             world = build_world(plan, scenario, arms[name], settings.engine, spool)
             writer = folder.unit(name, rep)
@@ -163,6 +164,7 @@ def _run_missing(
                 tally = run_unit(world, scenario, crew, writer, talk.tell)
             except PromiseError as error:
                 talk.notice(f"{error}; repeating {label} without promises")
+                talk.unit(label, *size)
                 crew.distrust()
                 writer = folder.unit(name, rep)
                 tally = run_unit(world, scenario, crew, writer, talk.tell)

@@ -124,15 +124,9 @@ class Squad:
     def enter(self, hosts: Sequence[int], orders: Orders, until_ns: int) -> Told:
         """Run hosts through the first window, and no others; those that are new are taken up.
 
-        Orders are of these hosts or of every host.
-
-        Raises
-        ------
-        PromiseError
-            As ``advance``.
+        Orders are of these hosts or of every host. A host is not up yet, so nothing can wait.
         """
         self._take_up(hosts)
-        self._until_ns = 0
         return self._run(self._divided(orders, hosts), until_ns)
 
     def _take_up(self, hosts: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """The same bytes from Ray actors, also when one is killed; and from a cluster of two nodes."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -115,11 +116,8 @@ def test_killed_actors_are_repeated(
         assert digests(run_files(tmp_path, *world_of(), crew)) == expected
     finally:
         crew.close()
-    hosts = [
-        int(words[6])
-        for words in map(str.split, lost)
-        if words[:6] == ["an", "actor", "was", "lost;", "repeating", "its"]
-    ]
+    said = r"an actor was lost; repeating its hosts \((\d+)\) from their commands"
+    hosts = [int(found[1]) for line in lost if (found := re.fullmatch(said, line))]
     assert len(hosts) == 2
     assert sum(hosts) == HOSTS, "all hosts belong to somebody, whoever got them"
     assert capfd.readouterr().err == "", "no foreign lines"
@@ -152,6 +150,67 @@ def test_an_actor_killed_while_hosts_are_dealt_out_is_repeated(
         crew.close()
     assert len(lost) == 1
     assert pieces == HOSTS, "host by host"
+
+
+class Robbery:
+    """Deals so that the second actor takes all but one host of the first one."""
+
+    def __init__(self, shares: list[list[int]], _: list[int], *, fixed: bool) -> None:
+        assert not fixed
+        self._turns = [[[0]], [[host] for host in (*shares[1], *reversed(shares[0][1:]))]]
+
+    def own(self, actor: int) -> list[int]:
+        return self._turns[actor][0]
+
+    def more(self, actor: int) -> list[int]:
+        return self._turns[actor].pop(0) if self._turns[actor] else []
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_an_actor_repeats_what_it_took_from_others(
+    expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr(actors, "Deal", Robbery)
+    lost: list[str] = []
+    crew = ActorCrew(divide(EQUAL, 2), lost.append)
+    plain, calls = crew.post, 0
+
+    def post(orders: Any, until_ns: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls in (1, 60):  # while both prepare; the robber
+            handle = crew._members[calls == 60].handle
+            pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
+            os.kill(pid, signal.SIGKILL)
+        plain(orders, until_ns)
+
+    monkeypatch.setattr(crew, "post", post)
+    try:
+        assert digests(run_files(tmp_path, *world_of(), crew)) == expected
+        assert [len(member.hosts) for member in crew._members] == [1, HOSTS - 1]
+    finally:
+        crew.close()
+    assert lost == [
+        "an actor was lost; repeating its hosts (1) from their commands",
+        f"an actor was lost; repeating its hosts ({HOSTS - 1}) from their commands",
+    ]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("session")
+def test_a_unit_without_windows_ends() -> None:
+    crew = ActorCrew(divide(EQUAL, 2), print)
+    try:
+        crew.begin(world_of()[0])
+        crew.finish(10**9)
+        crew.ask(10**9 + 1)
+        crew.wait()
+        assert [(one.batches, one.probed) for one in crew.fetched()] == [([], [])]
+    finally:
+        crew.close()
 
 
 @pytest.mark.ray

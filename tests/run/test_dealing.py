@@ -50,10 +50,10 @@ def test_all_hosts_are_dealt_out_once_whoever_is_quick(
     shares = divide(memory_pages, actors)
     found = dealt_out(Deal(shares, memory_pages), len(shares), turns)
     assert sorted(host for hosts in found for host in hosts) == list(range(len(memory_pages)))
-    pieces = [-(-len(share) // PIECES) * max(memory_pages) for share in shares]
     for hosts, share in zip(found, shares, strict=True):
         pages, fair = (sum(memory_pages[host] for host in of) for of in (hosts, share))
-        assert pages <= fair * MOST_MEMORY_PERCENT // 100 + max(pieces)
+        cap, last = fair * MOST_MEMORY_PERCENT // 100, sum(map(len, shares)) / PIECES
+        assert pages <= cap + (last + 1) * max(memory_pages), "the last piece may be beyond"
 
 
 def test_the_quick_take_the_last_pieces_of_the_slow() -> None:
@@ -77,8 +77,20 @@ def test_nobody_takes_what_somebody_may_be_at_work_on() -> None:
     assert [deal.more(1) for _ in range(6)] == [[8], [9], [10], [11], [7], []]
 
 
-def test_large_shares_come_in_pieces() -> None:
-    deal = Deal([range(6 * PIECES + 1)], [1] * (6 * PIECES + 1))
-    pieces = [deal.more(0) for _ in range(PIECES + 1)]
-    assert [len(piece) for piece in pieces] == [6] * PIECES + [1]
-    assert deal.more(0) == []
+def test_large_shares_come_in_pieces_of_like_memory() -> None:
+    memory = [1, 1, 1, 9] * 4 * PIECES
+    deal = Deal([range(len(memory) // 2), range(len(memory) // 2, len(memory))], memory)
+    pieces = [deal.more(0) for _ in range(PIECES)]
+    pages = [sum(memory[host] for host in piece) for piece in pieces]
+    assert len(pages) == PIECES
+    assert set(pages) <= {15, 24, 33}, "two of every four hosts, one large host more or less"
+
+
+def test_who_has_most_memory_left_gives() -> None:
+    shares, memory = [[0, 1, 2, 3], list(range(4, 12)), [12, 13]], [8] * 4 + [1] * 8 + [80] * 2
+    deal = Deal(shares, memory)
+    assert [deal.more(2) for _ in range(3)] == [[12], [13], [3]], "not the one with more hosts"
+
+
+def test_one_actor_alone_has_all() -> None:
+    assert Deal([range(9)], [1] * 9).own(0) == list(range(9))

@@ -1,6 +1,7 @@
 """What long work says: hosts while they are set up, then simulated time; and when it says it."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -30,7 +31,8 @@ def test_lines_come_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = iter((0.0, 0.0, 5.0, 12.0, 13.0, 25.0))
-    monkeypatch.setattr("fleet.run.progress.time.monotonic", lambda: next(seconds))
+    clock = SimpleNamespace(monotonic=lambda: next(seconds))
+    monkeypatch.setattr("fleet.run.progress.time", clock)
     with Talk(quiet=False, live=False) as talk:
         talk.unit("linux-5.13", 24 * HOURS, 2000, 1523)
         for hosts in (100, 412, 420):
@@ -55,7 +57,7 @@ def test_the_bar_is_of_hosts_first(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = talk._bar.get_renderable()
         console = Console(width=80, file=io.StringIO())
         assert "no-movable-zone" in (line := "".join(s.text for s in console.render(drawn)))
-        assert "…" not in line, "80 columns are enough"
+        assert "…" not in line, "80 columns are enough for an arm"
         talk.unit("next", 24 * HOURS, 2000, 1523)
         (task,) = talk._bar.tasks
         assert (task.description, task.completed, task.total) == ("next", 0, 1523)

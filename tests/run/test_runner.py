@@ -321,6 +321,14 @@ def test_a_broken_promise_repeats_the_unit(
 ) -> None:
     """What the first attempt wrote is written again."""
     tries: list[str] = []
+    begun: list[str] = []
+    plain = Talk.unit
+
+    def unit(talk: Talk, label: str, *size: int) -> None:
+        begun.append(label)
+        plain(talk, label, *size)
+
+    monkeypatch.setattr(Talk, "unit", unit)
 
     def twice(*arguments: Any) -> Any:
         found = run_unit(*arguments)
@@ -335,3 +343,6 @@ def test_a_broken_promise_repeats_the_unit(
     assert verify_run(run).problems == ()
     said = "host 3 has news from commands that could wait; repeating"
     assert capsys.readouterr().err.count(said) == 1
+    first, second = begun[:2]
+    assert first == second, "progress begins anew"
+    assert len(begun) == len(tries)
