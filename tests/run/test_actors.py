@@ -1,5 +1,6 @@
 """The same bytes from Ray actors, also when one is killed; and from a cluster of two nodes."""
 
+import itertools
 import os
 import re
 import signal
@@ -87,6 +88,27 @@ def digests_by_actors(squads: list[list[int]], folder: Path) -> dict[str, str]:
     return found
 
 
+def kill(crew: ActorCrew, index: int) -> None:
+    """End the process of an actor, as a machine that runs out of memory does."""
+    import ray
+
+    pid = ray.get(crew._members[index].handle.__ray_call__.remote(lambda _: os.getpid()))
+    os.kill(pid, signal.SIGKILL)
+
+
+def kill_before(monkeypatch: pytest.MonkeyPatch, crew: ActorCrew, victims: dict[int, int]) -> None:
+    """Have actors killed before some windows are posted; which one, by the window's number."""
+    plain, windows = crew.post, itertools.count(1)
+
+    def post(orders: Any, until_ns: int) -> None:
+        victim = victims.get(next(windows))
+        if victim is not None:
+            kill(crew, victim)
+        plain(orders, until_ns)
+
+    monkeypatch.setattr(crew, "post", post)
+
+
 @pytest.mark.ray
 @pytest.mark.usefixtures("session")
 def test_killed_actors_are_repeated(
@@ -95,23 +117,10 @@ def test_killed_actors_are_repeated(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    import ray
-
     monkeypatch.setattr("fleet.run.coordinator.FLUSH_ROWS", 100)
     lost: list[str] = []
     crew = ActorCrew(divide(EQUAL, 2), lost.append)
-    plain, calls = crew.post, 0
-
-    def post(orders: Any, until_ns: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls in (30, 90):
-            handle = crew._members[calls == 90].handle
-            pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
-            os.kill(pid, signal.SIGKILL)
-        plain(orders, until_ns)
-
-    monkeypatch.setattr(crew, "post", post)
+    kill_before(monkeypatch, crew, {30: 0, 90: 1})
     try:
         assert digests(run_files(tmp_path, *world_of(), crew)) == expected
     finally:
@@ -128,8 +137,6 @@ def test_killed_actors_are_repeated(
 def test_an_actor_killed_while_hosts_are_dealt_out_is_repeated(
     expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
-
     lost: list[str] = []
     crew = ActorCrew(divide(EQUAL, 2), lost.append)
     plain, pieces = crew._enter, 0
@@ -138,9 +145,7 @@ def test_an_actor_killed_while_hosts_are_dealt_out_is_repeated(
         nonlocal pieces
         pieces += 1
         if pieces == 4:
-            handle = crew._members[index].handle
-            pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
-            os.kill(pid, signal.SIGKILL)
+            kill(crew, index)
         plain(index, hosts, orders, until_ns)
 
     monkeypatch.setattr(crew, "_enter", enter)
@@ -171,23 +176,10 @@ class Robbery:
 def test_an_actor_repeats_what_it_took_from_others(
     expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
-
     monkeypatch.setattr(actors, "Deal", Robbery)
     lost: list[str] = []
     crew = ActorCrew(divide(EQUAL, 2), lost.append)
-    plain, calls = crew.post, 0
-
-    def post(orders: Any, until_ns: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls in (1, 60):  # while both prepare; the robber
-            handle = crew._members[calls == 60].handle
-            pid = ray.get(handle.__ray_call__.remote(lambda _: os.getpid()))
-            os.kill(pid, signal.SIGKILL)
-        plain(orders, until_ns)
-
-    monkeypatch.setattr(crew, "post", post)
+    kill_before(monkeypatch, crew, {1: 0, 60: 1})  # while both prepare; the robber
     try:
         assert digests(run_files(tmp_path, *world_of(), crew)) == expected
         assert [len(member.hosts) for member in crew._members] == [1, HOSTS - 1]
